@@ -1,0 +1,35 @@
+//! Which workers should exist, and what to do so that they do.
+//!
+//! [`Fleet`] holds every service, its slots and their workers. A shell feeds it [`Event`]s and performs the
+//! [`Action`]s; between two events it sleeps no longer than [`Fleet::deadline`] and then sends [`Event::Tick`].
+
+mod event;
+mod policy;
+mod view;
+
+pub use event::{Action, DrainReason, Event, ExitReason, ExitStatus, Notice, Scope, StopReason, Why};
+pub use policy::{
+    Backoff, GiveUp, Heartbeat, Policy, Readiness, Recycle, Restart, Rollout, StartLimit, StopLadder, StopStep,
+};
+pub use view::{LastExit, ServiceState, ServiceView, WorkerState, WorkerView};
+
+/// A service's number, given by the shell; stable for the engine's life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ServiceId(pub u32);
+
+/// A slot's number within its service, from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Slot(pub u32);
+
+/// How many processes the slot has had, from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Generation(pub u32);
+
+/// One process (or thread, or warm child) for its whole life. Never given twice, also not after a crash of the shell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct WorkerId(pub u64);
+
+/// Which version of a service's command a worker runs. A rollout raises the service's epoch; a rollout that is
+/// stopped lowers it to what serves. The shell keeps the command of every epoch that a view or action names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Epoch(pub u64);

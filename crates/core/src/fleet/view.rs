@@ -1,0 +1,95 @@
+//! What an observer may see.
+
+use super::{Epoch, ExitReason, ExitStatus, Generation, ServiceId, Slot, WorkerId};
+use crate::Mono;
+
+/// One service as it stands.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ServiceView {
+    /// Which service.
+    pub service: ServiceId,
+    /// Its state.
+    pub state: ServiceState,
+    /// Wanted workers (the configuration's number or what `Scale` set).
+    pub wanted: u32,
+    /// Workers in state ready.
+    pub ready: u32,
+    /// The version of the command new workers run.
+    pub epoch: Epoch,
+    /// Whether a rollout runs.
+    pub rolling: bool,
+    /// One entry per living process and one per empty slot, by slot, then generation.
+    pub workers: Vec<WorkerView>,
+}
+
+/// One living process, or one slot without one.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WorkerView {
+    /// Its slot.
+    pub slot: Slot,
+    /// The process, if there is one.
+    pub worker: Option<WorkerId>,
+    /// Its generation, or the slot's last one (0 before the first).
+    pub generation: Generation,
+    /// The version of the command it runs.
+    pub epoch: Epoch,
+    /// Its state.
+    pub state: WorkerState,
+    /// Since when it is in that state.
+    pub since: Mono,
+    /// When its program was exec'ed.
+    pub started: Option<Mono>,
+    /// Unplanned restarts of the slot.
+    pub restarts: u32,
+    /// The slot's last exit.
+    pub last_exit: Option<LastExit>,
+}
+
+/// How a slot's last process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LastExit {
+    /// How; `None` when no process came of it.
+    pub status: Option<ExitStatus>,
+    /// Why.
+    pub reason: ExitReason,
+    /// When.
+    pub at: Mono,
+}
+
+/// A worker's or an empty slot's state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum WorkerState {
+    /// Asked for, not yet ready; also an empty slot that waits for its turn.
+    Starting,
+    /// It can work.
+    Ready,
+    /// It finishes what is begun, takes nothing new (first step of a graceful stop, or it said so).
+    Draining,
+    /// It is told to end, past its grace or without one.
+    Stopping,
+    /// The slot waits before its next start.
+    Backoff,
+    /// The slot reached its start limit or an unrecoverable exit.
+    Failed,
+    /// The slot is not wanted to run, or its program finished and is not restarted.
+    Stopped,
+}
+
+/// A service's state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ServiceState {
+    /// Not all wanted workers have been ready yet.
+    Starting,
+    /// Every wanted slot has a ready worker.
+    Ready,
+    /// It was ready; fewer slots than wanted have a ready worker, at least one has.
+    Degraded,
+    /// It was or should be ready and no slot is, and at least one slot failed.
+    Failed,
+    /// It is being stopped.
+    Stopping,
+    /// It was stopped on purpose, or wants no workers.
+    Stopped,
+    /// Every program ended in a way that its restart policy does not restart.
+    Finished,
+}

@@ -1,0 +1,18 @@
+//! Decisions of the engine: pure state machines that turn observations into actions.
+//!
+//! **What it does.** [`fleet`] decides which workers should exist, when one is started, signalled or given up, and
+//! how a rollout proceeds. Events say what was observed, actions say what to do; a shell performs them.
+//!
+//! **Where to start.** [`fleet::Fleet`], then `fleet/reconcile.rs`.
+//!
+//! **What it must never know.** No io, no clock, no pid, no file descriptor, no async, no serde, no kernel number.
+//! Time comes in as [`Mono`] with every event.
+//!
+//! **How it is tested.** Properties and planted faults in the `sim` crate: seeded simulation with a virtual clock.
+
+pub mod fleet;
+mod signal;
+mod time;
+
+pub use signal::Signal;
+pub use time::Mono;
