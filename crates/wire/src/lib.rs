@@ -1,1 +1,22 @@
-//! Bytes to messages and back: every serialized form of the engine
+//! Bytes to messages and back: every serialized form of the engine lives here, versioned.
+//!
+//! **What it does.** [`supervisor`] is the protocol between supervisor and manager, [`deposit`] what a manager leaves
+//! for the next one, [`control`] the lines of the command socket, [`logger`] what the manager tells the logger.
+//!
+//! **Where to start.** [`supervisor::ToSupervisor`] and [`supervisor::ToManager`].
+//!
+//! **What it must never know.** No io: it neither reads nor writes, it only encodes and decodes. No decisions.
+//! Fields are only ever added, each with a default, so that a newer manager speaks to an older supervisor.
+//!
+//! **How it is tested.** Golden files of every released version still decode (`tests/golden`); decoders are fed
+//! random bytes.
+
+pub mod control;
+pub mod deposit;
+mod error;
+pub mod logger;
+pub mod supervisor;
+mod text;
+
+pub use error::Error;
+pub use text::Text;
