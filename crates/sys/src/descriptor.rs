@@ -1,0 +1,36 @@
+//! What can be done with any open descriptor.
+
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+use rustix::io::{FdFlags, fcntl_dupfd_cloexec, fcntl_setfd};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+
+/// A second descriptor of the same open file, closed on exec and numbered above 2.
+///
+/// # Errors
+/// The kernel's, EMFILE above all.
+pub fn duplicate(fd: impl AsFd) -> io::Result<OwnedFd> {
+    Ok(fcntl_dupfd_cloexec(fd, 3)?)
+}
+
+/// Sets or clears O_NONBLOCK. It belongs to the open file: every process that shares it sees the change.
+///
+/// # Errors
+/// The kernel's.
+pub fn set_nonblocking(fd: impl AsFd, nonblocking: bool) -> io::Result<()> {
+    let flags = fcntl_getfl(&fd)?;
+    let mut wanted = flags;
+    wanted.set(OFlags::NONBLOCK, nonblocking);
+    if wanted != flags {
+        fcntl_setfl(&fd, wanted)?;
+    }
+    Ok(())
+}
+
+/// Decides whether the descriptor is closed by an exec.
+///
+/// # Errors
+/// The kernel's.
+pub fn set_close_on_exec(fd: impl AsFd, close: bool) -> io::Result<()> {
+    Ok(fcntl_setfd(fd, if close { FdFlags::CLOEXEC } else { FdFlags::empty() })?)
+}

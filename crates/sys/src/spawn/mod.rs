@@ -1,0 +1,29 @@
+//! Starting a process: fork with a pidfd, a fixed order of steps, exec, and a pipe that tells which step failed.
+//!
+//! The order in the child: session or group, cgroup, descriptors, nice, OOM score, limits, groups, gid, uid, umask,
+//! directory, parent-death signal, parent check, dispositions and mask, pid variables, exec. Descriptors come before
+//! limits since a low `nofile` would refuse the numbers they need; the parent-death signal comes after the user since
+//! a change of user clears it.
+
+mod error;
+mod outcome;
+mod plan;
+mod program;
+
+pub use error::{SpawnError, Step};
+pub use outcome::{Child, ExecOutcome, Outcome};
+pub use plan::{Credentials, Group, Plan, Program};
+pub use program::{FindError, find_program};
+
+/// Starts the process that `plan` describes.
+///
+/// Returns as soon as the child exists: it never waits for the exec, whose result comes by [`Child::outcome`]. The
+/// parent's memory is shared copy-on-write, so the cost grows with the parent's size: call it from a small process.
+/// PDEATHSIG fires when the *thread* that called this ends.
+///
+/// # Errors
+/// When there is no child: `Step::Fork` with the kernel's reason, `Step::Pipe` when no descriptor was left.
+pub fn spawn(plan: &Plan) -> Result<Child, SpawnError> {
+    let _ = plan;
+    unimplemented!()
+}
