@@ -30,6 +30,7 @@ pub mod notify;
 pub mod peer;
 pub mod pipe;
 pub mod process;
+pub mod record;
 pub mod signal;
 pub mod spawn;
 pub mod terminal;

@@ -127,9 +127,9 @@ pub struct Spawn {
     pub arguments: Vec<Text>,
     /// `KEY=value`, complete.
     pub environment: Vec<Text>,
-    /// Entries `PREFIX<pid>SUFFIX` of the environment that hold the child's own pid.
+    /// Names of entries of the environment that hold the child's own pid.
     #[serde(default)]
-    pub pid_environment: Vec<(String, String)>,
+    pub pid_variables: Vec<String>,
     /// Working directory.
     pub directory: Text,
     /// Its descriptors, all of them.

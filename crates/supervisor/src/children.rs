@@ -1,0 +1,119 @@
+//! Every process of ours but the manager, with all that is kept for it.
+
+use std::collections::BTreeMap;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use evercrew_core::{Mono, Signal};
+use evercrew_sys::process;
+use evercrew_sys::spawn::ExecOutcome;
+use evercrew_wire::supervisor::{Kept, Label, Scope, Worker};
+
+/// One process.
+#[derive(Debug)]
+pub(crate) struct Child {
+    pub(crate) label: Label,
+    pub(crate) pid: u32,
+    pub(crate) started: Mono,
+    /// Until the program runs.
+    pub(crate) exec: Option<ExecOutcome>,
+    pub(crate) kept: Vec<(Kept, OwnedFd)>,
+    pub(crate) notify_path: Option<PathBuf>,
+    pub(crate) stop_signal: Signal,
+    pub(crate) stop_grace: Duration,
+    /// It was reaped; its entry lives until the manager acknowledges its exit.
+    pub(crate) ended: bool,
+}
+
+impl Child {
+    /// As the inventory tells it.
+    pub(crate) fn describe(&self, worker: u64) -> Worker {
+        Worker {
+            worker,
+            label: self.label.clone(),
+            pid: self.pid,
+            started: self.started.as_nanos(),
+            executed: self.exec.is_none(),
+            ended: self.ended,
+            kept: self.kept.iter().map(|(kept, _)| *kept).collect(),
+        }
+    }
+
+    /// The descriptors that go beside [`Child::describe`].
+    pub(crate) fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
+        self.kept.iter().map(|(_, fd)| fd.as_fd()).collect()
+    }
+
+    /// Sends a signal, and CONT after it so that a stopped process can act on it. A process of ours that is not
+    /// reaped pins its number, so its group's number is safe as well.
+    pub(crate) fn signal(&self, signal: Signal, scope: Scope) {
+        if self.ended {
+            return;
+        }
+        let Some((_, pidfd)) = self.kept.iter().find(|(kept, _)| *kept == Kept::Pidfd) else { return };
+        // ESRCH means that it has just ended: its exit record says so.
+        let send = |signal| match scope {
+            Scope::Process => process::signal(pidfd.as_fd(), signal),
+            Scope::Group => process::signal(pidfd.as_fd(), signal).and(process::signal_group(self.pid, signal)),
+        };
+        let _ = send(signal);
+        if !matches!(signal, Signal::Stop | Signal::Tstp | Signal::Ttin | Signal::Ttou | Signal::Cont | Signal::Kill) {
+            let _ = send(Signal::Cont);
+        }
+    }
+}
+
+/// All of them, by worker.
+#[derive(Debug, Default)]
+pub(crate) struct Children {
+    by_worker: BTreeMap<u64, Child>,
+    by_pid: BTreeMap<u32, u64>,
+}
+
+impl Children {
+    pub(crate) fn insert(&mut self, worker: u64, child: Child) {
+        self.by_pid.insert(child.pid, worker);
+        self.by_worker.insert(worker, child);
+    }
+
+    pub(crate) fn of(&self, worker: u64) -> Option<&Child> {
+        self.by_worker.get(&worker)
+    }
+
+    pub(crate) fn of_mut(&mut self, worker: u64) -> Option<&mut Child> {
+        self.by_worker.get_mut(&worker)
+    }
+
+    /// The worker whose process this is.
+    pub(crate) fn worker_of(&self, pid: u32) -> Option<u64> {
+        self.by_pid.get(&pid).copied()
+    }
+
+    /// Marks it reaped: its number may be another process's from here on.
+    pub(crate) fn ended(&mut self, worker: u64) {
+        if let Some(child) = self.by_worker.get_mut(&worker) {
+            child.ended = true;
+            child.exec = None;
+            self.by_pid.remove(&child.pid);
+        }
+    }
+
+    pub(crate) fn remove(&mut self, worker: u64) -> Option<Child> {
+        let child = self.by_worker.remove(&worker)?;
+        self.by_pid.remove(&child.pid);
+        if let Some(path) = &child.notify_path {
+            // A leftover is replaced by the next worker of that name.
+            let _ = std::fs::remove_file(path);
+        }
+        Some(child)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u64, &Child)> {
+        self.by_worker.iter().map(|(worker, child)| (*worker, child))
+    }
+
+    pub(crate) fn living(&self) -> impl Iterator<Item = (u64, &Child)> {
+        self.iter().filter(|(_, child)| !child.ended)
+    }
+}

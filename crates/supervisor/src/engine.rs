@@ -1,0 +1,567 @@
+//! The loop: signals, the manager's records, exits, its own few timers.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use evercrew_core::{Mono, Signal};
+use evercrew_sys::channel::Received;
+use evercrew_sys::epoll::{Epoll, Interest};
+use evercrew_sys::lock::Lock;
+use evercrew_sys::signal::SignalFd;
+use evercrew_sys::spawn::{Outcome, SpawnError};
+use evercrew_sys::terminal::Stderr;
+use evercrew_sys::{clock, limits, notify, process, record, signal};
+use evercrew_wire::supervisor::{self as wire, Inventory, Scope, Spawn, Status, ToManager, ToSupervisor};
+
+use crate::care::{Blame, Care, Duty};
+use crate::children::Children;
+use crate::custody::Custody;
+use crate::launch::launch;
+use crate::manager::Manager;
+use crate::outgoing::Beside;
+
+/// What the supervisor starts from.
+#[derive(Debug)]
+pub struct Boot {
+    /// The engine's directory, for titles and clean-up.
+    pub directory: PathBuf,
+    /// Held for life, so that a second engine on this directory is refused.
+    pub lock: Lock,
+    /// The first configuration deposit (sealed memfd), opaque here.
+    pub configuration: OwnedFd,
+    /// The binary that managers are started from.
+    pub binary: OwnedFd,
+}
+
+const SIGNALS: u64 = 0;
+const MANAGER: u64 = 1;
+const MANAGER_EXEC: u64 = 2;
+const FIRST_WORKER: u64 = 16;
+/// Records read from the manager before other sources have their turn.
+const RECORDS_A_TURN: usize = 64;
+/// How long the last kill may take before the supervisor leaves without it (a process in an uninterruptible wait).
+const LAST_KILL: Duration = Duration::from_secs(2);
+
+/// Runs the engine until it is told to end; gives the exit code.
+///
+/// # Errors
+/// When the few descriptors that it cannot do without cannot be made. No process was started then.
+pub fn run(boot: Boot) -> io::Result<u8> {
+    Engine::new(boot)?.run()
+}
+
+struct Engine {
+    epoll: Epoll,
+    signals: SignalFd,
+    log: Stderr,
+    directory: PathBuf,
+    _lock: Lock,
+    binary: OwnedFd,
+    custody: Custody,
+    children: Children,
+    care: Care,
+    manager: Option<Manager>,
+    managers: u32,
+    last_words: String,
+    /// Records that the next manager must be told.
+    left_over: Vec<ToManager>,
+    nofile: (u64, u64),
+    alone_since: Option<Mono>,
+    exit: Option<u8>,
+}
+
+impl Engine {
+    fn new(boot: Boot) -> io::Result<Self> {
+        let signals = SignalFd::block_all()?;
+        process::become_subreaper()?;
+        let nofile = limits::raise_nofile()?;
+        let epoll = Epoll::new()?;
+        epoll.add(signals.as_fd(), SIGNALS, Interest::READABLE)?;
+        Ok(Self {
+            epoll,
+            signals,
+            log: Stderr::new()?,
+            directory: boot.directory,
+            _lock: boot.lock,
+            binary: boot.binary,
+            custody: Custody::new(boot.configuration),
+            children: Children::default(),
+            care: Care::new(clock::mono()),
+            manager: None,
+            managers: 0,
+            last_words: String::new(),
+            left_over: Vec::new(),
+            nofile,
+            alone_since: None,
+            exit: None,
+        })
+    }
+
+    fn run(mut self) -> io::Result<u8> {
+        let mut ready = Vec::with_capacity(64);
+        loop {
+            self.do_duties();
+            self.stop_alone_further();
+            self.flush();
+            if let Some(code) = self.exit {
+                self.end();
+                return Ok(code);
+            }
+            let timeout = self.deadline().map(|at| at.since(clock::mono()));
+            self.epoll.wait(&mut ready, timeout)?;
+            for event in &ready {
+                match event.token {
+                    SIGNALS => self.read_signals(),
+                    MANAGER => self.read_manager(),
+                    MANAGER_EXEC => self.manager_executed(),
+                    worker => self.exec_outcome(worker - FIRST_WORKER),
+                }
+            }
+        }
+    }
+
+    fn deadline(&self) -> Option<Mono> {
+        let alone = self.alone_since.and_then(|since| {
+            self.children
+                .living()
+                .map(|(_, child)| since.after(child.stop_grace))
+                .filter(|at| *at > clock::mono())
+                .min()
+        });
+        [self.care.deadline(), alone].into_iter().flatten().min()
+    }
+
+    fn say(&self, text: &str) {
+        self.log.line(&format!("evercrew: {text}"));
+    }
+
+    // Duties of its own.
+
+    fn do_duties(&mut self) {
+        while let Some(duty) = self.care.due(clock::mono()) {
+            match duty {
+                Duty::StartManager { poisoned } => self.start_manager(poisoned),
+                Duty::KillManager => {
+                    self.say("ERROR manager did not acknowledge for 5 s, killing it");
+                    if let Some(manager) = &self.manager {
+                        manager.kill();
+                    }
+                }
+                Duty::StopAlone => self.stop_alone(),
+            }
+        }
+    }
+
+    fn start_manager(&mut self, poisoned: bool) {
+        let now = clock::mono();
+        self.managers += 1;
+        let title = format!("evercrew: manager [{}]", self.directory.display());
+        let started =
+            Manager::start(&self.binary, &title).and_then(|manager| self.watch_manager(&manager).map(|()| manager));
+        self.care.manager_started(now);
+        match started {
+            Ok(manager) => {
+                self.manager = Some(manager);
+                self.tell_inventory(now, poisoned);
+            }
+            Err(error) => {
+                self.say(&format!("ERROR cannot start a manager: {error}; trying again"));
+                self.care.manager_died(now, Blame::Outside);
+            }
+        }
+    }
+
+    fn watch_manager(&self, manager: &Manager) -> io::Result<()> {
+        self.epoll.add(manager.channel.as_fd(), MANAGER, Interest::READABLE)?;
+        if let Some(exec) = &manager.exec {
+            self.epoll.add(exec.as_fd(), MANAGER_EXEC, Interest::READABLE)?;
+        }
+        Ok(())
+    }
+
+    fn tell_inventory(&mut self, now: Mono, poisoned: bool) {
+        if poisoned {
+            self.say("ERROR managers keep dying on the same state; the next one starts from the inventory alone");
+        }
+        let Some(manager) = &mut self.manager else { return };
+        let out = &mut manager.outgoing;
+        let inventory = Inventory {
+            version: wire::VERSION,
+            supervisor: std::process::id(),
+            generation: self.managers,
+            last_words: std::mem::take(&mut self.last_words),
+            state: self.custody.has_state() && !poisoned,
+            poisoned,
+            nofile: self.nofile,
+        };
+        let beside = Beside::Deposit { state: inventory.state };
+        out.push(now, ToManager::Inventory(inventory), beside);
+        for (name, record) in self.custody.describe() {
+            out.push(now, record, Beside::Listener(name));
+        }
+        for (worker, child) in self.children.iter() {
+            out.push(now, ToManager::Worker(child.describe(worker)), Beside::Worker(worker));
+        }
+        out.push(now, ToManager::InventoryEnd, Beside::Nothing);
+        for record in self.left_over.drain(..) {
+            out.push(now, record, Beside::Nothing);
+        }
+    }
+
+    // The manager's side.
+
+    fn tell(&mut self, record: ToManager, beside: Beside) {
+        let now = clock::mono();
+        match &mut self.manager {
+            Some(manager) => manager.outgoing.push(now, record, beside),
+            None => match record {
+                ToManager::Exited { .. } | ToManager::SpawnFailed { .. } | ToManager::SignalReceived { .. } => {
+                    self.left_over.push(record);
+                }
+                ToManager::Inventory(_)
+                | ToManager::Bound { .. }
+                | ToManager::BindFailed { .. }
+                | ToManager::Worker(_)
+                | ToManager::InventoryEnd
+                | ToManager::Spawned(_) => {}
+            },
+        }
+    }
+
+    fn flush(&mut self) {
+        let Self { manager: Some(manager), custody, children, care, epoll, .. } = self else { return };
+        let result = manager.outgoing.flush(&manager.channel, |beside| match beside {
+            Beside::Nothing => Vec::new(),
+            Beside::Deposit { state } => custody.deposits(*state),
+            Beside::Listener(name) => custody.listener(name).into_iter().collect(),
+            Beside::Worker(worker) => children.of(*worker).map(|child| child.descriptors()).unwrap_or_default(),
+        });
+        let interest = if manager.outgoing.wants_to_write() { Interest::BOTH } else { Interest::READABLE };
+        let watched = epoll.modify(manager.channel.as_fd(), MANAGER, interest);
+        care.owes(manager.outgoing.owed_since());
+        // A broken channel is a manager that is gone or not ours any more: its death is reaped like any other.
+        if result.is_err() || watched.is_err() {
+            manager.kill();
+        }
+    }
+
+    fn read_manager(&mut self) {
+        let mut bytes = Vec::new();
+        for _ in 0..RECORDS_A_TURN {
+            let Some(manager) = &self.manager else { return };
+            let mut descriptors = Vec::new();
+            match record::receive(&manager.channel, wire::MAX_LARGE_RECORD, &mut bytes, &mut descriptors) {
+                Ok(Received::Message) => match ToSupervisor::decode(&bytes) {
+                    Ok(request) => self.perform(request, descriptors),
+                    Err(error) => {
+                        self.say(&format!("ERROR manager sent a record that is none ({error}), killing it"));
+                        return self.kill_manager();
+                    }
+                },
+                Ok(Received::Closed) => return self.kill_manager(),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(error) => {
+                    self.say(&format!("ERROR cannot read from the manager ({error}), killing it"));
+                    return self.kill_manager();
+                }
+            }
+        }
+    }
+
+    /// It is reaped when SIGCHLD says so; until then its channel is silent.
+    fn kill_manager(&mut self) {
+        if let Some(manager) = &self.manager {
+            manager.kill();
+            // Level-triggered end of file would spin until the wait; the interest returns with the next manager.
+            let _ = self.epoll.remove(manager.channel.as_fd());
+        }
+    }
+
+    fn perform(&mut self, request: ToSupervisor, mut descriptors: Vec<OwnedFd>) {
+        match request {
+            ToSupervisor::Bind(bind) => {
+                let name = bind.listener.clone();
+                let answer = self.custody.bind(bind);
+                let beside = match answer {
+                    ToManager::Bound { .. } => Beside::Listener(name),
+                    _ => Beside::Nothing,
+                };
+                self.tell(answer, beside);
+            }
+            ToSupervisor::Unbind { listener } => self.custody.unbind(&listener),
+            ToSupervisor::Spawn(spawn) => self.spawn(&spawn, descriptors.pop()),
+            ToSupervisor::Signal { worker, signal, scope } => {
+                if let (Some(child), Ok(signal)) = (self.children.of(worker), signal.parse()) {
+                    child.signal(signal, scope);
+                }
+            }
+            ToSupervisor::Deposit { configuration } => {
+                let mut descriptors = descriptors.into_iter();
+                if let Some(state) = descriptors.next() {
+                    self.custody.deposit(state, descriptors.next().filter(|_| configuration));
+                    self.care.deposited();
+                }
+            }
+            ToSupervisor::Notify { text } => {
+                // Nobody above us listens, or not any more: nothing depends on it.
+                let _ = notify::send(&text);
+            }
+            ToSupervisor::Ack { n } => self.acknowledged(n),
+            ToSupervisor::Exit { code, message } => {
+                if !message.is_empty() {
+                    self.log.line(&message);
+                }
+                self.exit = Some(code);
+            }
+        }
+    }
+
+    fn acknowledged(&mut self, n: u64) {
+        let Some(manager) = &mut self.manager else { return };
+        for record in manager.outgoing.acknowledge(n) {
+            if let ToManager::Exited { worker, .. } = record {
+                self.children.remove(worker);
+            }
+        }
+        if !manager.outgoing.owes_signal() {
+            self.care.stop_acknowledged();
+        }
+    }
+
+    // Workers.
+
+    fn spawn(&mut self, request: &Spawn, attached: Option<OwnedFd>) {
+        let worker = request.worker;
+        if self.care.alone() || self.children.of(worker).is_some() {
+            return;
+        }
+        let launched = launch(request, attached, &self.custody, clock::mono());
+        match launched {
+            Ok(child) => {
+                let watched = child
+                    .exec
+                    .as_ref()
+                    .map(|exec| self.epoll.add(exec.as_fd(), FIRST_WORKER + worker, Interest::READABLE));
+                self.children.insert(worker, child);
+                if let Some(Err(_)) = watched {
+                    // Without a watch the outcome is read at its exit or with the next record about it.
+                    self.exec_outcome(worker);
+                }
+            }
+            Err(error) => self.spawn_failed(worker, &error),
+        }
+    }
+
+    fn spawn_failed(&mut self, worker: u64, error: &SpawnError) {
+        let record = ToManager::SpawnFailed {
+            worker,
+            step: error.step.name().to_owned(),
+            errno: error.errno,
+            transient: error.is_transient(),
+        };
+        self.tell(record, Beside::Nothing);
+    }
+
+    fn exec_outcome(&mut self, worker: u64) {
+        let Some(child) = self.children.of_mut(worker) else { return };
+        let Some(exec) = &child.exec else { return };
+        match exec.poll() {
+            Outcome::Pending => {}
+            Outcome::Executed => {
+                let _ = self.epoll.remove(exec.as_fd());
+                child.exec = None;
+                let record = ToManager::Spawned(child.describe(worker));
+                self.tell(record, Beside::Worker(worker));
+            }
+            Outcome::Failed(error) => {
+                let _ = self.epoll.remove(exec.as_fd());
+                // The child leaves by itself; it is reaped as one that nobody knows.
+                self.children.remove(worker);
+                self.spawn_failed(worker, &error);
+            }
+        }
+    }
+
+    fn manager_executed(&mut self) {
+        let Some(manager) = &mut self.manager else { return };
+        let Some(exec) = &manager.exec else { return };
+        let outcome = exec.poll();
+        if outcome == Outcome::Pending {
+            return;
+        }
+        let _ = self.epoll.remove(exec.as_fd());
+        manager.exec = None;
+        if let Outcome::Failed(error) = outcome {
+            self.say(&format!("ERROR cannot execute the manager: {error}"));
+        }
+    }
+
+    // Signals and exits.
+
+    fn read_signals(&mut self) {
+        while let Ok(Some(received)) = self.signals.read() {
+            match received.signal {
+                Some(Signal::Chld) | None => {}
+                Some(signal) => self.signal_received(signal, &received),
+            }
+        }
+        self.reap_all();
+    }
+
+    fn signal_received(&mut self, signal: Signal, received: &signal::Received) {
+        if matches!(signal, Signal::Term | Signal::Int | Signal::Quit) {
+            self.care.stop_requested(clock::mono());
+            if self.care.alone() {
+                self.kill_all();
+            }
+        }
+        let record = ToManager::SignalReceived {
+            signal: signal.name().to_owned(),
+            pid: received.sender_pid,
+            uid: received.sender_uid,
+            from_kernel: received.from_kernel,
+            at: clock::mono().as_nanos(),
+        };
+        self.tell(record, Beside::Nothing);
+    }
+
+    /// SIGCHLD is a hint: many exits, one signal. Each ended process is looked at while its number is still pinned.
+    fn reap_all(&mut self) {
+        while let Ok(Some(pid)) = process::peek_exited() {
+            let worker = self.children.worker_of(pid);
+            if let Some(worker) = worker {
+                self.exec_outcome(worker);
+                // The group is ours as long as its leader is not reaped; it is empty when this fails.
+                let _ = process::signal_group(pid, Signal::Kill);
+            }
+            let reaped = process::reap(pid);
+            if self.manager.as_ref().is_some_and(|manager| manager.pid == pid) {
+                self.manager_ended(reaped.map(|(status, _)| status).ok());
+            } else if let (Some(worker), Ok((status, usage))) = (worker, reaped) {
+                self.worker_ended(worker, status, usage);
+            }
+        }
+    }
+
+    fn worker_ended(&mut self, worker: u64, status: process::Status, usage: process::Usage) {
+        if self.children.of(worker).is_none() {
+            return; // Its exec failed, which was told.
+        }
+        self.children.ended(worker);
+        let record = ToManager::Exited {
+            worker,
+            status: match status {
+                process::Status::Code(code) => Status::Code(code),
+                process::Status::Signal { number, .. } => Status::Signal(number),
+            },
+            user_us: usage.user.as_micros().try_into().unwrap_or(u64::MAX),
+            system_us: usage.system.as_micros().try_into().unwrap_or(u64::MAX),
+            max_rss_kib: usage.max_rss_kib,
+            at: clock::mono().as_nanos(),
+        };
+        self.tell(record, Beside::Nothing);
+    }
+
+    fn manager_ended(&mut self, status: Option<process::Status>) {
+        // What it sent before it died still counts: a deposit, an acknowledgement, the order to end.
+        self.read_manager();
+        let Some(manager) = self.manager.take() else { return };
+        let _ = self.epoll.remove(manager.channel.as_fd());
+        self.left_over = manager.outgoing.left_over();
+        if self.exit.is_some() || self.care.alone() {
+            return;
+        }
+        let blame = match status {
+            Some(process::Status::Signal { number, .. })
+                if [Signal::Kill, Signal::Term].map(signal::number).contains(&number) =>
+            {
+                Blame::Outside
+            }
+            _ => Blame::Itself,
+        };
+        self.last_words = status.map_or_else(|| "unknown".to_owned(), |status| status.to_string());
+        self.say(&format!("WARN  manager {} ended ({}), starting another", manager.pid, self.last_words));
+        self.care.manager_died(clock::mono(), blame);
+    }
+
+    // Without a manager, and the end.
+
+    fn stop_alone(&mut self) {
+        self.say("ERROR no manager acknowledged the stop for 5 s; stopping every worker without one");
+        if let Some(manager) = &self.manager {
+            manager.kill();
+        }
+        self.alone_since = Some(clock::mono());
+        for (_, child) in self.children.living() {
+            child.signal(child.stop_signal, Scope::Process);
+        }
+    }
+
+    fn stop_alone_further(&mut self) {
+        let Some(since) = self.alone_since else { return };
+        let now = clock::mono();
+        for (_, child) in self.children.living() {
+            if now >= since.after(child.stop_grace) {
+                child.signal(Signal::Kill, Scope::Group);
+            }
+        }
+        if self.children.living().next().is_none() {
+            self.exit = Some(0);
+        }
+    }
+
+    fn kill_all(&self) {
+        for (_, child) in self.children.living() {
+            child.signal(Signal::Kill, Scope::Group);
+        }
+    }
+
+    /// Nothing outlives the engine: workers, their groups, and what left its group but is our descendant all the same
+    /// (we are the subreaper, so it is our child by then).
+    fn end(&mut self) {
+        self.kill_all();
+        let until = clock::mono().after(LAST_KILL);
+        let mut ready = Vec::new();
+        loop {
+            self.reap_all_quietly();
+            let manager = self.manager.as_ref().map(|manager| manager.pid);
+            let strays: Vec<u32> = process::children_of_self()
+                .into_iter()
+                .filter(|pid| Some(*pid) != manager && self.children.worker_of(*pid).is_none())
+                .collect();
+            for pid in &strays {
+                // A child of ours that is not reaped: its number is its own.
+                let _ = process::open(*pid).and_then(|pidfd| process::signal(pidfd.as_fd(), Signal::Kill));
+            }
+            let now = clock::mono();
+            if (strays.is_empty() && self.children.living().next().is_none()) || now >= until {
+                break;
+            }
+            if self.epoll.wait(&mut ready, Some(until.since(now).min(Duration::from_millis(50)))).is_err() {
+                break;
+            }
+            while let Ok(Some(_)) = self.signals.read() {}
+        }
+        if let Some(manager) = self.manager.take() {
+            manager.kill();
+            let _ = process::reap(manager.pid);
+        }
+        self.custody.unbind_all();
+        let _ = std::fs::remove_dir(self.directory.join("notify"));
+    }
+
+    fn reap_all_quietly(&mut self) {
+        while let Ok(Some(pid)) = process::peek_exited() {
+            if let Some(worker) = self.children.worker_of(pid) {
+                let _ = process::signal_group(pid, Signal::Kill);
+                self.children.ended(worker);
+            }
+            if self.manager.as_ref().is_some_and(|manager| manager.pid == pid) {
+                self.manager = None;
+            }
+            let _ = process::reap(pid);
+        }
+    }
+}

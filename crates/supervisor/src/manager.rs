@@ -1,0 +1,76 @@
+//! The manager's process, its channel and what it owes.
+
+use std::ffi::CString;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStringExt;
+
+use evercrew_core::Signal;
+use evercrew_sys::channel::Channel;
+use evercrew_sys::process;
+use evercrew_sys::spawn::{self, ExecOutcome, Group, Plan, Program};
+use evercrew_sys::{channel, descriptor};
+
+use crate::outgoing::Outgoing;
+
+/// Where a role process finds its descriptor.
+const ROLE_DESCRIPTOR: i32 = 3;
+
+/// A manager that runs.
+#[derive(Debug)]
+pub(crate) struct Manager {
+    pub(crate) pid: u32,
+    pidfd: OwnedFd,
+    pub(crate) channel: Channel,
+    pub(crate) outgoing: Outgoing,
+    pub(crate) exec: Option<ExecOutcome>,
+}
+
+impl Manager {
+    /// Starts one from the opened binary. It gets a process group of its own, so that a terminal's signals reach the
+    /// supervisor alone, and no parent-death signal: it ends the workers when the supervisor dies.
+    ///
+    /// # Errors
+    /// When the channel or the process cannot be made.
+    pub(crate) fn start(binary: &OwnedFd, title: &str) -> io::Result<Self> {
+        let (ours, theirs) = channel::pair()?;
+        let null = std::fs::File::options().read(true).write(true).open("/dev/null")?;
+        let program = Program::Descriptor(descriptor::duplicate(binary)?);
+        let mut environment = inherited_environment();
+        environment.extend(CString::new(format!("EVERCREW_ROLE=manager:{ROLE_DESCRIPTOR}")));
+        let plan = Plan {
+            environment,
+            pid_variables: vec!["EVERCREW_ROLE_PID".to_owned()],
+            descriptors: vec![(OwnedFd::from(null), 0), (OwnedFd::from(theirs), ROLE_DESCRIPTOR)],
+            group: Group::Own,
+            ..Plan::new(program, vec![CString::new(title).unwrap_or_default()])
+        };
+        let child = spawn::spawn(&plan).map_err(|error| io::Error::other(error.to_string()))?;
+        Ok(Self {
+            pid: child.pid,
+            pidfd: child.pidfd,
+            channel: ours,
+            outgoing: Outgoing::default(),
+            exec: Some(child.outcome),
+        })
+    }
+
+    /// Ends it, stopped or not.
+    pub(crate) fn kill(&self) {
+        // It has ended already when this fails, and the wait says so.
+        let _ = process::signal(self.pidfd.as_fd(), Signal::Kill);
+    }
+}
+
+/// Ours, less what is meant for this process alone.
+fn inherited_environment() -> Vec<CString> {
+    std::env::vars_os()
+        .filter(|(name, _)| name != "NOTIFY_SOCKET" && name != "EVERCREW_ROLE" && name != "EVERCREW_ROLE_PID")
+        .filter_map(|(name, value)| {
+            let mut entry = name.into_vec();
+            entry.push(b'=');
+            entry.extend(value.into_vec());
+            CString::new(entry).ok()
+        })
+        .collect()
+}

@@ -1,0 +1,131 @@
+//! Records on their way to the manager, and those that it has not acknowledged.
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::BorrowedFd;
+
+use evercrew_core::Mono;
+use evercrew_sys::channel::Channel;
+use evercrew_sys::record;
+use evercrew_wire::supervisor::{Numbered, ToManager};
+
+/// Records that are told again to the next manager, at most; signals beyond it are dropped (exits are bounded by workers).
+const MAX_SIGNALS: usize = 256;
+
+/// Whose descriptors go beside a record. They are looked up when it is sent, so that a full queue holds none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Beside {
+    /// None.
+    Nothing,
+    /// The configuration deposit, and the state if so.
+    Deposit { state: bool },
+    /// A listener.
+    Listener(String),
+    /// What is kept for a worker.
+    Worker(u64),
+}
+
+#[derive(Debug)]
+struct Entry {
+    n: u64,
+    queued: Mono,
+    record: ToManager,
+    beside: Beside,
+}
+
+/// One manager's queue.
+#[derive(Debug, Default)]
+pub(crate) struct Outgoing {
+    next: u64,
+    unsent: VecDeque<Entry>,
+    unacknowledged: VecDeque<Entry>,
+}
+
+impl Outgoing {
+    /// Adds a record.
+    pub(crate) fn push(&mut self, now: Mono, record: ToManager, beside: Beside) {
+        if matches!(record, ToManager::SignalReceived { .. }) && self.signals() >= MAX_SIGNALS {
+            return;
+        }
+        self.next += 1;
+        self.unsent.push_back(Entry { n: self.next, queued: now, record, beside });
+    }
+
+    fn signals(&self) -> usize {
+        let is_signal = |entry: &&Entry| matches!(entry.record, ToManager::SignalReceived { .. });
+        self.unsent.iter().filter(is_signal).count() + self.unacknowledged.iter().filter(is_signal).count()
+    }
+
+    /// Whether something waits for the channel to take it.
+    pub(crate) fn wants_to_write(&self) -> bool {
+        !self.unsent.is_empty()
+    }
+
+    /// Since when the manager owes something.
+    pub(crate) fn owed_since(&self) -> Option<Mono> {
+        self.unacknowledged.front().or(self.unsent.front()).map(|entry| entry.queued)
+    }
+
+    /// Sends what the channel takes. `find` looks descriptors up.
+    pub(crate) fn flush<'a>(
+        &mut self,
+        channel: &Channel,
+        mut find: impl FnMut(&Beside) -> Vec<BorrowedFd<'a>>,
+    ) -> io::Result<()> {
+        while let Some(mut entry) = self.unsent.pop_front() {
+            let descriptors = find(&entry.beside);
+            if matches!(entry.record, ToManager::Spawned(_) | ToManager::Bound { .. } | ToManager::Worker(_))
+                && descriptors.is_empty()
+            {
+                continue; // It ended or was closed meanwhile; the record that says so follows.
+            }
+            let numbered = Numbered { n: entry.n, record: entry.record };
+            let bytes = numbered.encode().map_err(io::Error::other)?;
+            entry.record = numbered.record;
+            match record::send(channel, &bytes, &descriptors) {
+                Ok(()) => self.unacknowledged.push_back(entry),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.unsent.push_front(entry);
+                    break;
+                }
+                Err(error) => {
+                    self.unsent.push_front(entry);
+                    return Err(error);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Forgets everything up to `n`; returns the records so acknowledged.
+    pub(crate) fn acknowledge(&mut self, n: u64) -> Vec<ToManager> {
+        let mut done = Vec::new();
+        while self.unacknowledged.front().is_some_and(|entry| entry.n <= n) {
+            done.extend(self.unacknowledged.pop_front().map(|entry| entry.record));
+        }
+        done
+    }
+
+    /// Whether a stop request is still unacknowledged.
+    pub(crate) fn owes_signal(&self) -> bool {
+        self.signals() > 0
+    }
+
+    /// What the next manager must be told again: exits, failed spawns and signals, in order.
+    pub(crate) fn left_over(self) -> Vec<ToManager> {
+        self.unacknowledged
+            .into_iter()
+            .chain(self.unsent)
+            .map(|entry| entry.record)
+            .filter(|record| match record {
+                ToManager::Exited { .. } | ToManager::SpawnFailed { .. } | ToManager::SignalReceived { .. } => true,
+                ToManager::Inventory(_)
+                | ToManager::Bound { .. }
+                | ToManager::BindFailed { .. }
+                | ToManager::Worker(_)
+                | ToManager::InventoryEnd
+                | ToManager::Spawned(_) => false,
+            })
+            .collect()
+    }
+}
