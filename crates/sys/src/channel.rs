@@ -1,6 +1,12 @@
 //! Records with descriptors between two processes: SOCK_SEQPACKET.
 
-use std::io;
+use crate::ancillary;
+use rustix::io::retry_on_intr;
+use rustix::net::{
+    AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags, SocketType, sendmsg, socketpair,
+};
+use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// The longest record.
@@ -27,7 +33,9 @@ pub struct Channel(OwnedFd);
 /// # Errors
 /// The kernel's: EMFILE, ENFILE.
 pub fn pair() -> io::Result<(Channel, Channel)> {
-    unimplemented!()
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let (one, other) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
+    Ok((Channel(one), Channel(other)))
 }
 
 impl Channel {
@@ -37,8 +45,22 @@ impl Channel {
     /// `WouldBlock` when the other end does not read; `BrokenPipe` or `ConnectionReset` when it is closed;
     /// `InvalidInput` for an empty record, one over [`RECORD_LIMIT`] or more than [`DESCRIPTOR_LIMIT`] descriptors.
     pub fn send(&self, record: &[u8], descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
-        let _ = (record, descriptors);
-        unimplemented!()
+        let invalid = |text: String| Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+        // An empty record would look like the end of the channel.
+        if record.is_empty() || record.len() > RECORD_LIMIT {
+            return invalid(format!("a record has 1 to {RECORD_LIMIT} bytes, not {}", record.len()));
+        }
+        if descriptors.len() > DESCRIPTOR_LIMIT {
+            return invalid(format!("a record has up to {DESCRIPTOR_LIMIT} descriptors, not {}", descriptors.len()));
+        }
+        let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTOR_LIMIT))];
+        let mut control = SendAncillaryBuffer::new(&mut space);
+        if !descriptors.is_empty() {
+            control.push(SendAncillaryMessage::ScmRights(descriptors));
+        }
+        retry_on_intr(|| sendmsg(&self.0, &[IoSlice::new(record)], &mut control, flags))?;
+        Ok(())
     }
 
     /// Receives one record: `record` is replaced by its bytes, `descriptors` by its open files (closed on exec).
@@ -47,8 +69,18 @@ impl Channel {
     /// `WouldBlock` when none waits; `InvalidData` when the record was longer than [`RECORD_LIMIT`] or its descriptors
     /// did not all arrive (no free number left): the record is gone and its descriptors are closed.
     pub fn receive(&self, record: &mut Vec<u8>, descriptors: &mut Vec<OwnedFd>) -> io::Result<Received> {
-        let _ = (record, descriptors);
-        unimplemented!()
+        descriptors.clear();
+        record.resize(RECORD_LIMIT, 0);
+        let received = ancillary::receive(&self.0, record, descriptors);
+        record.truncate(received.as_ref().map_or(0, |datagram| datagram.length));
+        let datagram = received?;
+        if datagram.truncated {
+            record.clear();
+            descriptors.clear();
+            let text = "a record was too long, or its descriptors did not all arrive";
+            return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+        }
+        Ok(if datagram.length == 0 { Received::Closed } else { Received::Message })
     }
 
     /// Another handle of this same end: for a copy that is kept for somebody.

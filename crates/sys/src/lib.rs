@@ -16,11 +16,13 @@
 compile_error!("evercrew runs on Linux (5.14 or later) on x86-64 and aarch64 only");
 
 pub mod accept;
+mod ancillary;
 pub mod cgroup;
 pub mod channel;
 pub mod clock;
 pub mod descriptor;
 pub mod epoll;
+mod excerpt;
 pub mod exec;
 pub mod limits;
 pub mod listener;

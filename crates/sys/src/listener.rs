@@ -1,10 +1,18 @@
 //! Listening sockets.
 
+use rustix::fs::{FlockOperation, Mode, OFlags, fchmod, flock, open};
+use rustix::io::Errno;
+use rustix::net::{
+    AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, getsockname, listen, socket_with, sockopt,
+};
+use std::ffi::OsStr;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::PathBuf;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::path::{Path, PathBuf};
 
 /// Where to listen.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -100,8 +108,11 @@ pub const PATH_LIMIT: usize = 107;
 /// # Errors
 /// [`BindError`].
 pub fn bind(address: &Address, options: &Options) -> Result<OwnedFd, BindError> {
-    let _ = (address, options);
-    unimplemented!()
+    let result = match address {
+        Address::Tcp(address) => bind_tcp(address, options),
+        Address::Unix(path) => bind_unix(path, options),
+    };
+    result.map_err(|source| BindError { address: address.clone(), kind: BindErrorKind::of(&source), source })
 }
 
 /// The address a socket is bound to: the port that was chosen for port 0.
@@ -109,6 +120,102 @@ pub fn bind(address: &Address, options: &Options) -> Result<OwnedFd, BindError> 
 /// # Errors
 /// The kernel's; `Unsupported` for other families and unnamed or abstract unix sockets.
 pub fn local_address(fd: impl AsFd) -> io::Result<Address> {
-    let _ = fd;
-    unimplemented!()
+    let address = getsockname(fd)?;
+    if let Ok(address) = SocketAddr::try_from(address.clone()) {
+        return Ok(Address::Tcp(address));
+    }
+    let unix = SocketAddrUnix::try_from(address).ok();
+    match unix.as_ref().and_then(SocketAddrUnix::path) {
+        Some(path) => Ok(Address::Unix(PathBuf::from(OsStr::from_bytes(path.to_bytes())))),
+        None => Err(io::Error::new(io::ErrorKind::Unsupported, "the socket has no address of TCP or a path")),
+    }
+}
+
+fn bind_tcp(address: &SocketAddr, options: &Options) -> io::Result<OwnedFd> {
+    let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let fd = socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+    sockopt::set_socket_reuseaddr(&fd, true)?;
+    if address.is_ipv6() {
+        sockopt::set_ipv6_v6only(&fd, options.only_v6)?;
+    }
+    if options.reuse_port {
+        sockopt::set_socket_reuseport(&fd, true)?;
+    }
+    rustix::net::bind(&fd, address)?;
+    listen(&fd, backlog(options))?;
+    Ok(fd)
+}
+
+fn bind_unix(path: &Path, options: &Options) -> io::Result<OwnedFd> {
+    let address = unix_address(path)?;
+    let fd = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+    if let Some(mode) = options.mode {
+        // The file is created with the rights of the socket less the umask: so never with more than these.
+        fchmod(&fd, Mode::from_raw_mode(mode))?;
+    }
+    match rustix::net::bind(&fd, &address) {
+        Err(Errno::ADDRINUSE) => replace_stale(&fd, path, &address)?,
+        result => result?,
+    }
+    if let Some(mode) = options.mode {
+        // The umask may have taken more than the mode does.
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
+    }
+    listen(&fd, backlog(options))?;
+    Ok(fd)
+}
+
+/// The address of the socket file `path`, refused when the kernel would cut it or other programs could not connect.
+pub(crate) fn unix_address(path: &Path) -> io::Result<SocketAddrUnix> {
+    if path.as_os_str().len() > PATH_LIMIT {
+        return Err(Errno::NAMETOOLONG.into());
+    }
+    if path.as_os_str().is_empty() {
+        return Err(Errno::INVAL.into());
+    }
+    Ok(SocketAddrUnix::new(path)?)
+}
+
+/// Binds over a socket file that nobody listens on. The directory is locked for that time, so that of two who find the
+/// same stale file the second does not remove the first one's fresh socket.
+fn replace_stale(fd: &OwnedFd, path: &Path, address: &SocketAddrUnix) -> io::Result<()> {
+    let directory = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        Some(_) | None => Path::new("."),
+    };
+    let directory = open(directory, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    flock(&directory, FlockOperation::NonBlockingLockExclusive).map_err(|_| Errno::ADDRINUSE)?;
+    match std::fs::symlink_metadata(path) {
+        Ok(metadata) if !metadata.file_type().is_socket() => return Err(Errno::ADDRINUSE.into()),
+        Ok(_) => {
+            let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+            let probe = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+            match connect(&probe, address) {
+                Err(Errno::CONNREFUSED) => std::fs::remove_file(path)?,
+                Err(Errno::NOENT) => {}
+                Err(error @ Errno::ACCESS) => return Err(error.into()),
+                // Connected, its queue is full, or it is of another type: somebody is there.
+                Ok(()) | Err(_) => return Err(Errno::ADDRINUSE.into()),
+            }
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    Ok(rustix::net::bind(fd, address)?)
+}
+
+fn backlog(options: &Options) -> i32 {
+    i32::try_from(options.backlog).unwrap_or(i32::MAX)
+}
+
+impl BindErrorKind {
+    fn of(error: &io::Error) -> Self {
+        match error.raw_os_error() {
+            Some(libc::EADDRINUSE) => Self::InUse,
+            Some(libc::EACCES | libc::EPERM | libc::EROFS) => Self::NotPermitted,
+            Some(libc::EADDRNOTAVAIL | libc::EAFNOSUPPORT | libc::ENOENT | libc::ENOTDIR) => Self::NotAvailable,
+            Some(libc::ENAMETOOLONG) => Self::PathTooLong,
+            Some(_) | None => Self::Other,
+        }
+    }
 }

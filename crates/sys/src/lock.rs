@@ -1,5 +1,7 @@
 //! The lock that says who runs in a directory.
 
+use rustix::fs::{FlockOperation, Mode, OFlags, flock, fstat, ftruncate, open, stat};
+use rustix::io::{Errno, pread, pwrite};
 use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -53,9 +55,43 @@ impl Lock {
     /// # Errors
     /// [`LockError`].
     pub fn acquire(path: &Path) -> Result<Self, LockError> {
-        let _ = path;
-        unimplemented!()
+        let failed = |source: io::Error| LockError::Io { path: path.to_owned(), source };
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        loop {
+            let fd = open(path, flags, Mode::RUSR | Mode::WUSR).map_err(|error| failed(error.into()))?;
+            match flock(&fd, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => {}
+                Err(Errno::WOULDBLOCK) => return Err(LockError::Held { pid: holder(&fd) }),
+                Err(error) => return Err(failed(error.into())),
+            }
+            if is_still_at(&fd, path).map_err(failed)? {
+                write_pid(&fd).map_err(failed)?;
+                return Ok(Self(fd));
+            }
+            // Somebody removed or replaced the file between the two calls: what is locked is not what others see.
+        }
     }
+}
+
+fn holder(fd: &OwnedFd) -> Option<u32> {
+    let mut text = [0u8; 32];
+    let length = pread(fd, &mut text, 0).ok()?;
+    std::str::from_utf8(text.get(..length)?).ok()?.trim().parse().ok()
+}
+
+fn is_still_at(fd: &OwnedFd, path: &Path) -> io::Result<bool> {
+    let held = fstat(fd)?;
+    match stat(path) {
+        Ok(found) => Ok((found.st_dev, found.st_ino) == (held.st_dev, held.st_ino)),
+        Err(Errno::NOENT) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn write_pid(fd: &OwnedFd) -> io::Result<()> {
+    ftruncate(fd, 0)?;
+    pwrite(fd, format!("{}\n", std::process::id()).as_bytes(), 0)?;
+    Ok(())
 }
 
 impl From<OwnedFd> for Lock {
@@ -74,5 +110,35 @@ impl From<Lock> for OwnedFd {
 impl AsFd for Lock {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_held_lock_names_its_holder_and_a_left_file_locks_nothing() {
+        let directory = tempfile::tempdir().expect("directory");
+        let path = directory.path().join("lock");
+        let lock = Lock::acquire(&path).expect("first");
+        match Lock::acquire(&path) {
+            Err(LockError::Held { pid }) => assert_eq!(pid, Some(std::process::id())),
+            other => panic!("expected a held lock, got {other:?}"),
+        }
+        drop(lock);
+        assert!(path.exists());
+        std::fs::write(&path, "4194304 leftover of a longer text").expect("write");
+        let lock = Lock::acquire(&path).expect("stale");
+        assert_eq!(std::fs::read_to_string(&path).expect("read"), format!("{}\n", std::process::id()));
+        drop(lock);
+    }
+
+    #[test]
+    fn a_missing_directory_is_an_error_that_names_the_path() {
+        let directory = tempfile::tempdir().expect("directory");
+        let path = directory.path().join("none/lock");
+        let text = Lock::acquire(&path).expect_err("no directory").to_string();
+        assert!(text.contains("none/lock"), "{text}");
     }
 }

@@ -1,8 +1,7 @@
 //! Who is at the other end of a unix socket.
 
-use rustix::net::sockopt::socket_peercred;
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 
 /// The process that connected (or listened), as it was at that moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,18 +20,12 @@ pub struct Peer {
 /// The kernel's: not a unix socket.
 pub fn credentials(fd: impl AsFd) -> io::Result<Peer> {
     let fd = fd.as_fd();
+    // rustix has this call, but holds the pid to be non-zero, which it is not across pid namespaces.
     let mut peer = libc::ucred { pid: 0, uid: 0, gid: 0 };
     let mut length = size_of::<libc::ucred>() as libc::socklen_t;
-    let _ = socket_peercred::<std::os::fd::BorrowedFd<'_>>;
     // SAFETY: the two pointers are to locals of the type and size that SO_PEERCRED writes.
     let result = unsafe {
-        libc::getsockopt(
-            std::os::fd::AsRawFd::as_raw_fd(&fd),
-            libc::SOL_SOCKET,
-            libc::SO_PEERCRED,
-            (&raw mut peer).cast(),
-            &raw mut length,
-        )
+        libc::getsockopt(fd.as_raw_fd(), libc::SOL_SOCKET, libc::SO_PEERCRED, (&raw mut peer).cast(), &raw mut length)
     };
     if result < 0 {
         return Err(io::Error::last_os_error());

@@ -2,7 +2,9 @@
 
 use evercrew_core::Signal;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::mem;
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::ptr;
 
 /// The kernel's number of a signal.
 pub const fn number(signal: Signal) -> i32 {
@@ -78,7 +80,26 @@ impl SignalFd {
     /// # Errors
     /// The kernel's: EMFILE, ENFILE.
     pub fn block_all() -> io::Result<Self> {
-        unimplemented!()
+        let mask = blockable();
+        for number in numbers() {
+            // SAFETY: reads a local set.
+            if unsafe { libc::sigismember(&raw const mask, number) } == 1 {
+                set_default(number);
+            }
+        }
+        ignore(libc::SIGPIPE)?;
+        // SAFETY: reads a local set; the old mask is not asked for.
+        let result = unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const mask, ptr::null_mut()) };
+        if result != 0 {
+            return Err(io::Error::from_raw_os_error(result));
+        }
+        // SAFETY: reads a local set; -1 asks for a new descriptor.
+        let fd = unsafe { libc::signalfd(-1, &raw const mask, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK) };
+        if fd < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: the kernel has just opened it for us.
+        Ok(Self(unsafe { OwnedFd::from_raw_fd(fd) }))
     }
 
     /// The next signal, `None` when none waits. Equal signals that were sent before the read count once.
@@ -86,7 +107,23 @@ impl SignalFd {
     /// # Errors
     /// The kernel's.
     pub fn read(&self) -> io::Result<Option<Received>> {
-        unimplemented!()
+        let mut record = [0u8; size_of::<libc::signalfd_siginfo>()];
+        match rustix::io::retry_on_intr(|| rustix::io::read(&self.0, &mut record)) {
+            Ok(length) if length == record.len() => {}
+            Ok(_) => return Ok(None),
+            Err(rustix::io::Errno::AGAIN) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        }
+        // SAFETY: the structure is plain numbers, and the kernel has filled every byte of it.
+        let record = unsafe { ptr::read_unaligned(record.as_ptr().cast::<libc::signalfd_siginfo>()) };
+        let number = i32::try_from(record.ssi_signo).unwrap_or(0);
+        Ok(Some(Received {
+            number,
+            signal: from_number(number),
+            sender_pid: record.ssi_pid,
+            sender_uid: record.ssi_uid,
+            from_kernel: record.ssi_code == libc::SI_KERNEL,
+        }))
     }
 }
 
@@ -100,5 +137,57 @@ impl AsFd for SignalFd {
 ///
 /// A spawned child does this by itself. This is for a process that goes on as something else.
 pub fn default_dispositions() {
-    unimplemented!()
+    numbers().for_each(set_default);
+    // SAFETY: an all-zero set is an empty one; the old mask is not asked for.
+    unsafe {
+        let mut empty: libc::sigset_t = mem::zeroed();
+        libc::sigemptyset(&raw mut empty);
+        libc::pthread_sigmask(libc::SIG_SETMASK, &raw const empty, ptr::null_mut());
+    }
+}
+
+/// Every number but those that the C library keeps for itself.
+fn numbers() -> impl Iterator<Item = i32> {
+    (1..=31).chain(libc::SIGRTMIN()..=libc::SIGRTMAX())
+}
+
+fn set_default(number: i32) {
+    // SAFETY: the default action runs no code of ours. The kernel refuses it for KILL and STOP, which have no other.
+    unsafe { libc::signal(number, libc::SIG_DFL) };
+}
+
+fn ignore(number: i32) -> io::Result<()> {
+    // SAFETY: ignoring a signal runs no code of ours.
+    if unsafe { libc::signal(number, libc::SIG_IGN) } == libc::SIG_ERR {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
+/// Every signal but the synchronous faults and SIGPIPE.
+fn blockable() -> libc::sigset_t {
+    let kept = [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGTRAP, libc::SIGSYS, libc::SIGPIPE];
+    // SAFETY: the set is a local that sigfillset initializes, and the numbers are valid.
+    unsafe {
+        let mut set: libc::sigset_t = mem::zeroed();
+        libc::sigfillset(&raw mut set);
+        for number in kept {
+            libc::sigdelset(&raw mut set, number);
+        }
+        set
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_and_names_are_one_to_one() {
+        for &signal in Signal::ALL {
+            assert_eq!(from_number(number(signal)), Some(signal));
+        }
+        assert_eq!(from_number(0), None);
+        assert_eq!(from_number(40), None);
+    }
 }

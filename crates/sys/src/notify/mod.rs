@@ -4,6 +4,6 @@ mod client;
 mod message;
 mod socket;
 
-pub use client::{send, send_to};
+pub use client::{send, send_to, send_with};
 pub use message::Message;
 pub use socket::NotifySocket;

@@ -1,9 +1,18 @@
 //! The socket that one worker notifies us by.
 
 use super::message::Message;
+use crate::ancillary;
+use crate::listener::unix_address;
+use rustix::fs::{Mode, fchmod};
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with, sockopt};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
+
+/// What systemd takes at most, too.
+const MESSAGE_LIMIT: usize = 4096;
 
 /// A bound datagram socket: non-blocking, closed on exec.
 #[derive(Debug)]
@@ -16,17 +25,45 @@ impl NotifySocket {
     /// # Errors
     /// The kernel's; `InvalidInput` for a path over 107 bytes.
     pub fn bind(path: &Path, owner: Option<(u32, u32)>) -> io::Result<Self> {
-        let _ = (path, owner);
-        unimplemented!()
+        let address = unix_address(path)?;
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let fd = socket_with(AddressFamily::UNIX, SocketType::DGRAM, flags, None)?;
+        sockopt::set_socket_passcred(&fd, true)?;
+        // The file is created with no more rights than the socket has.
+        fchmod(&fd, Mode::RUSR | Mode::WUSR)?;
+        match rustix::net::bind(&fd, &address) {
+            Err(Errno::ADDRINUSE) if is_socket(path) => {
+                std::fs::remove_file(path)?;
+                rustix::net::bind(&fd, &address)?;
+            }
+            result => result?,
+        }
+        if let Some((uid, gid)) = owner {
+            std::os::unix::fs::lchown(path, Some(uid), Some(gid))?;
+        }
+        Ok(Self(fd))
     }
 
-    /// The next notification, `None` when none waits. One that is longer than 4 KiB is skipped.
+    /// The next notification, `None` when none waits. One that is longer than 4 KiB, or whose descriptors
+    /// did not all arrive, says nothing.
     ///
     /// # Errors
     /// The kernel's.
     pub fn receive(&self) -> io::Result<Option<Message>> {
-        unimplemented!()
+        let mut text = [0; MESSAGE_LIMIT];
+        let mut descriptors = Vec::new();
+        let datagram = match ancillary::receive(&self.0, &mut text, &mut descriptors) {
+            Ok(datagram) => datagram,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let text = if datagram.truncated { &[] } else { text.get(..datagram.length).unwrap_or_default() };
+        Ok(Some(Message { sender_pid: datagram.sender_pid, ..Message::parse(text, descriptors) }))
     }
+}
+
+fn is_socket(path: &Path) -> bool {
+    std::fs::symlink_metadata(path).is_ok_and(|metadata| metadata.file_type().is_socket())
 }
 
 impl From<OwnedFd> for NotifySocket {

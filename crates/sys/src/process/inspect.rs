@@ -1,31 +1,66 @@
 //! What /proc tells of a process.
 
-use std::io;
-use std::os::fd::OwnedFd;
+use rustix::param::{clock_ticks_per_second, page_size};
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::os::fd::{AsFd, OwnedFd};
+use std::str::FromStr;
 use std::time::Duration;
+
+/// More than an environment can have (a third of the largest stack limit the kernel takes into account).
+const ENVIRONMENT_LIMIT: u64 = 8 << 20;
+
+/// The place of a value in `/proc/PID/stat`, counted from the state, which follows the name.
+#[derive(Clone, Copy)]
+enum Field {
+    Parent = 1,
+    UserTicks = 11,
+    SystemTicks = 12,
+    StartTime = 19,
+    ArgumentsStart = 45,
+    ArgumentsEnd = 46,
+}
+
+/// `/proc/PID/stat`, read once.
+struct Stat(String);
+
+impl Stat {
+    fn read(process: impl std::fmt::Display) -> Option<Self> {
+        fs::read_to_string(format!("/proc/{process}/stat")).ok().map(Self)
+    }
+
+    fn field<T: FromStr>(&self, field: Field) -> Option<T> {
+        // The name may hold anything, spaces and brackets too; it ends with the last bracket.
+        let (_, values) = self.0.rsplit_once(')')?;
+        values.split_ascii_whitespace().nth(field as usize)?.parse().ok()
+    }
+}
 
 /// When the process started, in clock ticks since boot: with [`boot_id`] and the pid it names a process for ever.
 pub fn start_time(pid: u32) -> Option<u64> {
-    let _ = pid;
-    unimplemented!()
+    Stat::read(pid)?.field(Field::StartTime)
 }
 
 /// Bytes of memory that are resident.
 pub fn memory(pid: u32) -> Option<u64> {
-    let _ = pid;
-    unimplemented!()
+    let text = fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
+    let pages: u64 = text.split_ascii_whitespace().nth(1)?.parse().ok()?;
+    pages.checked_mul(u64::try_from(page_size()).ok()?)
 }
 
 /// Processor time used so far, in user mode and in the kernel.
 pub fn cpu_time(pid: u32) -> Option<Duration> {
-    let _ = pid;
-    unimplemented!()
+    let stat = Stat::read(pid)?;
+    let ticks: u64 = stat.field::<u64>(Field::UserTicks)?.checked_add(stat.field(Field::SystemTicks)?)?;
+    let frequency = clock_ticks_per_second().max(1);
+    let nanos = (ticks % frequency).saturating_mul(1_000_000_000) / frequency;
+    Some(Duration::from_secs(ticks / frequency).saturating_add(Duration::from_nanos(nanos)))
 }
 
 /// Whether a process has this number now (a zombie has).
 pub fn exists(pid: u32) -> bool {
-    let _ = pid;
-    unimplemented!()
+    let Some(pid) = super::number(pid).ok().and_then(rustix::process::Pid::from_raw) else { return false };
+    !matches!(rustix::process::test_kill_process(pid), Err(rustix::io::Errno::SRCH))
 }
 
 /// The kernel's identifier of this boot.
@@ -33,23 +68,96 @@ pub fn exists(pid: u32) -> bool {
 /// # Errors
 /// When /proc is not there.
 pub fn boot_id() -> io::Result<String> {
-    unimplemented!()
+    Ok(fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned())
 }
 
 /// The children of this process, zombies included, in no order.
 pub fn children_of_self() -> Vec<u32> {
-    unimplemented!()
+    children_by_thread().unwrap_or_else(|_| {
+        let own = std::process::id();
+        let is_child = |pid: &u32| Stat::read(pid).and_then(|stat| stat.field(Field::Parent)) == Some(own);
+        processes().filter(is_child).collect()
+    })
+}
+
+/// The kernel's own list, which it keeps for each thread (not in every configuration).
+fn children_by_thread() -> io::Result<Vec<u32>> {
+    let mut children = Vec::new();
+    for task in fs::read_dir("/proc/self/task")? {
+        let text = fs::read_to_string(task?.path().join("children"))?;
+        children.extend(text.split_ascii_whitespace().filter_map(|pid| pid.parse::<u32>().ok()));
+    }
+    Ok(children)
 }
 
 /// The value of the variable `name` in the environment that the process was started with, if we may read it.
 pub fn environment_entry(pid: u32, name: &str) -> Option<String> {
-    let _ = (pid, name);
-    unimplemented!()
+    let environment = environment(pid).ok()?;
+    let value = |entry: &[u8]| {
+        let value = entry.strip_prefix(name.as_bytes())?.strip_prefix(b"=")?;
+        Some(String::from_utf8_lossy(value).into_owned())
+    };
+    environment.split(|byte| *byte == 0).find_map(value)
+}
+
+fn environment(pid: u32) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(format!("/proc/{pid}/environ"))?.take(ENVIRONMENT_LIMIT).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// Every living process, this one excepted, that was started with the environment entry `entry` (`NAME=value`), each
-/// with a pidfd that is certain to be of that process. Those whose environment we may not read are not found.
+/// with a pidfd that is certain to be of that process.
+///
+/// Not found are those whose environment we may not read, and those that have written over it (some programs make
+/// room for a long title that way).
 pub fn processes_with_environment(entry: &str) -> Vec<(u32, OwnedFd)> {
-    let _ = entry;
-    unimplemented!()
+    let own = std::process::id();
+    processes().filter(|pid| *pid != own).filter_map(|pid| Some((pid, with_entry(pid, entry.as_bytes())?))).collect()
+}
+
+/// The pidfd is opened first, and its process still has the number after the environment was read: so what was read
+/// is that process's.
+fn with_entry(pid: u32, entry: &[u8]) -> Option<OwnedFd> {
+    let pidfd = super::open(pid).ok()?;
+    let found = environment(pid).ok()?.split(|byte| *byte == 0).any(|candidate| candidate == entry);
+    (found && !super::exited(pidfd.as_fd()).ok()?).then_some(pidfd)
+}
+
+fn processes() -> impl Iterator<Item = u32> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+}
+
+/// Where this process's arguments are in memory: (first byte, one past the last).
+pub(crate) fn argument_area() -> Option<(usize, usize)> {
+    let stat = Stat::read("self")?;
+    Some((stat.field(Field::ArgumentsStart)?, stat.field(Field::ArgumentsEnd)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_with_brackets_does_not_shift_the_fields() {
+        let stat = Stat("7 (a) S 1) (b) S 42 7 7 0 -1 0 0 0 0 0 3 4 0 0 20 0 1 0 99 0".to_owned());
+        assert_eq!(stat.field::<u32>(Field::Parent), Some(42));
+        assert_eq!(stat.field::<u64>(Field::UserTicks), Some(3));
+        assert_eq!(stat.field::<u64>(Field::StartTime), Some(99));
+        assert_eq!(stat.field::<u64>(Field::ArgumentsEnd), None);
+        assert_eq!(Stat(String::new()).field::<u64>(Field::Parent), None);
+    }
+
+    #[test]
+    fn this_process_is_seen() {
+        let own = std::process::id();
+        assert!(exists(own));
+        assert!(!exists(0));
+        assert!(start_time(own).is_some());
+        assert!(memory(own).is_some_and(|bytes| bytes > 100_000));
+        assert!(cpu_time(own).is_some());
+        assert_eq!(boot_id().map(|id| id.len()).ok(), Some(36));
+        assert_eq!(start_time(u32::MAX), None);
+    }
 }

@@ -1,6 +1,8 @@
 //! Parents and orphans.
 
+use crate::signal::number;
 use evercrew_core::Signal;
+use rustix::process::{getpid, set_child_subreaper};
 use std::fmt;
 use std::io;
 
@@ -9,7 +11,7 @@ use std::io;
 /// # Errors
 /// The kernel's.
 pub fn become_subreaper() -> io::Result<()> {
-    unimplemented!()
+    Ok(set_child_subreaper(Some(getpid()))?)
 }
 
 /// The parent ended before its end could be watched.
@@ -32,6 +34,12 @@ impl std::error::Error for ParentGone {}
 /// # Errors
 /// [`ParentGone`] inside the error when the parent is not `expected_parent` any more: the caller should end.
 pub fn die_with_parent(signal: Signal, expected_parent: u32) -> io::Result<()> {
-    let _ = (signal, expected_parent);
-    unimplemented!()
+    // SAFETY: PR_SET_PDEATHSIG takes a number.
+    if unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::c_ulong::from(number(signal).unsigned_abs())) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    if std::os::unix::process::parent_id() != expected_parent {
+        return Err(io::Error::other(ParentGone { expected: expected_parent }));
+    }
+    Ok(())
 }

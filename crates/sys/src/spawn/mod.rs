@@ -1,14 +1,21 @@
 //! Starting a process: fork with a pidfd, a fixed order of steps, exec, and a pipe that tells which step failed.
 //!
-//! The order in the child: session or group, cgroup, descriptors, nice, OOM score, limits, groups, gid, uid, umask,
+//! The child is created in its cgroup. The order of its steps: session or group, (cgroup,) descriptors, nice, OOM score, limits, groups, gid, uid, umask,
 //! directory, parent-death signal, parent check, dispositions and mask, pid variables, exec. Descriptors come before
 //! limits since a low `nofile` would refuse the numbers they need; the parent-death signal comes after the user since
 //! a change of user clears it.
 
+mod child;
 mod error;
+mod fork;
 mod outcome;
 mod plan;
+mod prepared;
 mod program;
+
+use prepared::Prepared;
+use std::io;
+use std::os::fd::AsFd;
 
 pub use error::{SpawnError, Step};
 pub use outcome::{Child, ExecOutcome, Outcome};
@@ -22,8 +29,14 @@ pub use program::{FindError, find_program};
 /// PDEATHSIG fires when the *thread* that called this ends.
 ///
 /// # Errors
-/// When there is no child: `Step::Fork` with the kernel's reason, `Step::Pipe` when no descriptor was left.
+/// When there is no child: `Step::Fork` with the kernel's reason, `Step::Pipe` when no descriptor was left,
+/// `Step::Cgroup` when it could not be created in its cgroup, EINVAL for a target that is negative or named twice.
 pub fn spawn(plan: &Plan) -> Result<Child, SpawnError> {
-    let _ = plan;
-    unimplemented!()
+    let mut prepared = Prepared::new(plan)?;
+    let pipe_failure =
+        |error: io::Error| SpawnError { step: Step::Pipe, errno: error.raw_os_error().unwrap_or(libc::EINVAL) };
+    let (reader, writer) = crate::pipe::pair().map_err(pipe_failure)?;
+    crate::descriptor::set_nonblocking(&reader, true).map_err(pipe_failure)?;
+    let (pid, pidfd) = fork::fork(&mut prepared, writer.as_fd())?;
+    Ok(Child { pid, pidfd, outcome: ExecOutcome(reader) })
 }

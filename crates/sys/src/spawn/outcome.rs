@@ -1,7 +1,11 @@
 //! A child that exists, and what became of its exec.
 
-use super::error::SpawnError;
+use super::error::{SpawnError, Step};
+use rustix::io::Errno;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+/// A report is a step's code and an errno. Written at once, it is read at once.
+pub(super) const REPORT_LENGTH: usize = 8;
 
 /// A started process.
 #[derive(Debug)]
@@ -33,7 +37,17 @@ pub struct ExecOutcome(pub(super) OwnedFd);
 impl ExecOutcome {
     /// What is known so far. Never blocks. After the first answer that is not `Pending`, drop it.
     pub fn poll(&self) -> Outcome {
-        unimplemented!()
+        let mut report = [0u8; REPORT_LENGTH];
+        match rustix::io::retry_on_intr(|| rustix::io::read(&self.0, &mut report)) {
+            Ok(REPORT_LENGTH) => {
+                let [a, b, c, d, e, f, g, h] = report;
+                let step = Step::from_code(u32::from_ne_bytes([a, b, c, d])).unwrap_or(Step::Exec);
+                Outcome::Failed(SpawnError { step, errno: i32::from_ne_bytes([e, f, g, h]) })
+            }
+            Err(Errno::AGAIN) => Outcome::Pending,
+            // End of file. A pipe cannot give anything else.
+            Ok(_) | Err(_) => Outcome::Executed,
+        }
     }
 }
 
