@@ -1,1 +1,50 @@
-//! Configuration: text to typed settings
+//! Configuration: text to typed settings.
+//!
+//! **What it does.** [`Source`] is the text of a file with everything else that its meaning depends on; parsing it
+//! gives [`Settings`] with every default filled in and every path absolute, or all that is wrong with it at once,
+//! each error with its place in the text and what to do. On the way it is an untyped table with places (`raw.rs`)
+//! that the environment and the command line override (`overrides.rs`).
+//!
+//! **Where to start.** [`Source::parse`], then `keys.rs`: the one table that says which keys there are, what they
+//! expect and what holds without them. The reference page is written from it.
+//!
+//! **What it must never know.** Running things: no process, no socket, no state of the engine. Only
+//! [`Source::read`], [`engine_directory`] and [`Settings::check_programs`] look at the file system.
+//!
+//! **How it is tested.** `tests/bad/*.toml` with the message of each, `tests/good/*.toml` with their meaning, and
+//! hostile texts made at random.
+
+mod base;
+mod choice;
+mod context;
+mod convert;
+mod diagnostic;
+mod directory;
+mod duration;
+mod error;
+mod file;
+mod key;
+mod keys;
+mod listen;
+mod nearest;
+mod order;
+mod overrides;
+mod places;
+mod programs;
+mod raw;
+mod reader;
+mod reference;
+mod render;
+mod service;
+mod settings;
+mod source;
+mod stop;
+mod syntax;
+mod text;
+
+pub use directory::engine_directory;
+pub use error::{ConfigError, ConfigErrors, Problem};
+pub use reference::reference;
+pub use settings::{Address, Builtin, Engine, Exit, Listener, Program, Ready, Service, Settings, Warning};
+pub use source::{MOST_BYTES, Source, environment};
+pub use text::Origin;

@@ -1,0 +1,33 @@
+//! Values that are one of a few words.
+
+use evercrew_core::fleet::{GiveUp, Restart};
+
+use crate::settings::{Builtin, Exit};
+
+/// A value that is one of a few words.
+pub(crate) trait Choice: Copy + 'static {
+    /// The words.
+    const NAMES: &'static [&'static str];
+    /// What each word means, in the same order.
+    const VALUES: &'static [Self];
+}
+
+impl Choice for Exit {
+    const NAMES: &'static [&'static str] = &["never", "all-done", "any-failed"];
+    const VALUES: &'static [Self] = &[Self::Never, Self::AllDone, Self::AnyFailed];
+}
+
+impl Choice for Builtin {
+    const NAMES: &'static [&'static str] = &["hello"];
+    const VALUES: &'static [Self] = &[Self::Hello];
+}
+
+impl Choice for Restart {
+    const NAMES: &'static [&'static str] = &["always", "on-failure", "never"];
+    const VALUES: &'static [Self] = &[Self::Always, Self::OnFailure, Self::Never];
+}
+
+impl Choice for GiveUp {
+    const NAMES: &'static [&'static str] = &["retry", "give-up"];
+    const VALUES: &'static [Self] = &[Self::Retry, Self::Final];
+}

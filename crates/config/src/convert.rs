@@ -1,0 +1,227 @@
+//! One untyped value to one typed value, or the reason why not.
+
+use std::time::Duration;
+
+use evercrew_core::Signal;
+
+use crate::diagnostic::{Report, shorten};
+use crate::duration::{self, NotADuration};
+use crate::nearest::nearest;
+use crate::raw::{Kind, Value};
+use crate::text::{Origin, Span};
+
+/// Most items of an array.
+const MOST_ITEMS: usize = 1024;
+
+/// Why a value is not what its key expects; the reader adds which key and what was expected.
+#[derive(Clone)]
+pub(crate) struct Wrong {
+    /// The place.
+    pub(crate) at: Span,
+    /// What stands there.
+    pub(crate) found: String,
+    /// What to do, where that can be guessed.
+    pub(crate) help: Option<String>,
+    /// The text to write instead.
+    pub(crate) instead: Option<String>,
+}
+
+impl Wrong {
+    /// Says what was found instead.
+    pub(crate) fn found(report: &Report, value: &Value) -> Self {
+        let found = match &value.kind {
+            Kind::Array(_) => "found an array".to_owned(),
+            Kind::Table(_) => "found a table".to_owned(),
+            Kind::Integer(_) => format!("found the integer `{}`", report.quote(value.at)),
+            kind => format!("found the {} `{}`", kind.name(), report.quote(value.at)),
+        };
+        Self { at: value.at, found, help: None, instead: None }
+    }
+
+    /// Says `text` under the place.
+    pub(crate) fn because(value: &Value, text: impl Into<String>) -> Self {
+        Self { at: value.at, found: text.into(), help: None, instead: None }
+    }
+
+    /// Offers a replacement.
+    pub(crate) fn write(self, instead: impl Into<String>) -> Self {
+        let instead = instead.into();
+        Self { help: Some(format!("write `{instead}`")), instead: Some(instead), ..self }
+    }
+
+    fn help(self, help: impl Into<String>) -> Self {
+        Self { help: Some(help.into()), ..self }
+    }
+}
+
+/// A string. Outside the file quotes are optional, so a bare `2026` is a string where one is expected.
+pub(crate) fn text(report: &Report, value: &Value) -> Result<String, Wrong> {
+    let text = match &value.kind {
+        Kind::Text(text) => text.clone(),
+        Kind::Integer(_) | Kind::Float(_) | Kind::Boolean(_) | Kind::Datetime => {
+            let bare = report.slice(value.at).to_owned();
+            let is_file = report.texts().get(value.at.text).is_none_or(|text| text.origin == Origin::File);
+            if is_file {
+                return Err(Wrong::found(report, value).write(quoted(&bare)));
+            }
+            bare
+        }
+        Kind::Array(_) | Kind::Table(_) => return Err(Wrong::found(report, value)),
+    };
+    if text.contains('\0') {
+        return Err(Wrong::because(value, "found a NUL character, which no program can be given"));
+    }
+    Ok(text)
+}
+
+/// `true` or `false`.
+pub(crate) fn boolean(report: &Report, value: &Value) -> Result<bool, Wrong> {
+    match &value.kind {
+        Kind::Boolean(boolean) => Ok(*boolean),
+        Kind::Text(text) if text == "true" || text == "false" => Err(Wrong::found(report, value).write(text)),
+        _ => Err(Wrong::found(report, value)),
+    }
+}
+
+/// A whole number within bounds.
+pub(crate) fn integer(report: &Report, value: &Value, min: u32, max: u32) -> Result<u32, Wrong> {
+    match &value.kind {
+        Kind::Integer(number) => match u32::try_from(*number) {
+            Ok(number) if (min..=max).contains(&number) => Ok(number),
+            _ => Err(Wrong::because(value, format!("`{}` is not within these bounds", report.quote(value.at)))),
+        },
+        Kind::Text(text) if text.parse::<u32>().is_ok_and(|number| (min..=max).contains(&number)) => {
+            Err(Wrong::found(report, value).write(text))
+        }
+        _ => Err(Wrong::found(report, value)),
+    }
+}
+
+/// A number from 0 to 1.
+pub(crate) fn share(report: &Report, value: &Value) -> Result<f64, Wrong> {
+    let number = match &value.kind {
+        Kind::Float(number) => *number,
+        Kind::Integer(0) => 0.0,
+        Kind::Integer(1) => 1.0,
+        _ => return Err(Wrong::found(report, value)),
+    };
+    if (0.0..=1.0).contains(&number) {
+        Ok(number)
+    } else {
+        Err(Wrong::because(value, format!("`{}` is not within these bounds", report.quote(value.at))))
+    }
+}
+
+/// A span of time; `None` is for ever.
+pub(crate) fn duration(report: &Report, value: &Value, zero: bool, forever: bool) -> Result<Option<Duration>, Wrong> {
+    let text = match &value.kind {
+        Kind::Text(text) => text,
+        Kind::Integer(number) if *number >= 0 => {
+            return Err(Wrong::found(report, value).write(format!("\"{number}s\"")));
+        }
+        _ => return Err(Wrong::found(report, value)),
+    };
+    if forever && text == "forever" {
+        return Ok(None);
+    }
+    match duration::parse(text) {
+        Ok(Duration::ZERO) if !zero => Err(Wrong::because(value, "zero makes no sense here")),
+        Ok(duration) => Ok(Some(duration)),
+        Err(NotADuration::TooLong) => Err(Wrong::because(value, "longer than ten years")),
+        Err(NotADuration::Form) => Err(not_a_duration(Wrong::found(report, value), text)),
+    }
+}
+
+fn not_a_duration(wrong: Wrong, text: &str) -> Wrong {
+    let compact: String = text.chars().filter(|c| !c.is_whitespace()).collect();
+    let digits = compact.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = compact.split_at(digits);
+    let unit = match unit.to_ascii_lowercase().as_str() {
+        "" | "s" | "sec" | "secs" | "second" | "seconds" => "s",
+        "ms" | "msec" | "millis" | "milliseconds" => "ms",
+        "m" | "min" | "mins" | "minute" | "minutes" => "m",
+        "h" | "hr" | "hour" | "hours" => "h",
+        "d" | "day" | "days" => "d",
+        _ => return wrong.help("a duration is one whole number and one unit: ms, s, m, h or d"),
+    };
+    let meant = format!("{number}{unit}");
+    match duration::parse(&meant) {
+        Ok(_) => wrong.write(format!("\"{meant}\"")),
+        Err(_) => wrong.help("a duration is one whole number and one unit: ms, s, m, h or d"),
+    }
+}
+
+/// A signal by its name.
+pub(crate) fn signal(report: &Report, value: &Value) -> Result<Signal, Wrong> {
+    let name = match &value.kind {
+        Kind::Text(name) => name,
+        Kind::Integer(_) => {
+            return Err(Wrong::found(report, value).help("signals have names here, as numbers differ between machines"));
+        }
+        _ => return Err(Wrong::found(report, value)),
+    };
+    name.parse().map_err(|_| {
+        let upper = name.to_ascii_uppercase();
+        let bare = upper.strip_prefix("SIG").unwrap_or(&upper);
+        let wrong = Wrong::because(value, format!("there is no signal `{}`", shorten(name)));
+        match nearest(bare, Signal::ALL.iter().map(|signal| signal.name())) {
+            Some(near) => wrong.write(format!("\"{near}\"")),
+            None => wrong,
+        }
+    })
+}
+
+/// The position of a word in `words`.
+pub(crate) fn word(report: &Report, value: &Value, words: &[&'static str]) -> Result<usize, Wrong> {
+    let Kind::Text(text) = &value.kind else { return Err(Wrong::found(report, value)) };
+    words.iter().position(|word| word == text).ok_or_else(|| {
+        let wrong = Wrong::found(report, value);
+        match nearest(text, words.iter().copied()) {
+            Some(near) => wrong.write(format!("\"{near}\"")),
+            None => wrong,
+        }
+    })
+}
+
+/// The items of an array.
+pub(crate) fn items<'a>(report: &Report, value: &'a Value) -> Result<&'a [Value], Wrong> {
+    match &value.kind {
+        Kind::Array(items) if items.len() > MOST_ITEMS => {
+            Err(Wrong::because(value, format!("found {} items; {MOST_ITEMS} are allowed", items.len())))
+        }
+        Kind::Array(items) => Ok(items),
+        Kind::Text(text) => Err(Wrong::found(report, value).write(format!("[{}]", quoted(text)))),
+        Kind::Integer(number) => Err(Wrong::found(report, value).write(format!("[{number}]"))),
+        _ => Err(Wrong::found(report, value)),
+    }
+}
+
+/// A program and its arguments.
+pub(crate) fn argv(report: &Report, value: &Value) -> Result<Vec<String>, Wrong> {
+    if let Kind::Text(line) = &value.kind {
+        let words: Vec<String> = line.split_whitespace().map(quoted).collect();
+        return Err(Wrong::found(report, value).write(format!("[{}]", words.join(", "))));
+    }
+    let items = items(report, value)?;
+    let argv: Vec<String> = items.iter().map(|item| text(report, item)).collect::<Result<_, _>>()?;
+    match argv.first() {
+        None => Err(Wrong::because(value, "found no program")),
+        Some(program) if program.is_empty() => Err(Wrong::because(&items[0], "found an empty program name")),
+        Some(_) => Ok(argv),
+    }
+}
+
+/// The text as a TOML string.
+pub(crate) fn quoted(text: &str) -> String {
+    let mut quoted = String::with_capacity(text.len() + 2);
+    quoted.push('"');
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => quoted.extend(['\\', c]),
+            c if c.is_control() => quoted.push_str(&format!("\\u{:04X}", u32::from(c))),
+            c => quoted.push(c),
+        }
+    }
+    quoted.push('"');
+    quoted
+}

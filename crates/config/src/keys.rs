@@ -1,0 +1,277 @@
+//! Every key of the configuration, in one table: what is known, expected, assumed and documented.
+
+use evercrew_core::fleet::{GiveUp, Restart};
+
+use crate::choice::Choice;
+use crate::key::{Absent, Key, Section, Shape};
+use crate::settings::{Builtin, Exit};
+
+const fn key(name: &'static str, shape: Shape, default: &'static str, doc: &'static str) -> Key {
+    Key { name, shape, default: Absent::Means(default), doc }
+}
+
+const fn open(name: &'static str, shape: Shape, otherwise: &'static str, doc: &'static str) -> Key {
+    Key { name, shape, default: Absent::Otherwise(otherwise), doc }
+}
+
+const fn later(name: &'static str) -> Key {
+    Key { name, shape: Shape::Later, default: Absent::Otherwise(""), doc: "" }
+}
+
+const TIME: Shape = Shape::Duration { zero: true, forever: false };
+const TIME_ABOVE_ZERO: Shape = Shape::Duration { zero: false, forever: false };
+
+/// The most processes one service may have.
+pub(crate) const MOST_WORKERS: u32 = 10_000;
+
+/// The whole file.
+pub(crate) static FILE: Section = Section {
+    title: "the file",
+    doc: "Every relative path is relative to the file's own directory.",
+    keys: &[
+        open("engine", Shape::Table(&ENGINE), "", "the engine itself"),
+        open("listen", Shape::Named(&LISTEN), "", "sockets that services listen on"),
+        open("service", Shape::Named(&SERVICE), "", "what runs"),
+        later("include"),
+        later("queue"),
+    ],
+};
+
+/// `[engine]`.
+pub(crate) static ENGINE: Section = Section {
+    title: "[engine]",
+    doc: "The engine itself.",
+    keys: &[
+        open(
+            "directory",
+            Shape::Path,
+            "EVERCREW_DIRECTORY, else \".evercrew\"",
+            "where the control socket, the lock, the state and the logs are; `--directory` overrides it",
+        ),
+        key(
+            "exit",
+            Shape::Choice(Exit::NAMES),
+            "\"never\"",
+            "when the engine ends by itself: never, when every service has finished, or when one has failed",
+        ),
+        later("signals"),
+        later("manager_restart_wait"),
+        later("user"),
+    ],
+};
+
+/// `[listen.NAME]`.
+pub(crate) static LISTEN: Section = Section {
+    title: "[listen.NAME]",
+    doc: "One listening socket, held by the engine for its whole life and shared by all workers that name it.",
+    keys: &[
+        open("address", Shape::Address, "required", "IP address and port, or `unix:` and a path"),
+        key(
+            "backlog",
+            Shape::Integer { min: 1, max: 65_535 },
+            "1024",
+            "connections that may wait to be accepted; the kernel's somaxconn bounds it",
+        ),
+        later("mode"),
+    ],
+};
+
+/// `[service.NAME]`.
+pub(crate) static SERVICE: Section = Section {
+    title: "[service.NAME]",
+    doc: "A set of equal workers. Exactly one of `command` and `builtin` says what they run.",
+    keys: &[
+        open(
+            "command",
+            Shape::Argv,
+            "`builtin`",
+            "program and arguments, never run by a shell; a program with a `/` is relative to the file's directory, \
+             one without is looked for on PATH",
+        ),
+        open("builtin", Shape::Choice(Builtin::NAMES), "`command`", "a worker that is part of the engine's own binary"),
+        key(
+            "listen",
+            Shape::Names("listeners"),
+            "[]",
+            "listeners handed to each worker as descriptors 3, 4, … with LISTEN_FDS, LISTEN_PID and LISTEN_FDNAMES",
+        ),
+        open(
+            "workers",
+            Shape::Either(&[Shape::Integer { min: 0, max: MOST_WORKERS }, Shape::Choice(&["auto"])]),
+            "WEB_CONCURRENCY, else 1",
+            "how many processes; \"auto\" is the number of processors this process may use",
+        ),
+        key("directory", Shape::Path, "\".\"", "the workers' working directory"),
+        open("env", Shape::Variables, "none", "variables added to the environment that the workers inherit"),
+        key("clear_env", Shape::Boolean, "false", "inherit nothing: workers see `env` and what the engine sets"),
+        open(
+            "ready",
+            Shape::Either(&[Shape::Choice(&["exec", "notify"]), Shape::Table(&READY)]),
+            "\"notify\" with `builtin`, \"exec\" with `command`",
+            "how a worker says that it can work: not at all (`exec`), by READY=1 on NOTIFY_SOCKET (`notify`), or by a \
+             newline on a descriptor (`{ fd = 5 }`)",
+        ),
+        key(
+            "ready_timeout",
+            TIME_ABOVE_ZERO,
+            "\"60s\"",
+            "time from exec to ready; a worker that needs longer is killed",
+        ),
+        open(
+            "heartbeat",
+            Shape::Table(&HEARTBEAT),
+            "on with `builtin`, off with `command`",
+            "kill a worker that stops sending WATCHDOG=1 on NOTIFY_SOCKET",
+        ),
+        key(
+            "after",
+            Shape::Names("services"),
+            "[]",
+            "services that must be ready before this one starts; this one stops before them",
+        ),
+        key("start_delay", TIME, "\"0s\"", "gap between two starts of this service, with jitter"),
+        key(
+            "restart",
+            Shape::Choice(<Restart as Choice>::NAMES),
+            "\"always\"",
+            "which exits are followed by a new start",
+        ),
+        key("unrecoverable_exit_codes", Shape::ExitCodes, "[]", "exit codes after which the slot is not started again"),
+        key("backoff", Shape::Table(&BACKOFF), "{}", "waiting time between restarts"),
+        key(
+            "start_limit",
+            Shape::Either(&[Shape::Table(&START_LIMIT), Shape::Off]),
+            "{}",
+            "starts after which a slot counts as failed; `false` switches it off",
+        ),
+        key(
+            "stop",
+            Shape::Either(&[Shape::Table(&STOP), Shape::Tables(&RUNG)]),
+            "{}",
+            "how a worker is stopped: one signal and a grace, or a ladder of signals; KILL to the whole group follows \
+             the last one",
+        ),
+        open("recycle", Shape::Table(&RECYCLE), "never", "replace workers for their age, replacement first"),
+        key("rollout", Shape::Table(&ROLLOUT), "{}", "how `restart` and a changed configuration replace the workers"),
+        later("env_file"),
+        later("user"),
+        later("group"),
+        later("umask"),
+        later("limits"),
+        later("port"),
+        later("before_start"),
+        later("command_pipe"),
+        later("jobs"),
+    ],
+};
+
+/// `ready = { … }`.
+pub(crate) static READY: Section = Section {
+    title: "ready",
+    doc: "Readiness by something other than READY=1.",
+    keys: &[
+        open(
+            "fd",
+            Shape::Integer { min: 3, max: 255 },
+            "required",
+            "descriptor that the worker writes a newline to; the listeners take 3, 4, … first",
+        ),
+        later("output"),
+        later("connect"),
+        later("http"),
+    ],
+};
+
+/// `heartbeat = { … }`.
+pub(crate) static HEARTBEAT: Section = Section {
+    title: "heartbeat",
+    doc: "Supervised from ready on. Workers find WATCHDOG_USEC and WATCHDOG_PID in their environment.",
+    keys: &[
+        key("interval", TIME_ABOVE_ZERO, "\"5s\"", "how often a worker is asked to beat"),
+        key("timeout", TIME_ABOVE_ZERO, "\"30s\"", "longest silence; at least twice the interval"),
+        key("signal", Shape::Signal, "\"KILL\"", "sent to a silent worker first; KILL follows"),
+    ],
+};
+
+/// `backoff = { … }`.
+pub(crate) static BACKOFF: Section = Section {
+    title: "backoff",
+    doc: "The first restart after a stable time is immediate; then `min`, doubled up to `max`, with jitter.",
+    keys: &[
+        key("min", TIME, "\"100ms\"", "the first waiting time"),
+        key("max", TIME, "\"30s\"", "the longest waiting time"),
+        key("stable", TIME, "\"10s\"", "time in service after which a death counts as the first again"),
+    ],
+};
+
+/// `start_limit = { … }`.
+pub(crate) static START_LIMIT: Section = Section {
+    title: "start_limit",
+    doc: "Unplanned starts after which a slot is failed.",
+    keys: &[
+        key("count", Shape::Integer { min: 1, max: 1_000_000 }, "5", "starts allowed"),
+        key("within", TIME_ABOVE_ZERO, "\"10s\"", "the window"),
+        key(
+            "then",
+            Shape::Choice(<GiveUp as Choice>::NAMES),
+            "\"retry\"",
+            "try a failed slot once every `backoff.max`, or leave it until it is started by hand",
+        ),
+    ],
+};
+
+/// `stop = { … }`.
+pub(crate) static STOP: Section = Section {
+    title: "stop",
+    doc: "One signal, a grace, another signal.",
+    keys: &[
+        key("signal", Shape::Signal, "\"TERM\"", "asks the worker to finish what is begun and end"),
+        key("grace", Shape::Duration { zero: true, forever: true }, "\"30s\"", "time it may take"),
+        key("then", Shape::Signal, "\"KILL\"", "sent when the grace is over; one other than KILL gets the same grace"),
+    ],
+};
+
+/// `stop = [{ … }, …]`.
+pub(crate) static RUNG: Section = Section {
+    title: "stop (ladder)",
+    doc: "One step of a ladder.",
+    keys: &[
+        open("signal", Shape::Signal, "required", "sent at once"),
+        open("repeat", TIME_ABOVE_ZERO, "sent once", "sent again after this time"),
+        key("increment", TIME, "\"0s\"", "added to the waiting time after each repetition"),
+        key(
+            "for",
+            Shape::Duration { zero: false, forever: true },
+            "\"30s\"",
+            "how long this step lasts; after \"forever\" no further step is reached",
+        ),
+    ],
+};
+
+/// `recycle = { … }`.
+pub(crate) static RECYCLE: Section = Section {
+    title: "recycle",
+    doc: "Replace workers though nothing is wrong with them.",
+    keys: &[
+        open("age", TIME_ABOVE_ZERO, "never", "age at which a worker is replaced"),
+        key("jitter", Shape::Share, "0.5", "share of the age by which each worker's is shortened at random"),
+        later("memory"),
+        later("requests"),
+        later("jobs"),
+    ],
+};
+
+/// `rollout = { … }`.
+pub(crate) static ROLLOUT: Section = Section {
+    title: "rollout",
+    doc: "How workers are replaced. Not both `surge` and `unavailable` may be 0.",
+    keys: &[
+        key("surge", Shape::Integer { min: 0, max: MOST_WORKERS }, "1", "processes above `workers` that may exist"),
+        key("unavailable", Shape::Integer { min: 0, max: MOST_WORKERS }, "0", "slots that may have no ready worker"),
+        key("settle", TIME, "\"2s\"", "how long a new worker must stay ready before the next is replaced"),
+    ],
+};
+
+/// Every section in the order of the reference.
+pub(crate) static SECTIONS: [&Section; 12] =
+    [&FILE, &ENGINE, &LISTEN, &SERVICE, &READY, &HEARTBEAT, &BACKOFF, &START_LIMIT, &STOP, &RUNG, &RECYCLE, &ROLLOUT];

@@ -1,0 +1,93 @@
+//! Whether what the services run is there.
+
+use std::ffi::OsStr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use crate::diagnostic::{Diagnostic, Report};
+use crate::error::{ConfigErrors, Problem};
+use crate::places::ServicePlaces;
+use crate::settings::{Program, Service, Settings};
+
+impl Settings {
+    /// Checks that every service's directory and program are there. `path` is the engine's PATH.
+    ///
+    /// # Errors
+    /// Everything that is missing, at once.
+    pub fn check_programs(&self, path: Option<&OsStr>) -> Result<(), ConfigErrors> {
+        let report = Report::new(std::sync::Arc::clone(&self.places.texts));
+        for (service, places) in self.services.iter().zip(&self.places.services) {
+            check_directory(&report, service, places);
+            check_program(&report, service, places, path);
+        }
+        report.finish().map(|_: Vec<Problem>| ())
+    }
+}
+
+impl Service {
+    /// The file that this service's workers execute; `None` for a builtin and when there is no such program.
+    ///
+    /// A name without `/` is looked for on the service's own PATH where `env` has one, else on `path`, the engine's.
+    pub fn resolve_program(&self, path: Option<&OsStr>) -> Option<PathBuf> {
+        let Program::Command(argv) = &self.program else { return None };
+        let program = Path::new(argv.first()?);
+        if program.is_absolute() {
+            return is_executable(program).then(|| program.to_path_buf());
+        }
+        let found = self.search_path(path)?;
+        // A relative entry would mean another directory in each process.
+        std::env::split_paths(&found)
+            .filter(|directory| directory.is_absolute())
+            .map(|directory| directory.join(program))
+            .find(|file| is_executable(file))
+    }
+
+    /// The PATH that counts for this service.
+    fn search_path(&self, path: Option<&OsStr>) -> Option<std::ffi::OsString> {
+        self.env.get("PATH").map(Into::into).or_else(|| path.map(Into::into))
+    }
+}
+
+fn is_executable(file: &Path) -> bool {
+    file.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
+}
+
+fn check_directory(report: &Report, service: &Service, places: &ServicePlaces) {
+    if !service.directory.is_dir() {
+        let what = if service.directory.exists() { "is no directory" } else { "does not exist" };
+        report.add(
+            Diagnostic::error(places.directory, format!("[service.{}] runs in a directory that {what}", service.name))
+                .label(format!("{} {what}", service.directory.display())),
+        );
+    }
+}
+
+fn check_program(report: &Report, service: &Service, places: &ServicePlaces, path: Option<&OsStr>) {
+    let Program::Command(argv) = &service.program else { return };
+    let Some(name) = argv.first() else { return };
+    if service.resolve_program(path).is_some() {
+        return;
+    }
+    let program = Path::new(name);
+    let error =
+        Diagnostic::error(places.program, format!("[service.{}] runs a program that is not there", service.name));
+    let error = if !program.is_absolute() {
+        let path = service.search_path(path).unwrap_or_default();
+        error.label("not found on PATH").help(format!("PATH is {}", path.to_string_lossy()))
+    } else if program.is_dir() {
+        error.label(format!("{name} is a directory"))
+    } else if program.exists() {
+        error.label(format!("{name} is not executable")).help(format!("run: chmod +x {name}"))
+    } else {
+        let error = error.label(format!("{name} does not exist"));
+        let beside = program.file_name().map(|file| service.directory.join(file)).filter(|file| is_executable(file));
+        match beside {
+            Some(file) => error.help(format!(
+                "there is {}; a program's path starts at the file's directory, not at the service's",
+                file.display()
+            )),
+            None => error,
+        }
+    };
+    report.add(error);
+}

@@ -1,0 +1,44 @@
+//! The reference page, written from the table of keys.
+
+use std::fmt::Write;
+
+use crate::key::{Absent, Section};
+use crate::keys::SECTIONS;
+
+const INTRODUCTION: &str = "\
+# Configuration
+
+Written by the code from its table of keys; `EVERCREW_BLESS=1 cargo test -p evercrew-config` writes it again.
+
+One TOML file, `evercrew.toml`, or the one that `--config` names. Unknown keys are errors. Every relative path is
+relative to the file's own directory. Durations are a whole number and a unit: `\"500ms\"`, `\"30s\"`, `\"5m\"`,
+`\"1h\"`, `\"2d\"`. Names of services and listeners have 1 to 64 of `a-z`, `0-9`, `_` and `-`.
+
+Single values can be overridden, later ones win: first by the environment
+(`EVERCREW__SERVICE__WEB__WORKERS=2`; a `-` in a name is written `_`), then by `--set service.web.workers=2`. The value
+is TOML; quotes around a plain string may be left out. `evercrew check` reports everything that is wrong, at once.
+";
+
+/// The page `docs/reference/configuration.md`.
+pub fn reference() -> String {
+    let mut page = INTRODUCTION.to_owned();
+    for section in &SECTIONS[1..] {
+        write_section(&mut page, section);
+    }
+    page
+}
+
+fn write_section(page: &mut String, section: &Section) {
+    let title = if section.title.starts_with('[') { section.title.to_owned() } else { format!("`{}`", section.title) };
+    // Writing to a string cannot fail.
+    let _ = write!(page, "\n## {title}\n\n{}\n\n| key | expects | default | |\n|---|---|---|---|\n", section.doc);
+    for key in section.keys.iter().filter(|key| key.is_supported()) {
+        let default = match key.default {
+            Absent::Means("{}") => "as below".to_owned(),
+            Absent::Means(value) => format!("`{value}`"),
+            Absent::Otherwise(text) => text.to_owned(),
+        };
+        let expects = key.shape.expects().replace('|', "\\|");
+        let _ = writeln!(page, "| `{}` | {expects} | {default} | {} |", key.name, key.doc);
+    }
+}

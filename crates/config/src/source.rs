@@ -1,0 +1,188 @@
+//! A configuration as text, with everything else that its meaning depends on.
+
+use std::fs::File;
+use std::io::Read;
+use std::num::NonZero;
+use std::path::{Path, PathBuf};
+
+use toml::de::DeTable;
+
+use crate::base::Base;
+use crate::context::Context;
+use crate::diagnostic::Report;
+use crate::error::{ConfigError, ConfigErrors};
+use crate::file::{self, Directory};
+use crate::overrides;
+use crate::raw::Table;
+use crate::settings::Settings;
+use crate::syntax;
+use crate::text::{Origin, Span, Text};
+
+/// A configuration file larger than this is refused, in bytes.
+pub const MOST_BYTES: u64 = 1024 * 1024;
+
+/// The variable that gives the number of workers to services that do not say.
+const WEB_CONCURRENCY: &str = "WEB_CONCURRENCY";
+
+/// The variable that gives the engine's directory to files that do not say.
+pub(crate) const DIRECTORY: &str = "EVERCREW_DIRECTORY";
+
+/// A configuration as text, with everything else that its meaning depends on.
+///
+/// Kept as it is, it means the same for ever: a manager that takes over after a crash parses this again instead of
+/// reading a file that may have changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// The file. Absolute.
+    pub path: PathBuf,
+    /// What was in it.
+    pub text: String,
+    /// The arguments of `--set`, in order.
+    pub set: Vec<String>,
+    /// The variables that count: `EVERCREW__*`, `WEB_CONCURRENCY` and `EVERCREW_DIRECTORY`, sorted by name.
+    pub environment: Vec<(String, String)>,
+    /// `--directory`. Absolute.
+    pub directory_override: Option<PathBuf>,
+    /// Processors this process may use: what `workers = "auto"` means.
+    pub cpus: u32,
+}
+
+impl Source {
+    /// Reads the file at `path` and keeps of `environment` what counts. `directory` is `--directory`.
+    ///
+    /// # Errors
+    /// When the file cannot be read, is larger than [`MOST_BYTES`] or is not UTF-8.
+    pub fn read(
+        path: &Path,
+        set: Vec<String>,
+        environment: impl Iterator<Item = (String, String)>,
+        directory: Option<PathBuf>,
+    ) -> Result<Self, ConfigError> {
+        let path = absolute(path);
+        let text = text(&path)?;
+        Ok(Self::new(path, text, set, environment, directory))
+    }
+
+    /// A configuration whose text is at hand; relative paths in it start at the directory of `path`.
+    pub fn new(
+        path: PathBuf,
+        text: String,
+        set: Vec<String>,
+        environment: impl Iterator<Item = (String, String)>,
+        directory: Option<PathBuf>,
+    ) -> Self {
+        let counts = |name: &str| name.starts_with(overrides::PREFIX) || [WEB_CONCURRENCY, DIRECTORY].contains(&name);
+        let mut environment: Vec<(String, String)> = environment
+            .filter(|(name, _)| counts(name))
+            .map(|(name, value)| {
+                let value = if name == DIRECTORY { relative_to_here(value) } else { value };
+                (name, value)
+            })
+            .collect();
+        environment.sort();
+        let cpus = std::thread::available_parallelism().map_or(1, NonZero::get);
+        Self {
+            path: absolute(&path),
+            text,
+            set,
+            environment,
+            directory_override: directory.map(|path| absolute(&path)),
+            cpus: u32::try_from(cpus).unwrap_or(u32::MAX),
+        }
+    }
+
+    /// What the configuration means.
+    ///
+    /// # Errors
+    /// Everything that is wrong in it, at once.
+    pub fn parse(&self) -> Result<Settings, ConfigErrors> {
+        let report = Report::new(self.texts());
+        let mut root = self.table(&report);
+        // What a broken text leaves behind would only give errors that are none.
+        let report = report.refuse_errors()?;
+        apply_overrides(&report, &mut root);
+        let web_concurrency = report.texts().iter().enumerate().find_map(|(index, text)| {
+            let value = text.body.strip_prefix(WEB_CONCURRENCY)?.strip_prefix('=')?;
+            let at = Span::new(index, text.body.len() - value.len()..text.body.len());
+            (text.origin == Origin::Environment && !value.trim().is_empty()).then_some((value, at))
+        });
+        let context = Context { base: Base::of(&self.path), cpus: self.cpus, web_concurrency };
+        let directory =
+            Directory { command_line: self.directory_override.as_deref(), environment: self.directory_variable() };
+        let mut settings = file::settings(&report, &root, &context, &directory);
+        settings.warnings = report.finish()?;
+        Ok(settings)
+    }
+
+    /// EVERCREW_DIRECTORY, when it is set and not empty.
+    pub(crate) fn directory_variable(&self) -> Option<PathBuf> {
+        let (_, value) = self.environment.iter().find(|(name, value)| name == DIRECTORY && !value.is_empty())?;
+        Some(PathBuf::from(value))
+    }
+
+    /// The file first, then the variables, then the arguments.
+    pub(crate) fn texts(&self) -> Vec<Text> {
+        let file = Text { origin: Origin::File, label: self.path.display().to_string(), body: self.text.clone() };
+        let environment = self.environment.iter().map(|(name, value)| Text {
+            origin: Origin::Environment,
+            label: "environment".to_owned(),
+            body: format!("{name}={value}"),
+        });
+        let set = self.set.iter().map(|argument| Text {
+            origin: Origin::CommandLine,
+            label: "--set".to_owned(),
+            body: argument.clone(),
+        });
+        [file].into_iter().chain(environment).chain(set).collect()
+    }
+
+    /// The file's table; of a file with syntax errors, what could be read.
+    pub(crate) fn table(&self, report: &Report) -> Table {
+        let (parsed, errors) = DeTable::parse_recoverable(&self.text);
+        syntax::report_all(report, &errors);
+        Table::from_toml(0, parsed.get_ref())
+    }
+}
+
+/// Puts the variables and then the arguments over the values of the file.
+pub(crate) fn apply_overrides(report: &Report, root: &mut Table) {
+    for (index, text) in report.texts().iter().enumerate() {
+        let is_override = match text.origin {
+            Origin::File => false,
+            Origin::Environment => text.body.starts_with(overrides::PREFIX),
+            Origin::CommandLine => true,
+        };
+        if is_override {
+            overrides::apply(report, index, text, root);
+        }
+    }
+}
+
+/// Variables of this process that are text; the others can be no override.
+pub fn environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+}
+
+/// The path from the root; `.` and doubled slashes go, links stay.
+pub(crate) fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf())
+}
+
+fn relative_to_here(path: String) -> String {
+    if path.is_empty() { path } else { absolute(Path::new(&path)).into_os_string().into_string().unwrap_or(path) }
+}
+
+/// The text of a file, with bounds.
+pub(crate) fn text(path: &Path) -> Result<String, ConfigError> {
+    let failed = |source| ConfigError::Read { path: path.to_path_buf(), source };
+    let mut bytes = Vec::new();
+    File::open(path).and_then(|file| file.take(MOST_BYTES + 1).read_to_end(&mut bytes)).map_err(failed)?;
+    if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > MOST_BYTES {
+        return Err(ConfigError::TooLarge { path: path.to_path_buf() });
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let valid = error.utf8_error().valid_up_to();
+        let line = error.as_bytes()[..valid].iter().filter(|byte| **byte == b'\n').count() + 1;
+        ConfigError::NotText { path: path.to_path_buf(), line }
+    })
+}

@@ -1,0 +1,150 @@
+//! What looks at the file system: reading, finding the engine's directory, finding programs.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use evercrew_config::{ConfigError, Source, engine_directory};
+use tempfile::TempDir;
+
+fn folder(text: &str) -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().expect("a directory");
+    let path = folder.path().join("evercrew.toml");
+    fs::write(&path, text).expect("a file");
+    (folder, path)
+}
+
+fn read(path: &Path) -> Result<Source, ConfigError> {
+    Source::read(path, Vec::new(), std::iter::empty(), None)
+}
+
+fn variables(variables: &[(&str, &str)]) -> impl Iterator<Item = (String, String)> + use<> {
+    let owned: Vec<_> = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    owned.into_iter()
+}
+
+#[test]
+fn what_cannot_be_read_is_told() {
+    let (folder, path) = folder("");
+    let missing = read(&folder.path().join("other.toml")).expect_err("no such file");
+    assert!(missing.to_string().contains("there is no file"), "{missing}");
+    let directory = read(folder.path()).expect_err("a directory");
+    assert!(directory.to_string().contains("reading the configuration"), "{directory}");
+    fs::write(&path, b"a = 1\nb = \"\xff\"\n").expect("a file");
+    assert!(matches!(read(&path), Err(ConfigError::NotText { line: 2, .. })));
+    fs::write(&path, vec![b' '; 1024 * 1024 + 1]).expect("a file");
+    assert!(matches!(read(&path), Err(ConfigError::TooLarge { .. })));
+    fs::write(&path, vec![b' '; 1024 * 1024]).expect("a file");
+    assert!(read(&path).is_ok());
+}
+
+#[test]
+fn a_source_keeps_only_the_variables_that_count() {
+    let (_folder, path) = folder("");
+    let environment = variables(&[
+        ("WEB_CONCURRENCY", "3"),
+        ("HOME", "/root"),
+        ("EVERCREW__ENGINE__EXIT", "never"),
+        ("EVERCREW_ROLE", "manager"),
+        ("EVERCREW_DIRECTORY", "/run/crew"),
+    ]);
+    let source = Source::read(&path, Vec::new(), environment, None).expect("readable");
+    let names: Vec<&str> = source.environment.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["EVERCREW_DIRECTORY", "EVERCREW__ENGINE__EXIT", "WEB_CONCURRENCY"]);
+}
+
+#[test]
+fn the_engines_directory_is_found_in_order() {
+    let (folder, path) = folder("[engine]\ndirectory = \"run\"\n");
+    let beside = folder.path().to_path_buf();
+    let find = |set: &[&str], environment: &[(&str, &str)], option: Option<&str>| {
+        let set: Vec<String> = set.iter().map(|argument| (*argument).to_owned()).collect();
+        engine_directory(&path, &set, variables(environment), option.map(Path::new))
+    };
+    let environment = [("EVERCREW_DIRECTORY", "/e")];
+    let both = [("EVERCREW_DIRECTORY", "/e"), ("EVERCREW__ENGINE__DIRECTORY", "/v")];
+    assert_eq!(find(&["engine.directory=/s"], &both, Some("/d")), Path::new("/d"));
+    assert_eq!(find(&["engine.directory=/s"], &both, None), Path::new("/s"));
+    assert_eq!(find(&[], &both, None), Path::new("/v"));
+    assert_eq!(find(&[], &environment, None), beside.join("run"));
+    fs::write(&path, "[engine]\n").expect("a file");
+    assert_eq!(find(&[], &environment, None), Path::new("/e"));
+    assert_eq!(find(&[], &[], None), beside.join(".evercrew"));
+    fs::remove_file(&path).expect("removed");
+    assert_eq!(find(&[], &[], None), beside.join(".evercrew"));
+}
+
+#[test]
+fn a_broken_file_does_not_hide_the_engine() {
+    let (folder, path) = folder("");
+    let cases = [
+        ("[engine]\ndirectory = \"run\"\n[service.web\ncommand", "run"),
+        ("[engine]\ndirectory = \"run\"\nnonsense = 3\n[listen.web]\naddress = 5\n", "run"),
+        ("[service.web]\ncommand = [\n[engine]\ndirectory = \"run\"\n", ".evercrew"),
+        ("[engine]\ndirectory = \"ru", ".evercrew"),
+        ("[engine]\ndirectory = 5\n", ".evercrew"),
+        ("\u{0}\u{1}\u{2}", ".evercrew"),
+    ];
+    for (text, expected) in cases {
+        fs::write(&path, text).expect("a file");
+        assert_eq!(engine_directory(&path, &[], std::iter::empty(), None), folder.path().join(expected), "{text}");
+    }
+}
+
+#[test]
+fn both_ways_to_the_directory_agree() {
+    let (_folder, path) = folder("[service.web]\ncommand = [\"true\"]\n");
+    for text in ["", "[engine]\ndirectory = \"./run/\"\n", "[engine]\ndirectory = \"/abs/../olute\"\n"] {
+        fs::write(&path, text).expect("a file");
+        for environment in [vec![], vec![("EVERCREW_DIRECTORY", "/e")], vec![("EVERCREW__ENGINE__DIRECTORY", "v")]] {
+            let source = Source::read(&path, Vec::new(), variables(&environment), None).expect("readable");
+            let settings = source.parse().expect("good");
+            let found = engine_directory(&path, &[], variables(&environment), None);
+            assert_eq!(settings.engine.directory, found, "{text} {environment:?}");
+        }
+    }
+}
+
+fn executable(path: &Path) {
+    fs::write(path, "#!/bin/sh\n").expect("a file");
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("permissions");
+}
+
+#[test]
+fn programs_are_looked_for_where_the_worker_would() {
+    let (folder, path) = folder(
+        "[service.on-path]\ncommand = [\"tool\"]\n\
+         [service.own-path]\ncommand = [\"tool\"]\nenv = { PATH = \"/nowhere\" }\n\
+         [service.beside]\ncommand = [\"bin/tool\"]\ndirectory = \"bin\"\n",
+    );
+    let bin = folder.path().join("bin");
+    fs::create_dir(&bin).expect("a directory");
+    executable(&bin.join("tool"));
+    let settings = read(&path).expect("readable").parse().expect("good");
+    let program = |name: &str, path: Option<&OsStr>| settings.service(name).and_then(|s| s.resolve_program(path));
+    assert_eq!(program("on-path", Some(bin.as_os_str())), Some(bin.join("tool")));
+    assert_eq!(program("on-path", Some(OsStr::new("bin:.:"))), None);
+    assert_eq!(program("on-path", None), None);
+    assert_eq!(program("own-path", Some(bin.as_os_str())), None);
+    assert_eq!(program("beside", None), Some(bin.join("tool")));
+}
+
+#[test]
+fn everything_that_is_missing_is_told_at_once() {
+    let (folder, path) = folder(
+        "[service.a]\ncommand = [\"no-such-program\"]\n\
+         [service.b]\ncommand = [\"./plain\"]\n\
+         [service.c]\ncommand = [\"./bin\"]\ndirectory = \"gone\"\n\
+         [service.d]\ncommand = [\"./tool\"]\ndirectory = \"bin\"\n\
+         [service.e]\ncommand = [\"bin/tool\"]\ndirectory = \"plain\"\n",
+    );
+    let bin = folder.path().join("bin");
+    fs::create_dir(&bin).expect("a directory");
+    executable(&bin.join("tool"));
+    fs::write(folder.path().join("plain"), "").expect("a file");
+    let settings = read(&path).expect("readable").parse().expect("good");
+    let errors = settings.check_programs(Some(OsStr::new("/nowhere"))).expect_err("all of them");
+    let told = errors.render(false).replace(&*folder.path().to_string_lossy(), "FOLDER");
+    insta::assert_snapshot!(told);
+}
