@@ -6,7 +6,10 @@ use super::{Epoch, Generation, Policy, ServiceId, Slot, WorkerId};
 use crate::{Mono, Signal};
 
 /// Something that was observed or asked for.
+///
+/// A `Define` is large beside the others; it is also rare, and events are never stored.
 #[derive(Clone, Debug, PartialEq)]
+#[allow(clippy::large_enum_variant)]
 pub enum Event {
     /// The deadline came.
     Tick,
@@ -43,13 +46,16 @@ pub enum Event {
         /// How many.
         workers: u32,
     },
-    /// Replace every worker of the service, or the one in `slot`, replacement first. Joins a rollout that runs.
+    /// Replace every worker of the service, or the one in `slot`, replacement first. Joins a rollout that runs; starts
+    /// a stopped service. Answered by `RolloutStarted` (`RolloutProgress` when it joins one) and, in the end, by one
+    /// `RolloutFinished` or `RolloutStopped`.
     Restart {
         /// Which service.
         service: ServiceId,
         /// Only this slot.
         slot: Option<Slot>,
-        /// The version of the command to run; equal to the present one for a plain restart.
+        /// The version of the command to run; equal to the present one for a plain restart. With `slot` the present
+        /// one is meant in any case.
         epoch: Epoch,
     },
     /// Stop everything, in reverse order of `after`, then `Action::Exit`.
@@ -101,6 +107,12 @@ pub enum Event {
     /// The shell's own memory names this worker but no such process was ever made or is left (the manager died
     /// between deciding and doing): as if it had never been asked for.
     Lost {
+        /// Which worker.
+        worker: WorkerId,
+    },
+    /// The worker is being stopped as far as the fleet remembers, but the inventory shows that it was never signalled
+    /// (the manager died between deciding and doing): its last signal is sent again.
+    Unsignalled {
         /// Which worker.
         worker: WorkerId,
     },
@@ -326,9 +338,9 @@ pub enum Notice {
         /// Why it failed.
         reason: Option<ExitReason>,
     },
-    /// The shell was away (suspended machine, stopped process); its deadlines were moved by this much.
+    /// The shell was away (suspended machine, stopped process): what its workers were owed was granted anew.
     WasAway {
-        /// For how long.
+        /// For how long at least: so late was the first deadline.
         away: Duration,
     },
 }

@@ -3,14 +3,41 @@
 //! [`Fleet`] holds every service, its slots and their workers. A shell feeds it [`Event`]s and performs the
 //! [`Action`]s; between two events it sleeps no longer than [`Fleet::deadline`] and then sends [`Event::Tick`].
 
+mod command;
 mod event;
+mod fault;
+mod jitter;
+mod ladder;
+mod life;
+mod machine;
+mod memory;
+mod observe;
+mod phase;
 mod policy;
+mod reconcile;
+mod restart;
+mod restore;
+mod rollout;
+mod schedule;
+mod service;
+mod step;
 mod view;
+mod worker;
+
+#[cfg(test)]
+mod tests;
 
 pub use event::{Action, DrainReason, Event, ExitReason, ExitStatus, Notice, Scope, StopReason, Why};
+#[cfg(feature = "planted-faults")]
+pub use fault::Fault;
+pub use machine::Fleet;
+pub use memory::{
+    Haste, Ladder, Phase, Role, RolloutMemory, ServiceMemory, SlotMemory, Snapshot, Standing, Trial, Wish, WorkerMemory,
+};
 pub use policy::{
     Backoff, GiveUp, Heartbeat, Policy, Readiness, Recycle, Restart, Rollout, StartLimit, StopLadder, StopStep,
 };
+pub use service::MAX_WORKERS;
 pub use view::{LastExit, ServiceState, ServiceView, WorkerState, WorkerView};
 
 /// A service's number, given by the shell; stable for the engine's life.

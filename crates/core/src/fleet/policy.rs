@@ -36,6 +36,37 @@ pub struct Policy {
     pub after: Vec<ServiceId>,
 }
 
+impl Policy {
+    /// A service of `workers` plain commands with the documented defaults.
+    pub fn basic(workers: u32) -> Self {
+        let term = StopStep {
+            signal: Signal::Term,
+            repeat: None,
+            increment: Duration::ZERO,
+            lasting: Some(Duration::from_secs(30)),
+        };
+        Self {
+            workers,
+            ready: Readiness::Exec,
+            ready_timeout: Duration::from_secs(60),
+            heartbeat: None,
+            restart: Restart::Always,
+            unrecoverable_exit_codes: Vec::new(),
+            backoff: Backoff {
+                min: Duration::from_millis(100),
+                max: Duration::from_secs(30),
+                stable: Duration::from_secs(10),
+            },
+            start_limit: Some(StartLimit { count: 5, within: Duration::from_secs(10), then: GiveUp::Retry }),
+            stop: StopLadder { steps: vec![term] },
+            start_delay: Duration::ZERO,
+            rollout: Rollout { surge: 1, unavailable: 0, settle: Duration::from_secs(2) },
+            recycle: Recycle::default(),
+            after: Vec::new(),
+        }
+    }
+}
+
 /// How a worker becomes ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Readiness {
@@ -76,7 +107,8 @@ pub struct Backoff {
     pub stable: Duration,
 }
 
-/// `count` unplanned starts within `within` make the slot failed.
+/// `count` starts into an empty slot within `within`, the first one included, and one more death make it failed.
+/// Starts for a rollout or a recycling do not count, nor does a try of which no process came for a passing reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StartLimit {
     /// Starts allowed.

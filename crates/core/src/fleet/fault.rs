@@ -1,0 +1,103 @@
+//! Faults that can be planted into a fleet, to show that the simulator would find them.
+//!
+//! Without the feature `planted-faults` the question whether a fault is planted is the constant `false`, so a product
+//! holds no trace of them.
+
+macro_rules! faults {
+    ($($variant:ident: $text:literal),+ $(,)?) => {
+        /// A mistake that a supervisor can make; known ones of other systems among them.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        #[cfg_attr(not(feature = "planted-faults"), allow(dead_code, unreachable_pub))]
+        pub enum Fault {
+            $(#[doc = $text] $variant),+
+        }
+
+        impl Fault {
+            /// Every fault.
+            #[cfg(feature = "planted-faults")]
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+        }
+    };
+}
+
+faults! {
+    NoBackoff: "Every death is followed by a start at once.",
+    ShortLifeResetsBackoff: "A worker that was ready for a moment resets the backoff.",
+    StartLimitIgnored: "No slot ever counts as failed.",
+    CommandedStopCounts: "A worker that was asked to leave counts as a death.",
+    LatestDeadline: "The fleet sleeps to its latest deadline.",
+    ReadyTimeoutForgotten: "A worker may boot for ever.",
+    HeartbeatForgotten: "Nobody supervises beats.",
+    AwayKills: "Time in which the whole engine was stopped counts as silence.",
+    LadderWithoutEnd: "No KILL follows the last step of a stop.",
+    ImmediateStopWaits: "An immediate stop during a graceful one waits for the ladder.",
+    ScaleDownPicksDraining: "Scaling down counts a worker that already drains.",
+    RolloutDropsAllOld: "A rollout stops every old worker at once.",
+    CanaryNotAwaited: "A rollout goes on before its first new worker has proved itself.",
+    SettleIgnored: "A new worker counts as proved when it is ready.",
+    FailedRolloutKeepsEpoch: "New workers run the version whose rollout was stopped.",
+    LeaversNotCounted: "A draining worker does not count as a process.",
+    StartBeforeDependency: "A service does not wait for those it comes after.",
+    StopOrderIgnored: "A shutdown stops every service at once.",
+    SpawnAfterShutdown: "A worker that dies during a shutdown is replaced.",
+    ExitTooEarly: "The engine ends while the last killed workers still live.",
+    LostForgotten: "A worker that the inventory does not show is waited for.",
+    RestoreForgetsNextWorker: "After a crash of the shell a worker's number is given again.",
+    RestoreForgetsBackoff: "After a crash of the shell every slot is started at once.",
+}
+
+/// The faults planted into one fleet.
+#[cfg(feature = "planted-faults")]
+#[derive(Debug, Default)]
+pub(super) struct Faults(std::collections::BTreeSet<Fault>);
+
+#[cfg(feature = "planted-faults")]
+impl Faults {
+    pub(super) fn plant(&mut self, fault: Fault) {
+        self.0.insert(fault);
+    }
+
+    pub(super) fn has(&self, fault: Fault) -> bool {
+        self.0.contains(&fault)
+    }
+}
+
+#[cfg(feature = "planted-faults")]
+impl super::Fleet {
+    /// Plants a fault, for the simulator to find. Those of `restore` are planted right after it.
+    pub fn plant(&mut self, fault: Fault) {
+        self.tools.faults.plant(fault);
+        if self.hold == super::machine::Hold::Restored {
+            self.forget_some(fault);
+        }
+    }
+
+    fn forget_some(&mut self, fault: Fault) {
+        let now = self.now;
+        if fault == Fault::RestoreForgetsNextWorker {
+            let newest = self.tools.places.keys().next_back().map_or(0, |worker| worker.0);
+            self.tools.next_worker = newest.saturating_add(1);
+        }
+        if fault == Fault::RestoreForgetsBackoff {
+            for service in self.services.values_mut() {
+                for slot in &mut service.memory.slots {
+                    slot.clear(now);
+                }
+                service.recount(&mut self.tools);
+            }
+        }
+    }
+}
+
+/// No fault can be planted.
+#[cfg(not(feature = "planted-faults"))]
+#[derive(Debug, Default)]
+pub(super) struct Faults {}
+
+#[cfg(not(feature = "planted-faults"))]
+impl Faults {
+    #[inline]
+    pub(super) const fn has(&self, _: Fault) -> bool {
+        false
+    }
+}
