@@ -59,7 +59,7 @@ const MODULES: [&str; 2] = ["uvicorn", "gunicorn"];
 ///
 /// # Errors
 /// When `.programs/` itself cannot be written.
-pub fn install() -> Result<()> {
+pub(crate) fn install() -> Result<()> {
     let folder = Folder::open()?;
     if folder.complete() {
         println!("programs: all present in {}", folder.path.display());
@@ -184,7 +184,9 @@ impl Folder {
         let mut libraries = vec![self.root().join("usr/lib/ruby/vendor_ruby")];
         let mut gems = vec![self.root().join("usr/share/rubygems-integration/all")];
         libraries.extend(self.directories("usr/lib/ruby", "").into_iter().filter(|path| starts_with_digit(path)));
-        gems.extend(self.directories("usr/share/rubygems-integration", "").into_iter().filter(|p| starts_with_digit(p)));
+        gems.extend(
+            self.directories("usr/share/rubygems-integration", "").into_iter().filter(|p| starts_with_digit(p)),
+        );
         for architecture in self.libraries() {
             let below = architecture.strip_prefix(self.root()).unwrap_or(&architecture).to_string_lossy().into_owned();
             let versions = |folder: &str| self.directories(&format!("{below}/{folder}"), "");
@@ -319,8 +321,9 @@ impl<'a> Apt<'a> {
             .get_or_init(|| self.update().map_err(|error| format!("{error:#}")))
             .as_ref()
             .map_err(|reason| anyhow!("no package lists: {reason}"))?;
-        let plan = run(self.command("apt-get").args(["--simulate", "--no-install-recommends", "install"]).args(packages))
-            .with_context(|| format!("asking apt for {}", packages.join(", ")))?;
+        let plan =
+            run(self.command("apt-get").args(["--simulate", "--no-install-recommends", "install"]).args(packages))
+                .with_context(|| format!("asking apt for {}", packages.join(", ")))?;
         let plan = String::from_utf8_lossy(&plan.stdout).into_owned();
         let missing: Vec<&str> = plan
             .lines()
@@ -374,10 +377,9 @@ impl<'a> Apt<'a> {
 
 fn with_paths<'c>(command: &'c mut Command, environment: &[(&str, Vec<PathBuf>)]) -> &'c mut Command {
     for (variable, paths) in environment {
-        if let Ok(list) = std::env::join_paths(paths).map(|list| list.into_string().unwrap_or_default()) {
-            if !list.is_empty() {
-                command.env(variable, list);
-            }
+        let list = std::env::join_paths(paths).ok().and_then(|list| list.into_string().ok()).unwrap_or_default();
+        if !list.is_empty() {
+            command.env(variable, list);
         }
     }
     command

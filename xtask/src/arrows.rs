@@ -1,0 +1,156 @@
+//! Which crate may depend on which: `cli → {supervisor, manager, logger, worker} → {config, wire, sys} → core`.
+
+use anyhow::Result;
+
+use crate::packages::{self, Package};
+use crate::stage::refuse;
+
+/// The rings, innermost first. A crate may depend on crates of inner rings, never on one of its own ring.
+const RINGS: [&[&str]; 4] = [
+    &["evercrew-core"],
+    &["evercrew-config", "evercrew-sys", "evercrew-wire"],
+    &["evercrew-logger", "evercrew-manager", "evercrew-supervisor", "evercrew-worker"],
+    &["evercrew-cli"],
+];
+
+/// Crates that are no part of the product, and which of ours each may use. No crate of a ring may use one of them.
+const TOOLS: [(&str, &[&str]); 4] = [
+    ("evercrew-e2e", &["evercrew-load"]),
+    ("evercrew-load", &[]),
+    ("evercrew-sim", &["evercrew-core"]),
+    ("xtask", &[]),
+];
+
+/// Arrows against the rings, each with its reason. Empty is best.
+const ALLOWED: [(&str, &str, &str); 0] = [];
+
+/// Crates of others that only these of ours may use, with the reason.
+const RESERVED: [(&str, &[&str], &str); 3] = [
+    ("anyhow", &["evercrew-cli", "evercrew-e2e", "evercrew-load", "xtask"], "a crate's errors are one type of its own"),
+    ("clap", &["evercrew-cli", "evercrew-load"], "only the binary has a command line"),
+    (
+        "tokio",
+        &["evercrew-cli", "evercrew-e2e", "evercrew-load", "evercrew-manager", "evercrew-worker"],
+        "the rings below and the supervisor have no async runtime",
+    ),
+];
+
+/// Checks the workspace as it is.
+pub(crate) fn check() -> Result<()> {
+    refuse(&findings(&packages::all()?))
+}
+
+fn findings(packages: &[Package]) -> Vec<String> {
+    let ours: Vec<&Package> = packages.iter().filter(|package| package.is_ours()).collect();
+    let is_ours = |name: &str| ours.iter().any(|package| package.name == name);
+    let mut findings = Vec::new();
+    for package in &ours {
+        let from = package.name.as_str();
+        if ring(from).is_none() && tool(from).is_none() {
+            findings.push(format!("{from} is in no ring: give it its place in xtask/src/arrows.rs"));
+            continue;
+        }
+        for dependency in &package.dependencies {
+            let to = dependency.name.as_str();
+            if is_ours(to) {
+                findings.extend(against_the_rings(from, to));
+            } else {
+                if from == "evercrew-core" && !dependency.is_dev {
+                    findings.push(format!("{from} → {to}: the decisions depend on nothing"));
+                }
+                findings.extend(reserved(from, to));
+            }
+        }
+    }
+    findings
+}
+
+fn ring(name: &str) -> Option<usize> {
+    RINGS.iter().position(|ring| ring.contains(&name))
+}
+
+fn tool(name: &str) -> Option<&'static [&'static str]> {
+    TOOLS.iter().find(|(tool, _)| *tool == name).map(|(_, uses)| *uses)
+}
+
+fn against_the_rings(from: &str, to: &str) -> Option<String> {
+    if ALLOWED.iter().any(|(a, b, _)| (*a, *b) == (from, to)) {
+        return None;
+    }
+    match (tool(from), ring(from), ring(to)) {
+        (Some(uses), _, _) if uses.contains(&to) => None,
+        (Some(_), _, _) => Some(format!("{from} → {to}: this tool may not use it")),
+        (None, Some(outer), Some(inner)) if inner < outer => None,
+        (None, Some(outer), Some(inner)) if inner == outer => Some(format!("{from} → {to}: sideways")),
+        (None, Some(_), Some(_)) => Some(format!("{from} → {to}: upward")),
+        (None, _, _) => Some(format!("{from} → {to}: the product uses no tool of the project")),
+    }
+}
+
+fn reserved(from: &str, to: &str) -> Option<String> {
+    let (_, users, reason) = RESERVED.iter().find(|(name, _, _)| *name == to)?;
+    (!users.contains(&from)).then(|| format!("{from} → {to}: {reason}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::packages::Dependency;
+
+    fn package(name: &str, dependencies: &[&str]) -> Package {
+        Package {
+            name: name.to_owned(),
+            version: "0.1.0".to_owned(),
+            source: (!name.starts_with("evercrew") && name != "xtask").then(|| "elsewhere".to_owned()),
+            license: None,
+            dependencies: dependencies
+                .iter()
+                .map(|dependency| {
+                    let (name, is_dev) = match dependency.strip_prefix("dev:") {
+                        Some(name) => (name, true),
+                        None => (*dependency, false),
+                    };
+                    Dependency { name: name.to_owned(), is_dev }
+                })
+                .collect(),
+        }
+    }
+
+    /// The product as it should be, with `planted` instead of the package of the same name.
+    fn with(planted: Package) -> Vec<String> {
+        let mut packages: Vec<Package> =
+            RINGS.iter().flat_map(|ring| ring.iter()).map(|name| package(name, &[])).collect();
+        packages.extend(TOOLS.iter().map(|(name, uses)| package(name, uses)));
+        packages.retain(|package| package.name != planted.name);
+        packages.push(planted);
+        findings(&packages)
+    }
+
+    #[test]
+    fn inward_arrows_are_allowed() {
+        let cli = package("evercrew-cli", &["evercrew-manager", "evercrew-wire", "evercrew-core", "clap", "anyhow"]);
+        assert_eq!(with(cli), Vec::<String>::new());
+        assert_eq!(with(package("evercrew-core", &["dev:proptest"])), Vec::<String>::new());
+    }
+
+    #[test]
+    fn every_other_arrow_is_found() {
+        let planted = [
+            ("evercrew-wire", "evercrew-manager", "upward"),
+            ("evercrew-core", "evercrew-sys", "upward"),
+            ("evercrew-manager", "evercrew-supervisor", "sideways"),
+            ("evercrew-sys", "dev:evercrew-wire", "sideways"),
+            ("evercrew-core", "serde", "the decisions depend on nothing"),
+            ("evercrew-supervisor", "tokio", "no async runtime"),
+            ("evercrew-manager", "anyhow", "one type of its own"),
+            ("evercrew-manager", "evercrew-load", "no tool"),
+            ("evercrew-sim", "evercrew-manager", "may not use it"),
+        ];
+        for (from, to, expected) in planted {
+            let found = with(package(from, &[to]));
+            assert!(found.len() == 1 && found[0].contains(expected), "{from} → {to}: {found:?}");
+        }
+        let stranger = with(package("evercrew-new", &[]));
+        assert!(stranger.len() == 1 && stranger[0].contains("in no ring"), "{stranger:?}");
+    }
+}
