@@ -1,1 +1,25 @@
-//! Inside a worker process
+//! Inside a worker process: inherited sockets, accepting, HTTP, heartbeat and drain.
+//!
+//! **What it does.** [`hello`] is what `builtin = "hello"` runs: it finds its listeners by the LISTEN_FDS convention,
+//! accepts in one blocking thread per listener, serves HTTP/1.1 on a single-threaded runtime, says `READY=1` and
+//! `WATCHDOG=1` over NOTIFY_SOCKET, and on TERM finishes what it began.
+//!
+//! **Where to start.** `process.rs` is the life of a worker from its environment to its exit; `accept.rs` and
+//! `drain.rs` hold the two decisions that are easy to get wrong, `hello.rs` the answers.
+//!
+//! **What it must never know.** The supervisor, the manager, the configuration: a worker serves on whatever becomes of
+//! them. It makes no listener and never changes one: O_NONBLOCK on a shared one would change it for every sibling.
+//!
+//! **How it is tested.** Units beside the code, and `tests/` with the real worker as a child process on real sockets.
+
+mod accept;
+mod connection;
+mod conventions;
+mod drain;
+mod error;
+mod hello;
+mod notices;
+mod process;
+mod socket;
+
+pub use hello::hello;

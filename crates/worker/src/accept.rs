@@ -1,0 +1,177 @@
+//! Accepting: one thread per listener that blocks in `accept()`, with a permit from the runtime for each connection.
+//!
+//! A thread in `accept()` is woken alone and in turn, so that siblings share a listener fairly and no wakeup is in
+//! vain. The permit makes the runtime part of it: a runtime that is blocked by a handler grants none, and the
+//! connection goes to a sibling that can serve it.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc as permits;
+use std::thread;
+use std::time::Duration;
+
+use evercrew_sys::accept;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::time::sleep;
+
+use crate::drain::{Stage, begun};
+use crate::notices;
+
+/// The thread does nothing but to wait.
+const STACK: usize = 128 * 1024;
+/// Pauses between two signals to a thread that has not answered yet.
+const INTERRUPT_PAUSES: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(50));
+/// Pauses while descriptors or memory are short: the connection waits in the queue, or a sibling takes it.
+const SHORTAGE_PAUSES: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(500));
+
+/// What came of one permit.
+type Accepted = io::Result<OwnedFd>;
+
+/// The blocking thread of one listener.
+#[derive(Debug)]
+struct Thread {
+    permits: Option<permits::Sender<()>>,
+    accepted: mpsc::Receiver<Accepted>,
+    stop: Arc<AtomicBool>,
+    handle: accept::AcceptThread,
+}
+
+impl Thread {
+    /// Starts it; it accepts nothing before the first permit.
+    fn start(listener: OwnedFd) -> io::Result<Self> {
+        let (permit_sender, permits) = permits::channel();
+        let (sender, accepted) = mpsc::channel(1);
+        let (report, started) = permits::channel();
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        thread::Builder::new().name("accept".to_owned()).stack_size(STACK).spawn(move || {
+            let handle = accept::AcceptThread::current();
+            let proceed = handle.is_ok();
+            if report.send(handle).is_ok() && proceed {
+                accept_with_permits(&listener, &permits, &sender, &stopped);
+            }
+        })?;
+        let handle = started.recv().map_err(|_| io::Error::other("the accept thread ended at once"))??;
+        Ok(Self { permits: Some(permit_sender), accepted, stop, handle })
+    }
+
+    /// Allows one connection.
+    fn grant(&self) {
+        if let Some(permits) = &self.permits {
+            // A thread that is gone shows as the end of `accepted`.
+            let _ = permits.send(());
+        }
+    }
+
+    /// Ends the thread. Returns the connection that it accepted in that very moment, if there is one.
+    async fn end(mut self) -> Option<OwnedFd> {
+        self.stop.store(true, Ordering::SeqCst);
+        self.permits = None;
+        let mut last = None;
+        let (mut pause, longest) = INTERRUPT_PAUSES;
+        loop {
+            // It may have looked at the flag just before: a signal that comes before the call is lost, so repeat.
+            self.handle.interrupt();
+            tokio::select! {
+                biased;
+                accepted = self.accepted.recv() => match accepted {
+                    Some(Ok(connection)) => last = Some(connection),
+                    Some(Err(_)) => {}
+                    None => return last,
+                },
+                () = sleep(pause) => pause = (pause * 2).min(longest),
+            }
+        }
+    }
+}
+
+/// The body of the thread: until the flag, or until the runtime is gone.
+fn accept_with_permits(
+    listener: &OwnedFd,
+    permits: &permits::Receiver<()>,
+    accepted: &mpsc::Sender<Accepted>,
+    stop: &AtomicBool,
+) {
+    while permits.recv().is_ok() {
+        let result = loop {
+            if stop.load(Ordering::SeqCst) {
+                return;
+            }
+            match accept::accept(listener) {
+                Ok(Some(connection)) => break Ok(connection),
+                Ok(None) => {}
+                Err(error) => break Err(error),
+            }
+        };
+        if accepted.blocking_send(result).is_err() {
+            return;
+        }
+    }
+}
+
+/// Accepts from one listener until the drain begins, and hands each connection to `serve` with its place among
+/// `places`.
+///
+/// # Errors
+/// When the thread cannot be started, or the listener fails for another reason than a shortage.
+pub(crate) async fn accept_until_drain(
+    listener: OwnedFd,
+    places: Arc<Semaphore>,
+    mut stages: watch::Receiver<Stage>,
+    started: impl FnOnce(),
+    mut serve: impl FnMut(OwnedFd, OwnedSemaphorePermit),
+) -> io::Result<()> {
+    let mut thread = Thread::start(listener)?;
+    started();
+    let (mut pause, longest) = SHORTAGE_PAUSES;
+    let mut place = None;
+    let result = loop {
+        if place.is_none() {
+            place = tokio::select! {
+                biased;
+                () = begun(&mut stages) => break Ok(()),
+                place = Arc::clone(&places).acquire_owned() => place.ok(),
+            };
+        }
+        thread.grant();
+        let accepted = tokio::select! {
+            biased;
+            accepted = thread.accepted.recv() => accepted,
+            () = begun(&mut stages) => break Ok(()),
+        };
+        match accepted {
+            Some(Ok(connection)) => {
+                if let Some(place) = place.take() {
+                    serve(connection, place);
+                }
+                pause = SHORTAGE_PAUSES.0;
+                // The new connection goes first: when its handler blocks the runtime, the next permit waits as well.
+                tokio::task::yield_now().await;
+            }
+            Some(Err(error)) if is_shortage(&error) => {
+                if pause == SHORTAGE_PAUSES.0 {
+                    notices::line(format_args!("accepting pauses: {error}"));
+                }
+                tokio::select! {
+                    () = begun(&mut stages) => break Ok(()),
+                    () = sleep(pause) => pause = (pause * 2).min(longest),
+                }
+            }
+            Some(Err(error)) => break Err(error),
+            None => break Err(io::Error::other("the accept thread ended")),
+        }
+    };
+    if let (Some(connection), Some(place)) = (thread.end().await, place) {
+        serve(connection, place);
+    }
+    result
+}
+
+/// The process or the machine has too little of something: it will have more once connections end.
+fn is_shortage(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let errno = Errno::from_io_error(error);
+    errno.is_some_and(|errno| [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM].contains(&errno))
+}

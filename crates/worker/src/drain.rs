@@ -1,0 +1,80 @@
+//! Finishing what is begun: the stages of a stop, in order and each with its end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
+
+/// How far a stop has come. Stages only follow each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Stage {
+    /// Not asked to stop.
+    Serving,
+    /// Nothing new is accepted; idle connections are kept until they speak once, and each answer says
+    /// `Connection: close`. So no client loses a request that it sent in good faith.
+    Announcing,
+    /// Idle connections are closed; those with a request go on.
+    Closing,
+    /// Connections that have no whole request, such as a half-sent head, are dropped.
+    Cutting,
+}
+
+/// The moments of a stop, counted from its begin.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// End of [`Stage::Announcing`].
+    pub(crate) keep_alive: Duration,
+    /// End of [`Stage::Closing`].
+    pub(crate) half_request: Duration,
+    /// End of everything: well within the 30 s after which the engine kills, so that what had to be cut is said.
+    pub(crate) deadline: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            keep_alive: Duration::from_secs(5),
+            half_request: Duration::from_secs(7),
+            deadline: Duration::from_secs(25),
+        }
+    }
+}
+
+/// The stop of this worker: begun once, seen by every connection.
+#[derive(Clone, Debug)]
+pub(crate) struct Drain {
+    stage: Arc<watch::Sender<Stage>>,
+}
+
+impl Drain {
+    pub(crate) fn new() -> Self {
+        Self { stage: Arc::new(watch::Sender::new(Stage::Serving)) }
+    }
+
+    pub(crate) fn begun(&self) -> bool {
+        *self.stage.borrow() != Stage::Serving
+    }
+
+    pub(crate) fn watch(&self) -> watch::Receiver<Stage> {
+        self.stage.subscribe()
+    }
+
+    /// Goes through the stages and returns at the deadline. Whoever knows that nothing is left drops it before.
+    pub(crate) async fn run(&self, limits: Limits) {
+        let begin = Instant::now();
+        self.stage.send_replace(Stage::Announcing);
+        sleep_until(begin + limits.keep_alive).await;
+        self.stage.send_replace(Stage::Closing);
+        sleep_until(begin + limits.half_request).await;
+        self.stage.send_replace(Stage::Cutting);
+        sleep_until(begin + limits.deadline).await;
+    }
+}
+
+/// Waits until the stop has begun; for ever when its sender is gone, since then nobody can begin it.
+pub(crate) async fn begun(stages: &mut watch::Receiver<Stage>) {
+    if stages.wait_for(|stage| *stage != Stage::Serving).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}

@@ -1,0 +1,190 @@
+//! The life of a worker process: environment, sockets, ready, serving, drain, exit.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::sync::Arc;
+
+use evercrew_core::Signal;
+use evercrew_sys::accept::interrupt_handler_install;
+use evercrew_sys::signal::SignalFd;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::task::JoinSet;
+
+use crate::accept::accept_until_drain;
+use crate::connection::{App, serve};
+use crate::conventions::Conventions;
+use crate::drain::{Drain, Limits};
+use crate::error::WorkerError;
+use crate::notices;
+use crate::socket::{Family, Socket};
+
+/// Connections at once; one more waits in the queue, where a sibling may take it.
+const CONNECTIONS: u32 = 10_000;
+
+/// Serves `app` on the inherited listeners until a signal ends it.
+///
+/// # Errors
+/// When the environment names no listener, or the process cannot be set up, or a listener fails.
+pub(crate) fn run<A: App>(app: impl FnOnce(&Conventions, &Drain) -> A) -> Result<(), WorkerError> {
+    let conventions = Conventions::from_environment()?;
+    // Before there is any thread: each inherits this mask, and only accept threads unblock their one signal.
+    let signals = SignalFd::block_all().map_err(|error| WorkerError::Start("reading signals by descriptor", error))?;
+    interrupt_handler_install().map_err(|error| WorkerError::Start("installing the interrupt of accept", error))?;
+    let mut listeners = Vec::new();
+    for (number, listener) in conventions.take_listeners()? {
+        let family = Family::of(&listener).map_err(|error| WorkerError::NotAListener(number, error))?;
+        listeners.push(Listener { number, fd: listener, family });
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| WorkerError::Start("starting the runtime", error))?;
+    let drain = Drain::new();
+    let app = app(&conventions, &drain);
+    runtime.block_on(async { live(&conventions, listeners, app, drain, Signals::watched(signals)?).await })
+}
+
+struct Listener {
+    number: i32,
+    fd: OwnedFd,
+    family: Family,
+}
+
+/// From the first permit to the last connection.
+async fn live<A: App>(
+    conventions: &Conventions,
+    listeners: Vec<Listener>,
+    app: A,
+    drain: Drain,
+    signals: AsyncFd<Signals>,
+) -> Result<(), WorkerError> {
+    let places = Arc::new(Semaphore::new(CONNECTIONS as usize));
+    let mut accepting = JoinSet::new();
+    let (started, mut all_started) = mpsc::channel::<()>(1);
+    for listener in listeners {
+        accepting.spawn(accept(listener, Arc::clone(&places), app.clone(), drain.clone(), started.clone()));
+    }
+    drop(started);
+    let heartbeat = conventions.heartbeat;
+    let mut speaking = JoinSet::new();
+    speaking.spawn(async move {
+        // Ends when every sender is dropped: each accept thread runs, or has failed and ends the process.
+        let _ = all_started.recv().await;
+        notices::ready().await;
+        if let Some(period) = heartbeat {
+            notices::beat(period).await;
+        }
+    });
+    tokio::select! {
+        biased;
+        request = next_stop(&signals) => match request? {
+            Stop::Immediate => {
+                notices::stopping();
+                return Ok(());
+            }
+            Stop::Graceful => notices::stopping(),
+        },
+        failure = first_failure(&mut accepting) => return Err(failure),
+    }
+    let rest = async {
+        while accepting.join_next().await.is_some() {}
+        // Every place is free once every connection is closed.
+        let _ = places.acquire_many(CONNECTIONS).await;
+    };
+    tokio::select! {
+        biased;
+        () = rest => Ok(()),
+        () = drain.run(Limits::default()) => {
+            let left = CONNECTIONS as usize - places.available_permits();
+            notices::line(format_args!("{left} connections were not finished in time and are cut"));
+            Ok(())
+        }
+        result = immediate_stop(&signals) => result,
+    }
+}
+
+async fn accept<A: App>(
+    listener: Listener,
+    places: Arc<Semaphore>,
+    app: A,
+    drain: Drain,
+    started: mpsc::Sender<()>,
+) -> Result<(), WorkerError> {
+    let Listener { number, fd, family } = listener;
+    let stages: watch::Receiver<_> = drain.watch();
+    let begin = |fd: OwnedFd, place| match Socket::new(fd, family) {
+        Ok(socket) => {
+            let (app, drain) = (app.clone(), drain.clone());
+            tokio::spawn(async move {
+                serve(Arc::new(socket), app, drain).await;
+                drop(place);
+            });
+        }
+        Err(error) => notices::line(format_args!("a connection was dropped: {error}")),
+    };
+    accept_until_drain(fd, places, stages, || drop(started), begin)
+        .await
+        .map_err(|error| WorkerError::Accept(number, error))
+}
+
+/// Waits until a listener fails; for ever when none does.
+async fn first_failure(accepting: &mut JoinSet<Result<(), WorkerError>>) -> WorkerError {
+    while let Some(ended) = accepting.join_next().await {
+        match ended {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => return error,
+            Err(error) => return WorkerError::Start("accepting", io::Error::other(error)),
+        }
+    }
+    std::future::pending().await
+}
+
+/// How a worker is asked to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stop {
+    Graceful,
+    Immediate,
+}
+
+/// All signals as a descriptor the runtime can watch.
+#[derive(Debug)]
+struct Signals(SignalFd);
+
+impl Signals {
+    fn watched(signals: SignalFd) -> Result<AsyncFd<Self>, WorkerError> {
+        // Its successor is an unsafe function for types that may close the descriptor early; this one owns it.
+        #[allow(deprecated)]
+        AsyncFd::with_interest(Self(signals), Interest::READABLE)
+            .map_err(|error| WorkerError::Start("watching signals", error))
+    }
+}
+
+impl AsRawFd for Signals {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_fd().as_raw_fd()
+    }
+}
+
+/// The next signal that asks to stop; others mean nothing to a worker.
+async fn next_stop(signals: &AsyncFd<Signals>) -> Result<Stop, WorkerError> {
+    let failed = |error| WorkerError::Start("reading signals", error);
+    loop {
+        let mut ready = signals.readable().await.map_err(failed)?;
+        while let Some(received) = signals.get_ref().0.read().map_err(failed)? {
+            match received.signal {
+                Some(Signal::Term | Signal::Int) => return Ok(Stop::Graceful),
+                Some(Signal::Quit) => return Ok(Stop::Immediate),
+                Some(_) | None => {}
+            }
+        }
+        ready.clear_ready();
+    }
+}
+
+/// Waits for a signal that cuts a drain short.
+async fn immediate_stop(signals: &AsyncFd<Signals>) -> Result<(), WorkerError> {
+    while next_stop(signals).await? == Stop::Graceful {}
+    Ok(())
+}
