@@ -1,1 +1,18 @@
-//! End-to-end tests with real processes
+//! An engine under test: started as a user starts it, watched through its own events.
+//!
+//! **What it does.** [`Engine`] runs the built binary in a directory of its own and ends everything with it;
+//! [`Events`] waits for what the engine tells; [`processes`] looks at real processes. Nothing here sleeps and hopes:
+//! every wait is for an event, a pidfd or a reply, with a deadline.
+//!
+//! **Where to start.** [`Engine::up`]. The tests are in `e2e/tests`; they are built with the binary's package so that
+//! the binary is always the one of this tree.
+//!
+//! **What it must never know.** The engine's insides: only files, sockets, commands and processes.
+
+mod engine;
+mod events;
+pub mod processes;
+pub mod programs;
+
+pub use engine::{Engine, Output, Worker};
+pub use events::Events;

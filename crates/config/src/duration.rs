@@ -29,6 +29,17 @@ pub(crate) fn parse(text: &str) -> Result<Duration, NotADuration> {
     if duration > LONGEST { Err(NotADuration::TooLong) } else { Ok(duration) }
 }
 
+/// Reads a duration as the command line gives it.
+///
+/// # Errors
+/// What was expected.
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
+    parse(text).map_err(|error| match error {
+        NotADuration::Form => "expected a whole number and a unit: ms, s, m, h or d".to_owned(),
+        NotADuration::TooLong => "longer than ten years".to_owned(),
+    })
+}
+
 /// The shortest text that [`parse`] reads back; parts of a millisecond are cut off.
 pub(crate) fn format(duration: Duration) -> String {
     let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);

@@ -43,6 +43,7 @@ mod syntax;
 mod text;
 
 pub use directory::engine_directory;
+pub use duration::parse_duration;
 pub use error::{ConfigError, ConfigErrors, Problem};
 pub use reference::reference;
 pub use settings::{Address, Builtin, Engine, Exit, Listener, Program, Ready, Service, Settings, Warning};

@@ -1,1 +1,34 @@
-//! The process that decides
+//! The process that decides: which workers should exist, and what to answer to operators.
+//!
+//! **What it does.** Sources (the supervisor's records, notify sockets, command clients, one timer) become [`Event`]s of
+//! `core::fleet`; its actions become records to the supervisor. Before every action that follows from a decision, a
+//! deposit of the new state is sent, so that the next manager goes on where this one ended, planned or not.
+//!
+//! **Where to start.** [`run`], then `manager.rs` (the loop), `boot.rs` (from inventory and deposit to a model).
+//!
+//! **What it must never do.** Block: not on a pipe, a disk, a worker or a client. Wait for a child (all are the
+//! supervisor's). Decide what `core` can decide.
+//!
+//! **How it is tested.** Its pure parts beside the code; the process by end-to-end tests that kill it at any time.
+//!
+//! [`Event`]: evercrew_core::fleet::Event
+
+mod boot;
+mod clients;
+mod commands;
+mod crew;
+mod deposit;
+mod events;
+mod launch;
+mod link;
+mod manager;
+mod notices;
+mod operator;
+mod perform;
+mod readiness;
+mod status;
+mod text;
+mod waiting;
+mod watch;
+
+pub use manager::run;

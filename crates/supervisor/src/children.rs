@@ -20,6 +20,8 @@ pub(crate) struct Child {
     pub(crate) exec: Option<ExecOutcome>,
     pub(crate) kept: Vec<(Kept, OwnedFd)>,
     pub(crate) notify_path: Option<PathBuf>,
+    /// The last signal sent on a manager's behalf.
+    pub(crate) signalled: Option<Signal>,
     pub(crate) stop_signal: Signal,
     pub(crate) stop_grace: Duration,
     /// It was reaped; its entry lives until the manager acknowledges its exit.
@@ -36,6 +38,7 @@ impl Child {
             started: self.started.as_nanos(),
             executed: self.exec.is_none(),
             ended: self.ended,
+            signalled: self.signalled.map(|signal| signal.name().to_owned()),
             kept: self.kept.iter().map(|(kept, _)| *kept).collect(),
         }
     }

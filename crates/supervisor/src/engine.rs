@@ -293,8 +293,9 @@ impl Engine {
             ToSupervisor::Unbind { listener } => self.custody.unbind(&listener),
             ToSupervisor::Spawn(spawn) => self.spawn(&spawn, descriptors.pop()),
             ToSupervisor::Signal { worker, signal, scope } => {
-                if let (Some(child), Ok(signal)) = (self.children.of(worker), signal.parse()) {
+                if let (Some(child), Ok(signal)) = (self.children.of_mut(worker), signal.parse()) {
                     child.signal(signal, scope);
+                    child.signalled = Some(signal);
                 }
             }
             ToSupervisor::Deposit { configuration } => {

@@ -70,6 +70,7 @@ pub(crate) fn launch(
         exec: Some(child.outcome),
         kept,
         notify_path,
+        signalled: None,
         stop_signal: request.stop_signal.parse().unwrap_or(Signal::Term),
         stop_grace: Duration::from_millis(request.stop_grace_ms),
         ended: false,

@@ -36,11 +36,9 @@ impl Manager {
         let (ours, theirs) = channel::pair()?;
         let null = std::fs::File::options().read(true).write(true).open("/dev/null")?;
         let program = Program::Descriptor(descriptor::duplicate(binary)?);
-        let mut environment = inherited_environment();
-        environment.extend(CString::new(format!("EVERCREW_ROLE=manager:{ROLE_DESCRIPTOR}")));
         let plan = Plan {
-            environment,
-            pid_variables: vec!["EVERCREW_ROLE_PID".to_owned()],
+            environment: inherited_environment(),
+            pid_variables: vec![format!("EVERCREW_ROLE=manager:{{pid}}:{ROLE_DESCRIPTOR}")],
             descriptors: vec![(OwnedFd::from(null), 0), (OwnedFd::from(theirs), ROLE_DESCRIPTOR)],
             group: Group::Own,
             ..Plan::new(program, vec![CString::new(title).unwrap_or_default()])
@@ -65,7 +63,7 @@ impl Manager {
 /// Ours, less what is meant for this process alone.
 fn inherited_environment() -> Vec<CString> {
     std::env::vars_os()
-        .filter(|(name, _)| name != "NOTIFY_SOCKET" && name != "EVERCREW_ROLE" && name != "EVERCREW_ROLE_PID")
+        .filter(|(name, _)| name != "NOTIFY_SOCKET" && name != "EVERCREW_ROLE")
         .filter_map(|(name, value)| {
             let mut entry = name.into_vec();
             entry.push(b'=');

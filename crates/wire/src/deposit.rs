@@ -1,1 +1,171 @@
-//! x
+//! What a manager leaves for the next one.
+//!
+//! Two documents, each JSON in a sealed memfd: [`Configuration`], written by `up` before there is any manager and
+//! again when the configuration changes, and [`State`], written before every action that follows from a decision.
+//! The supervisor keeps the last of each and never looks into them. An unknown version is refused, not guessed.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use evercrew_core::fleet;
+use serde::{Deserialize, Serialize};
+
+use crate::mirror::{Mirror, SnapshotForm};
+use crate::{Error, Text};
+
+/// The form of both documents.
+pub const VERSION: u32 = 1;
+/// Largest deposit, in bytes.
+pub const MAX: usize = 64 * 1024 * 1024;
+
+/// Everything that the configuration's meaning depends on: a crash never reads the file again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Configuration {
+    /// [`VERSION`].
+    pub version: u32,
+    /// The file, absolute.
+    pub path: Text,
+    /// What stood in it.
+    pub text: String,
+    /// `--set`, in order.
+    #[serde(default)]
+    pub set: Vec<String>,
+    /// The variables that count.
+    #[serde(default)]
+    pub environment: Vec<(String, String)>,
+    /// `--directory`.
+    #[serde(default)]
+    pub directory: Option<Text>,
+    /// Processors, for `workers = "auto"`.
+    pub cpus: u32,
+    /// EVERCREW_INSTANCE of every process of this engine.
+    pub instance: String,
+    /// Whether the workers' lines go to the terminal.
+    #[serde(default)]
+    pub terminal: bool,
+}
+
+/// What a manager knows and cannot find out again.
+#[derive(Clone, Debug, PartialEq)]
+pub struct State {
+    /// The next event's number.
+    pub next_event: u64,
+    /// The configuration's revision.
+    pub revision: u64,
+    /// CLOCK_MONOTONIC, nanoseconds, of the first stop signal.
+    pub stop_signal_at: Option<u64>,
+    /// The exit code that the engine will end with.
+    pub exit_code: u8,
+    /// Services by number, as the snapshot names them.
+    pub services: Vec<(u32, String)>,
+    /// The fleet.
+    pub fleet: fleet::Snapshot,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StateForm {
+    version: u32,
+    next_event: u64,
+    revision: u64,
+    #[serde(default)]
+    stop_signal_at: Option<u64>,
+    #[serde(default)]
+    exit_code: u8,
+    services: Vec<(u32, String)>,
+    fleet: SnapshotForm,
+}
+
+#[derive(Deserialize)]
+struct VersionOnly {
+    version: u32,
+}
+
+/// Why a deposit cannot be taken over.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Refused {
+    /// It is of another version.
+    Version(u32),
+    /// It is no deposit.
+    Malformed(Error),
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Version(version) => {
+                write!(f, "the deposit has version {version}, this binary knows version {VERSION}")
+            }
+            Self::Malformed(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for Refused {}
+
+fn check_version(bytes: &[u8]) -> Result<(), Refused> {
+    let found: VersionOnly =
+        serde_json::from_slice(bytes).map_err(Error::new("read a deposit's version")).map_err(Refused::Malformed)?;
+    if found.version == VERSION { Ok(()) } else { Err(Refused::Version(found.version)) }
+}
+
+impl Configuration {
+    /// As JSON.
+    ///
+    /// # Errors
+    /// When serialization fails, which only a bug can cause.
+    pub fn encode(&self) -> Result<Vec<u8>, Error> {
+        serde_json::to_vec(self).map_err(Error::new("encode the configuration deposit"))
+    }
+
+    /// From JSON.
+    ///
+    /// # Errors
+    /// When it is of another version or no deposit.
+    pub fn decode(bytes: &[u8]) -> Result<Self, Refused> {
+        check_version(bytes)?;
+        serde_json::from_slice(bytes).map_err(Error::new("decode the configuration deposit")).map_err(Refused::Malformed)
+    }
+
+    /// The file's path.
+    pub fn path(&self) -> PathBuf {
+        self.path.to_path()
+    }
+}
+
+impl State {
+    /// As JSON.
+    ///
+    /// # Errors
+    /// When serialization fails, which only a bug can cause.
+    pub fn encode(&self) -> Result<Vec<u8>, Error> {
+        let form = StateForm {
+            version: VERSION,
+            next_event: self.next_event,
+            revision: self.revision,
+            stop_signal_at: self.stop_signal_at,
+            exit_code: self.exit_code,
+            services: self.services.clone(),
+            fleet: SnapshotForm::of(&self.fleet),
+        };
+        serde_json::to_vec(&form).map_err(Error::new("encode the state deposit"))
+    }
+
+    /// From JSON.
+    ///
+    /// # Errors
+    /// When it is of another version or no deposit.
+    pub fn decode(bytes: &[u8]) -> Result<Self, Refused> {
+        check_version(bytes)?;
+        let form: StateForm =
+            serde_json::from_slice(bytes).map_err(Error::new("decode the state deposit")).map_err(Refused::Malformed)?;
+        Ok(Self {
+            next_event: form.next_event,
+            revision: form.revision,
+            stop_signal_at: form.stop_signal_at,
+            exit_code: form.exit_code,
+            services: form.services,
+            fleet: form.fleet.back(),
+        })
+    }
+}

@@ -14,6 +14,7 @@
 pub mod control;
 pub mod deposit;
 mod error;
+mod mirror;
 pub mod logger;
 pub mod supervisor;
 mod text;

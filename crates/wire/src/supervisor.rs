@@ -127,7 +127,7 @@ pub struct Spawn {
     pub arguments: Vec<Text>,
     /// `KEY=value`, complete.
     pub environment: Vec<Text>,
-    /// Names of entries of the environment that hold the child's own pid.
+    /// Entries of the environment that hold the child's own pid: a name, or `NAME=text` with `{pid}` in it.
     #[serde(default)]
     pub pid_variables: Vec<String>,
     /// Working directory.
@@ -333,6 +333,9 @@ pub struct Worker {
     /// It has ended; an `Exited` follows.
     #[serde(default)]
     pub ended: bool,
+    /// The last signal it was sent on a manager's behalf: a manager may have died between deciding and sending.
+    #[serde(default)]
+    pub signalled: Option<String>,
     /// The descriptors beside this record.
     pub kept: Vec<Kept>,
 }

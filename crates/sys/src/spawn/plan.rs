@@ -67,8 +67,8 @@ pub struct Plan {
     pub cgroup: Option<OwnedFd>,
     /// The signal it gets when the thread that started it ends.
     pub parent_death: Option<Signal>,
-    /// Names of environment variables that hold the child's own pid, such as `LISTEN_PID`. They replace entries of
-    /// [`Plan::environment`] of the same name.
+    /// Environment variables that hold the child's own pid: a name, such as `LISTEN_PID`, or `NAME=text` with `{pid}` in
+    /// the text. They replace entries of [`Plan::environment`] of the same name.
     pub pid_variables: Vec<String>,
 }
 

@@ -9,20 +9,35 @@ use std::ptr;
 /// Room for `u32::MAX` in decimal and the terminating zero.
 const PID_ROOM: usize = 11;
 
+/// Stands for the child's pid in the text of a pid variable.
+const PID_PLACE: &str = "{pid}";
+
 /// An environment entry whose value the child writes.
 pub(super) struct PidVariable {
-    /// `NAME=`, then [`PID_ROOM`] zero bytes.
+    /// `NAME=` and what stands before the pid, then zero bytes: room for the pid, for `after` and for the end.
     buffer: Vec<u8>,
     /// Where the digits begin.
     digits: usize,
+    /// What stands behind the pid.
+    after: Vec<u8>,
 }
 
 impl PidVariable {
-    fn new(name: &str) -> Self {
-        let mut buffer = format!("{name}=").into_bytes();
+    /// `None` for a text without a name, with a zero byte, or with a value that has no place for the pid.
+    fn new(text: &str) -> Option<Self> {
+        let (name, value) = text.split_once('=').unwrap_or((text, PID_PLACE));
+        let (before, after) = value.split_once(PID_PLACE)?;
+        if name.is_empty() || text.contains('\0') {
+            return None;
+        }
+        let mut buffer = format!("{name}={before}").into_bytes();
         let digits = buffer.len();
-        buffer.resize(digits + PID_ROOM, 0);
-        Self { buffer, digits }
+        buffer.resize(digits + PID_ROOM + after.len(), 0);
+        Some(Self { buffer, digits, after: after.as_bytes().to_vec() })
+    }
+
+    fn name(text: &str) -> &str {
+        text.split_once('=').map_or(text, |(name, _)| name)
     }
 
     /// Writes `pid` in decimal. Neither allocates nor panics.
@@ -38,9 +53,9 @@ impl PidVariable {
                 break;
             }
         }
-        let digits = reversed.iter().take(length).rev();
-        for (place, digit) in self.buffer.iter_mut().skip(self.digits).zip(digits) {
-            *place = *digit;
+        let text = reversed.iter().take(length).rev().chain(&self.after);
+        for (place, byte) in self.buffer.iter_mut().skip(self.digits).zip(text) {
+            *place = *byte;
         }
     }
 }
@@ -80,20 +95,20 @@ impl<'a> Prepared<'a> {
         }
         let highest = targets.last().copied().unwrap_or(2).max(2);
         let floor = highest.checked_add(1).ok_or(invalid(Step::Descriptors))?;
-        if plan.pid_variables.iter().any(|name| name.is_empty() || name.contains(['=', '\0'])) {
-            return Err(invalid(Step::Exec));
-        }
         let moves = plan
             .descriptors
             .iter()
             .map(|(source, target)| Move { source: source.as_raw_fd(), staged: -1, target: *target })
             .collect();
-        let pid_variables: Vec<PidVariable> = plan.pid_variables.iter().map(|name| PidVariable::new(name)).collect();
+        let pid_variables: Option<Vec<PidVariable>> =
+            plan.pid_variables.iter().map(|text| PidVariable::new(text)).collect();
+        let pid_variables = pid_variables.ok_or(invalid(Step::Exec))?;
         let replaced = |entry: &&CString| {
             let bytes = entry.as_bytes();
             plan.pid_variables
                 .iter()
-                .any(|name| bytes.strip_prefix(name.as_bytes()).is_some_and(|rest| rest.first() == Some(&b'=')))
+                .map(|text| PidVariable::name(text).as_bytes())
+                .any(|name| bytes.strip_prefix(name).is_some_and(|rest| rest.first() == Some(&b'=')))
         };
         let environment = plan
             .environment
@@ -154,11 +169,20 @@ mod tests {
     #[test]
     fn a_pid_is_written_in_decimal() {
         for pid in [1, 9, 10, 4_194_304, u32::MAX] {
-            let mut variable = PidVariable::new("LISTEN_PID");
-            variable.write(pid);
-            let text = variable.buffer.split(|byte| *byte == 0).next().map(<[u8]>::to_vec);
-            assert_eq!(text, Some(format!("LISTEN_PID={pid}").into_bytes()));
-            assert_eq!(variable.buffer.last(), Some(&0));
+            for (text, expected) in [("LISTEN_PID", format!("LISTEN_PID={pid}")), ("R=a:{pid}:3", format!("R=a:{pid}:3"))] {
+                let mut variable = PidVariable::new(text).unwrap_or_else(|| panic!("{text} is one"));
+                variable.write(pid);
+                let written = variable.buffer.split(|byte| *byte == 0).next().map(<[u8]>::to_vec);
+                assert_eq!(written, Some(expected.into_bytes()));
+                assert_eq!(variable.buffer.last(), Some(&0));
+            }
+        }
+    }
+
+    #[test]
+    fn a_pid_variable_needs_a_name_and_a_place_for_the_pid() {
+        for text in ["", "=", "={pid}", "A=b", "A\0"] {
+            assert!(PidVariable::new(text).is_none(), "{text:?}");
         }
     }
 }

@@ -1,0 +1,68 @@
+//! Processes of an engine whose supervisor and manager were killed together: the next `up` ends them first.
+//!
+//! Each `up` draws a random EVERCREW_INSTANCE that every process of it inherits, and writes it to a file. A process
+//! that carries the last one, seen through a pidfd opened before its environment was read, is ours for certain: no
+//! pid is trusted, nothing of a later boot or of another engine matches.
+
+use std::fs;
+use std::io;
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use evercrew_core::Signal;
+use evercrew_sys::process;
+
+use crate::failure::Failure;
+
+const FILE: &str = "instance";
+/// How long a killed process may take to be gone; one in an uninterruptible wait is told of.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Ends what the last engine of this directory left behind.
+///
+/// # Errors
+/// When something cannot be ended: starting beside it could run two of a kind.
+pub(crate) fn end(directory: &Path) -> Result<(), Failure> {
+    let instance = match fs::read_to_string(directory.join(FILE)) {
+        Ok(instance) => instance,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(unreadable(directory, &error)),
+    };
+    let entry = format!("EVERCREW_INSTANCE={}", instance.trim());
+    let until = Instant::now() + PATIENCE;
+    // One that forks while it is being looked at leaves a child for the next look.
+    loop {
+        let found = process::processes_with_environment(&entry);
+        if found.is_empty() {
+            return Ok(());
+        }
+        for (pid, pidfd) in &found {
+            eprintln!("evercrew: ending process {pid}, left behind by an engine that was killed");
+            // Gone meanwhile is what was wanted; anything else shows in the wait.
+            let _ = process::signal(pidfd.as_fd(), Signal::Kill);
+        }
+        for (pid, pidfd) in &found {
+            let left = until.saturating_duration_since(Instant::now());
+            if !process::wait_exit(pidfd.as_fd(), left).unwrap_or(true) {
+                let text = format!("process {pid} of the last engine in {} does not end", directory.display());
+                return Err(Failure::unavailable(text).hint("it waits in the kernel; see its state in /proc"));
+            }
+        }
+    }
+}
+
+/// Writes down which instance this is, whole or not at all.
+///
+/// # Errors
+/// When the directory cannot be written.
+pub(crate) fn remember(directory: &Path, instance: &str) -> Result<(), Failure> {
+    let temporary = directory.join("instance.new");
+    fs::write(&temporary, instance)
+        .and_then(|()| fs::rename(&temporary, directory.join(FILE)))
+        .map_err(|error| Failure::unavailable(format!("cannot write to {}: {error}", directory.display())))
+}
+
+fn unreadable(directory: &Path, error: &io::Error) -> Failure {
+    Failure::unavailable(format!("cannot read {}: {error}", directory.join(FILE).display()))
+}

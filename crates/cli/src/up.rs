@@ -1,0 +1,135 @@
+//! `up`: check everything that can be checked, then become the supervisor.
+
+use std::ffi::{CString, OsString};
+use std::fs::DirBuilder;
+use std::io::{self, Read};
+use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+
+use evercrew_config::{ConfigError, Settings, Source};
+use evercrew_sys::lock::{Lock, LockError};
+use evercrew_sys::{exec, memfd};
+use evercrew_wire::Text;
+use evercrew_wire::deposit::{self, Configuration};
+
+use crate::arguments::{Color, Global};
+use crate::failure::{Failure, code};
+use crate::{leftovers, role};
+
+/// Reads and checks the file; errors are written as rustc writes them.
+///
+/// # Errors
+/// [`code::CONFIGURATION`], after the errors were printed.
+pub(crate) fn read_configuration(global: &Global) -> Result<(Source, Settings), Failure> {
+    let color = colored(global.color);
+    let source = Source::read(&global.config, global.set.clone(), evercrew_config::environment(), global.directory.clone())
+        .map_err(|error: ConfigError| Failure::new(code::CONFIGURATION, error.to_string()))?;
+    let refuse = |rendered: String, count: usize| {
+        eprint!("{rendered}");
+        let noun = if count == 1 { "error" } else { "errors" };
+        Failure::new(code::CONFIGURATION, format!("{count} {noun} in {}", source.path.display()))
+    };
+    let settings = source.parse().map_err(|errors| refuse(errors.render(color), errors.problems().len()))?;
+    settings
+        .check_programs(std::env::var_os("PATH").as_deref())
+        .map_err(|errors| refuse(errors.render(color), errors.problems().len()))?;
+    for warning in &settings.warnings {
+        eprint!("{}", warning.render(color));
+    }
+    Ok((source, settings))
+}
+
+/// Becomes the supervisor; returns only when that fails.
+///
+/// # Errors
+/// Why the engine cannot be started.
+pub(crate) fn up(global: &Global) -> Result<u8, Failure> {
+    let (source, settings) = read_configuration(global)?;
+    let directory = &settings.engine.directory;
+    make_directory(directory)?;
+    let lock = Lock::acquire(&directory.join("lock")).map_err(|error| match error {
+        LockError::Held { pid } => {
+            let pid = pid.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"));
+            Failure::unavailable(format!("an engine runs in {} already: {pid}", directory.display()))
+                .hint("`evercrew status` shows it, `evercrew down` stops it")
+        }
+        error => Failure::unavailable(error.to_string()),
+    })?;
+    let instance = new_instance().map_err(|error| Failure::unavailable(format!("cannot read /dev/urandom: {error}")))?;
+    leftovers::end(directory)?;
+    leftovers::remember(directory, &instance)?;
+    make_directory(&directory.join("notify"))?;
+    let configuration = Configuration {
+        version: deposit::VERSION,
+        path: Text::from(&source.path),
+        text: source.text,
+        set: source.set,
+        environment: source.environment,
+        directory: source.directory_override.as_ref().map(Text::from),
+        cpus: source.cpus,
+        instance,
+        terminal: true,
+    };
+    let error = become_supervisor(&configuration, &lock, directory);
+    Err(Failure::unavailable(format!("cannot start the supervisor: {error}")))
+}
+
+/// A fresh process image: nothing of reading the configuration stays in the supervisor's memory.
+fn become_supervisor(configuration: &Configuration, lock: &Lock, directory: &Path) -> io::Error {
+    let prepared = || -> io::Result<_> {
+        let bytes = configuration.encode().map_err(io::Error::other)?;
+        let configuration = memfd::sealed("evercrew-configuration", &bytes)?;
+        let program = std::fs::File::open("/proc/self/exe")?;
+        exec::keep_on_exec(&configuration)?;
+        exec::keep_on_exec(lock)?;
+        let arguments = vec![c_string("evercrew: supervisor".into())?, c_string(directory.into())?];
+        let role = role::variable("supervisor", &[configuration.as_raw_fd(), lock.as_fd().as_raw_fd()]);
+        let environment = std::env::vars_os().chain([role]).map(entry).collect::<io::Result<Vec<_>>>()?;
+        Ok((program, configuration, arguments, environment))
+    };
+    match prepared() {
+        Ok((program, _configuration, arguments, environment)) => {
+            exec::replace_self(program.as_fd(), &arguments, &environment)
+        }
+        Err(error) => error,
+    }
+}
+
+fn entry((name, value): (OsString, OsString)) -> io::Result<CString> {
+    let mut entry = name;
+    entry.push("=");
+    entry.push(value);
+    c_string(entry)
+}
+
+fn c_string(text: OsString) -> io::Result<CString> {
+    CString::new(text.into_vec()).map_err(io::Error::other)
+}
+
+/// Ours alone: sockets in it are open to nobody else.
+fn make_directory(path: &Path) -> Result<(), Failure> {
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
+    let text = |error| Failure::unavailable(format!("cannot make the directory {}: {error}", path.display()));
+    made.map_err(|error| text(error).hint("set engine.directory to one that you may write to"))
+}
+
+/// 128 random bits: no process of another engine, or of an earlier run, has this.
+fn new_instance() -> io::Result<String> {
+    let mut bytes = [0; 16];
+    std::fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// NO_COLOR, a terminal, and what the user says.
+pub(crate) fn colored(color: Color) -> bool {
+    match color {
+        Color::Always => true,
+        Color::Never => false,
+        Color::Auto => {
+            let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.as_bytes().is_empty());
+            !refused && io::IsTerminal::is_terminal(&io::stderr())
+        }
+    }
+}

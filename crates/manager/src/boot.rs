@@ -1,0 +1,298 @@
+//! From what the supervisor holds to a model that goes on: the one path of first start, crash and upgrade.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use evercrew_config::{Address, Settings};
+use evercrew_core::Signal;
+use evercrew_core::fleet::{
+    Epoch, Event, Fleet, Generation, Phase, Policy, ServiceId, Slot, Snapshot, WorkerId, WorkerState,
+};
+use evercrew_sys::{clock, memfd};
+use evercrew_wire::Text;
+use evercrew_wire::deposit::{self as wire_deposit, Configuration, State};
+use evercrew_wire::supervisor::{self as wire, Bind, Inventory, Numbered, ToManager, ToSupervisor, Worker};
+
+use crate::crew::{Crew, Parts};
+use crate::deposit;
+use crate::link::{Link, Record};
+
+/// The command socket's key among the listeners; no configured one can have it.
+pub(crate) const CONTROL: &str = "@control";
+/// The version of every service's command until something changes it.
+const FIRST_EPOCH: Epoch = Epoch(1);
+/// How long the supervisor may take to answer a bind.
+const BIND_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Why this manager cannot work: what the engine then ends with.
+#[derive(Debug)]
+pub(crate) struct Fatal {
+    pub(crate) code: u8,
+    pub(crate) message: String,
+}
+
+impl From<io::Error> for Fatal {
+    fn from(error: io::Error) -> Self {
+        Self { code: 1, message: format!("evercrew: the manager cannot talk to the supervisor: {error}") }
+    }
+}
+
+/// What the supervisor told.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub(crate) inventory: Inventory,
+    configuration: Option<OwnedFd>,
+    state: Option<OwnedFd>,
+    listeners: BTreeMap<String, (wire::Address, OwnedFd)>,
+    pub(crate) workers: Vec<(Worker, Parts)>,
+    /// The number of the last record read.
+    pub(crate) last: u64,
+}
+
+/// Everything a manager starts from.
+#[derive(Debug)]
+pub(crate) struct Model {
+    pub(crate) configuration: Configuration,
+    pub(crate) crew: Crew,
+    pub(crate) fleet: Fleet,
+    pub(crate) state: Option<State>,
+    /// What the fleet must be told of the workers found.
+    pub(crate) news: Vec<Event>,
+    /// Processes of nobody: to be killed.
+    pub(crate) strays: Vec<WorkerId>,
+    /// What a person should know.
+    pub(crate) remarks: Vec<String>,
+}
+
+/// Reads the inventory to its end.
+///
+/// # Errors
+/// When the supervisor is gone or says something else first.
+pub(crate) async fn inventory(link: &Link) -> Result<Found, Fatal> {
+    let odd = |what: &str| Fatal { code: 1, message: format!("evercrew: the supervisor sent {what}") };
+    let mut found: Option<Found> = None;
+    loop {
+        let (numbered, descriptors) = receive(link).await?;
+        match (numbered.record, &mut found) {
+            (ToManager::Inventory(inventory), None) => {
+                let mut descriptors = descriptors.into_iter();
+                let configuration = descriptors.next();
+                let state = descriptors.next().filter(|_| inventory.state);
+                let (listeners, workers) = (BTreeMap::new(), Vec::new());
+                found = Some(Found { inventory, configuration, state, listeners, workers, last: numbered.n });
+            }
+            (ToManager::Bound { listener, address }, Some(found)) => {
+                if let Some(socket) = descriptors.into_iter().next() {
+                    found.listeners.insert(listener, (address, socket));
+                }
+            }
+            (ToManager::Worker(worker), Some(found)) => {
+                let parts = Parts::of(&worker.kept, descriptors);
+                found.workers.push((worker, parts));
+            }
+            (ToManager::InventoryEnd, Some(_)) => {
+                let Some(mut found) = found else { return Err(odd("an empty inventory")) };
+                found.last = numbered.n;
+                return Ok(found);
+            }
+            (_, None) => return Err(odd("a record before its inventory")),
+            (_, Some(_)) => return Err(odd("another record within its inventory")),
+        }
+    }
+}
+
+async fn receive(link: &Link) -> Result<(Numbered, Vec<OwnedFd>), Fatal> {
+    let record = link.receive(wire::MAX_LARGE_RECORD).await?;
+    let (bytes, descriptors) = record.ok_or_else(|| io::Error::from(io::ErrorKind::UnexpectedEof))?;
+    let numbered = Numbered::decode(&bytes).map_err(io::Error::other)?;
+    Ok((numbered, descriptors))
+}
+
+/// Builds the model and checks it against the inventory, which wins.
+///
+/// # Errors
+/// When the configuration deposit cannot be understood: nothing can be run then.
+pub(crate) fn model(found: &mut Found) -> Result<Model, Fatal> {
+    let unusable = |text: String| Fatal { code: 78, message: text };
+    let bytes = found
+        .configuration
+        .as_ref()
+        .ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))
+        .and_then(|fd| memfd::read(fd, wire_deposit::MAX))?;
+    let configuration =
+        Configuration::decode(&bytes).map_err(|error| unusable(format!("evercrew: configuration deposit: {error}")))?;
+    let settings: Settings =
+        deposit::source(&configuration).parse().map_err(|errors| unusable(errors.render(false)))?;
+    let crew = Crew::new(settings);
+    let mut remarks = Vec::new();
+    let state = found.state.take().and_then(|fd| match read_state(&fd, &crew) {
+        Ok(state) => Some(state),
+        Err(why) => {
+            remarks.push(format!("state deposit not taken over ({why}); going on from the inventory alone"));
+            None
+        }
+    });
+    let policies: Vec<(ServiceId, Policy, Epoch)> = crew
+        .policies()
+        .into_iter()
+        .map(|(service, policy)| (service, policy, epoch_of(state.as_ref(), service)))
+        .collect();
+    let used = found.workers.iter().map(|(worker, _)| WorkerId(worker.worker));
+    let memory = state.as_ref().map_or_else(|| deposit::nothing_but_numbers(used), |state| state.fleet.clone());
+    let fleet = Fleet::restore(seed(), &memory, &policies);
+    let mut strays = Vec::new();
+    let news = compare(&fleet, &memory, &crew, &found.workers, &mut strays);
+    Ok(Model { configuration, crew, fleet, state, news, strays, remarks })
+}
+
+fn read_state(fd: &OwnedFd, crew: &Crew) -> Result<State, String> {
+    let bytes = memfd::read(fd, wire_deposit::MAX).map_err(|error| error.to_string())?;
+    let state = State::decode(&bytes).map_err(|error| error.to_string())?;
+    if state.services == deposit::names(crew) {
+        Ok(state)
+    } else {
+        Err("it names other services than the configuration".to_owned())
+    }
+}
+
+fn epoch_of(state: Option<&State>, service: ServiceId) -> Epoch {
+    state
+        .and_then(|state| state.fleet.services.iter().find(|memory| memory.service == service))
+        .map_or(FIRST_EPOCH, |memory| memory.epoch)
+}
+
+/// Different managers spread their jitter differently.
+fn seed() -> u64 {
+    clock::mono().as_nanos() ^ (u64::from(std::process::id()) << 32)
+}
+
+/// What the fleet must be told: workers it does not know, workers that are not there.
+fn compare(
+    fleet: &Fleet,
+    memory: &Snapshot,
+    crew: &Crew,
+    found: &[(Worker, Parts)],
+    strays: &mut Vec<WorkerId>,
+) -> Vec<Event> {
+    let expected = expected_signals(memory, crew);
+    let mut news = Vec::new();
+    for (worker, _) in found {
+        let id = WorkerId(worker.worker);
+        if fleet.worker(id).is_some() {
+            if worker.executed && fleet.worker(id).is_some_and(|(.., state)| state == WorkerState::Starting) {
+                news.push(Event::Spawned { worker: id });
+            }
+            if expected.get(&id).is_some_and(|signal| worker.signalled.as_deref() != Some(signal.name())) {
+                news.push(Event::Unsignalled { worker: id });
+            }
+        } else if !worker.ended {
+            match crew.find(&worker.label.service) {
+                Some(service) => news.push(Event::Adopt {
+                    worker: id,
+                    service,
+                    slot: Slot(worker.label.slot),
+                    generation: Generation(worker.label.generation),
+                    epoch: Epoch(worker.label.epoch),
+                }),
+                None => strays.push(id),
+            }
+        }
+    }
+    let living = fleet.services().into_iter().flat_map(|view| view.workers).filter_map(|worker| worker.worker);
+    let lost = living.filter(|id| !found.iter().any(|(worker, _)| worker.worker == id.0));
+    // The dead first: an adopted worker may take the place of one that never came to be.
+    lost.map(|worker| Event::Lost { worker }).chain(news).collect()
+}
+
+/// The last signal that each worker in its stop was to get. What the supervisor last sent differs from it when the
+/// manager died between the deposit and the record.
+fn expected_signals(memory: &Snapshot, crew: &Crew) -> BTreeMap<WorkerId, Signal> {
+    let policies: BTreeMap<ServiceId, Policy> = crew.policies().into_iter().collect();
+    let workers = memory.services.iter().flat_map(|service| {
+        service.slots.iter().flat_map(|slot| &slot.workers).map(|worker| (policies.get(&service.service), worker))
+    });
+    workers
+        .filter_map(|(policy, worker)| {
+            let signal = match worker.phase {
+                Phase::Spawning | Phase::Booting { .. } | Phase::Ready { .. } => None,
+                Phase::Killed => Some(Signal::Kill),
+                Phase::Draining(ladder) | Phase::Stopping(ladder) => {
+                    let step = ladder.step.filter(|_| ladder.told).and_then(|step| usize::try_from(step).ok())?;
+                    policy?.stop.steps.get(step).map(|step| step.signal)
+                }
+            };
+            Some((worker.worker, signal?))
+        })
+        .collect()
+}
+
+/// Opens what is missing of the command socket and the listeners; gives the command socket and what came meanwhile.
+///
+/// # Errors
+/// When one of them cannot be opened and nothing runs yet: the engine then ends.
+pub(crate) async fn bind(
+    link: &mut Link,
+    found: &mut Found,
+    model: &mut Model,
+) -> Result<(OwnedFd, Vec<(Numbered, Vec<OwnedFd>)>), Fatal> {
+    let wanted = wanted_listeners(&model.crew.settings);
+    let mut open = 0;
+    for bind in wanted {
+        if found.listeners.get(&bind.listener).is_none_or(|(address, _)| *address != bind.address) {
+            let bytes = ToSupervisor::Bind(bind).encode().map_err(io::Error::other)?;
+            link.push(Record { bytes, descriptors: Vec::new() });
+            open += 1;
+        }
+    }
+    link.flush()?;
+    let first_start = found.inventory.generation == 1 && found.workers.is_empty();
+    let mut meanwhile = Vec::new();
+    while open > 0 {
+        let timely = tokio::time::timeout(BIND_TIMEOUT, receive(link)).await;
+        let (numbered, descriptors) = timely.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+        found.last = numbered.n;
+        match numbered.record {
+            ToManager::Bound { listener, address } => {
+                open -= 1;
+                if let Some(socket) = descriptors.into_iter().next() {
+                    found.listeners.insert(listener, (address, socket));
+                }
+            }
+            ToManager::BindFailed { listener, message, .. } => {
+                open -= 1;
+                let message = format!("evercrew: cannot listen for `{listener}`: {message}");
+                if first_start || listener == CONTROL {
+                    return Err(Fatal { code: 69, message });
+                }
+                model.remarks.push(message);
+            }
+            record => meanwhile.push((Numbered { n: numbered.n, record }, descriptors)),
+        }
+    }
+    let control = found.listeners.remove(CONTROL).map(|(_, socket)| socket);
+    let control = control.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
+    Ok((control, meanwhile))
+}
+
+fn wanted_listeners(settings: &Settings) -> Vec<Bind> {
+    let control = settings.engine.directory.join("control.sock");
+    let control = Bind {
+        listener: CONTROL.to_owned(),
+        address: wire::Address::Unix(Text::from(&control)),
+        backlog: 1024,
+        mode: Some(0o600),
+    };
+    let used = |name: &str| settings.services.iter().any(|service| service.listen.iter().any(|listen| listen == name));
+    let listeners = settings.listeners.iter().filter(|listener| used(&listener.name)).map(|listener| Bind {
+        listener: listener.name.clone(),
+        address: match &listener.address {
+            Address::Tcp(address) => wire::Address::Tcp(*address),
+            Address::Unix(path) => wire::Address::Unix(Text::from(path)),
+        },
+        backlog: listener.backlog,
+        mode: None,
+    });
+    std::iter::once(control).chain(listeners).collect()
+}

@@ -1,0 +1,226 @@
+//! The verbs of the command socket.
+
+use evercrew_core::fleet::{Event, ServiceId, Slot};
+use evercrew_sys::clock;
+use evercrew_wire::control::{Reply, ReplyStatus, Request};
+use serde_json::{Value, json};
+
+use crate::clients::{ClientId, failure};
+use crate::manager::Manager;
+use crate::status;
+use crate::waiting::{Goal, Waiting, deadline};
+
+/// Every verb, for the message that an unknown one gets.
+const VERBS: &[&str] =
+    &["status", "wait", "scale", "restart", "start", "stop", "shutdown", "events", "cancel", "version"];
+/// Most workers a service may be scaled to; the configuration has the same bound.
+const MAX_WORKERS: u32 = 10_000;
+
+/// Why a request cannot be done: exit code, message, hint.
+type Refusal = (u8, String, String);
+
+impl Manager {
+    /// Does what a request asks; some are answered later.
+    pub(crate) fn command(&mut self, client: ClientId, request: &Request) {
+        let done = match request.verb.as_str() {
+            "status" => self.status(request).map(Some),
+            "wait" => self.wait(client, request),
+            "scale" => self.scale(client, request),
+            "restart" => self.restart(client, request),
+            "start" => self.start(client, request),
+            "stop" => self.stop(client, request),
+            "shutdown" => Ok(Some(self.shutdown_command(request))),
+            "events" => Ok(self.follow_events(client, request)),
+            "cancel" => self.cancel(client, request).map(Some),
+            "version" => Ok(Some(ok(request, "version", json!({"version": env!("CARGO_PKG_VERSION")})))),
+            other => {
+                let hint = format!("this engine knows {}", VERBS.join(", "));
+                Err((2, format!("unknown verb `{other}`"), hint))
+            }
+        };
+        match done {
+            Ok(Some(reply)) => self.clients.reply(client, &reply),
+            Ok(None) => {}
+            Err((code, message, hint)) => self.clients.reply(client, &failure(&request.id, code, message, hint)),
+        }
+    }
+
+    fn status(&mut self, request: &Request) -> Result<Reply, Refusal> {
+        let asked: Vec<ServiceId> = self.targets(request)?.into_iter().map(|(service, _)| service).collect();
+        let document = status::document(&self.fleet, &self.crew, &self.engine, &mut self.samples, &asked);
+        Ok(ok(request, "", document))
+    }
+
+    fn wait(&mut self, client: ClientId, request: &Request) -> Result<Option<Reply>, Refusal> {
+        let mut services: Vec<ServiceId> = self.targets(request)?.into_iter().map(|(service, _)| service).collect();
+        if services.is_empty() {
+            services = self.services();
+        }
+        self.later(client, request, Goal::Ready(services));
+        Ok(None)
+    }
+
+    fn scale(&mut self, client: ClientId, request: &Request) -> Result<Option<Reply>, Refusal> {
+        let mut targets = Vec::new();
+        for text in names(request)? {
+            let usage = || {
+                let hint = "write NAME=N, NAME=+N or NAME=-N: `web=4`".to_owned();
+                (2, format!("`{text}` names no service with a number of workers"), hint)
+            };
+            let (name, count) = text.split_once('=').ok_or_else(usage)?;
+            let (service, slot) = self.named(name)?;
+            if slot.is_some() {
+                let hint = "scale the service it belongs to".to_owned();
+                return Err((2, format!("`{name}` is one worker, which cannot be scaled"), hint));
+            }
+            let wanted = self.fleet.service(service).map_or(0, |view| view.wanted);
+            let count = match (count.strip_prefix('+'), count.strip_prefix('-')) {
+                (Some(more), _) => wanted.saturating_add(more.parse().map_err(|_| usage())?),
+                (_, Some(less)) => wanted.saturating_sub(less.parse().map_err(|_| usage())?),
+                (None, None) => count.parse().map_err(|_| usage())?,
+            };
+            if count > MAX_WORKERS {
+                let hint = format!("at most {MAX_WORKERS}");
+                return Err((2, format!("{count} workers for `{name}` are too many"), hint));
+            }
+            targets.push((service, count));
+        }
+        if targets.is_empty() {
+            return Err((2, "no service is named".into(), "write NAME=N: `evercrew scale web=4`".into()));
+        }
+        for (service, workers) in &targets {
+            self.decide(Event::Scale { service: *service, workers: *workers });
+        }
+        self.later(client, request, Goal::Scaled(targets));
+        Ok(None)
+    }
+
+    fn restart(&mut self, client: ClientId, request: &Request) -> Result<Option<Reply>, Refusal> {
+        let targets = self.some_targets(request)?;
+        // The waiting stands before the decision, so that a rollout which ends at once is seen ending.
+        self.later(client, request, Goal::Replaced(targets.clone()));
+        for (service, slot) in targets {
+            let epoch = self.fleet.service(service).map(|view| view.epoch).unwrap_or_default();
+            self.decide(Event::Restart { service, slot, epoch });
+        }
+        Ok(None)
+    }
+
+    fn start(&mut self, client: ClientId, request: &Request) -> Result<Option<Reply>, Refusal> {
+        let services: Vec<ServiceId> = self.whole_services(request)?;
+        for service in &services {
+            self.decide(Event::Start { service: *service });
+        }
+        self.later(client, request, Goal::Ready(services));
+        Ok(None)
+    }
+
+    fn stop(&mut self, client: ClientId, request: &Request) -> Result<Option<Reply>, Refusal> {
+        let services = self.whole_services(request)?;
+        let now = flag(request, "now");
+        for service in &services {
+            self.decide(Event::Stop { service: *service, now });
+        }
+        self.later(client, request, Goal::Stopped(services));
+        Ok(None)
+    }
+
+    fn shutdown_command(&mut self, request: &Request) -> Reply {
+        let now = flag(request, "now");
+        self.decide(Event::Shutdown { now });
+        ok(request, "stopping", json!({"supervisor": {"pid": self.engine.supervisor}}))
+    }
+
+    fn follow_events(&mut self, client: ClientId, request: &Request) -> Option<Reply> {
+        let since = request.args.get("since").and_then(Value::as_u64);
+        if flag(request, "follow") {
+            self.events.subscribe(client, request.id.clone(), since.unwrap_or(self.events.next()));
+            return Some(Reply::new(&request.id, ReplyStatus::Processing, "following"));
+        }
+        let mut events = self.events.since(since.unwrap_or(0));
+        // Numbers start at 1: asking for all of them is no gap.
+        if since.is_none() {
+            events.retain(|event| event.get("lost").is_none());
+        }
+        Some(ok(request, "", json!({"events": events, "next": self.events.next()})))
+    }
+
+    fn cancel(&mut self, client: ClientId, request: &Request) -> Result<Reply, Refusal> {
+        let id = request.args.get("id").and_then(Value::as_str).ok_or_else(|| {
+            (2, "cancel without `id`".to_owned(), r#"name the request: {"args":{"id":"7"}}"#.to_owned())
+        })?;
+        let followed = self.events.unsubscribe(client, Some(id));
+        if !followed && !self.waitings.remove(client, Some(id)) {
+            return Err((4, format!("no request `{id}` is open on this connection"), String::new()));
+        }
+        self.clients.reply(client, &Reply::new(id, ReplyStatus::Ok, "cancelled"));
+        Ok(ok(request, "cancelled", Value::Null))
+    }
+
+    fn later(&mut self, client: ClientId, request: &Request, goal: Goal) {
+        let deadline = deadline(clock::mono(), request.deadline_ms);
+        self.waitings.add(Waiting { client, request: request.id.clone(), goal, deadline });
+    }
+
+    fn services(&self) -> Vec<ServiceId> {
+        (0u32..).map(ServiceId).take(self.crew.settings.services.len()).collect()
+    }
+
+    fn whole_services(&self, request: &Request) -> Result<Vec<ServiceId>, Refusal> {
+        let targets = self.some_targets(request)?;
+        match targets.iter().find(|(_, slot)| slot.is_some()) {
+            Some((service, _)) => {
+                let hint = format!("name the whole service: `{}`", self.crew.name(*service));
+                Err((2, "one worker cannot be started or stopped by itself".to_owned(), hint))
+            }
+            None => Ok(targets.into_iter().map(|(service, _)| service).collect()),
+        }
+    }
+
+    fn some_targets(&self, request: &Request) -> Result<Vec<(ServiceId, Option<Slot>)>, Refusal> {
+        let targets = self.targets(request)?;
+        if targets.is_empty() {
+            return Err((2, "no service is named".into(), "name one or more: `web`, or one worker: `web.2`".into()));
+        }
+        Ok(targets)
+    }
+
+    fn targets(&self, request: &Request) -> Result<Vec<(ServiceId, Option<Slot>)>, Refusal> {
+        names(request)?.iter().map(|name| self.named(name)).collect()
+    }
+
+    fn named(&self, name: &str) -> Result<(ServiceId, Option<Slot>), Refusal> {
+        let unknown = || {
+            let known: Vec<&str> = self.crew.settings.services.iter().map(|service| service.name.as_str()).collect();
+            (4, format!("there is no service or worker `{name}`"), format!("this engine runs {}", known.join(", ")))
+        };
+        let (service, slot) = self.crew.resolve(name).ok_or_else(unknown)?;
+        if let (Some(slot), Some(view)) = (slot, self.fleet.service(service))
+            && !view.workers.iter().any(|worker| worker.slot == slot)
+        {
+            return Err(unknown());
+        }
+        Ok((service, slot))
+    }
+}
+
+fn ok(request: &Request, message: &str, content: Value) -> Reply {
+    Reply::new(&request.id, ReplyStatus::Ok, message).with_content(content)
+}
+
+fn flag(request: &Request, name: &str) -> bool {
+    request.args.get(name).and_then(Value::as_bool).unwrap_or(false)
+}
+
+fn names(request: &Request) -> Result<Vec<String>, Refusal> {
+    let wrong = || {
+        (2, "`names` is not a list of strings".to_owned(), r#"send {"args":{"names":["web"]}}"#.to_owned())
+    };
+    match request.args.get("names") {
+        None | Some(Value::Null) => Ok(Vec::new()),
+        Some(Value::Array(items)) => {
+            items.iter().map(|item| item.as_str().map(str::to_owned).ok_or_else(wrong)).collect()
+        }
+        Some(_) => Err(wrong()),
+    }
+}

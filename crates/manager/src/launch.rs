@@ -1,0 +1,222 @@
+//! From a fleet's `Spawn` to the record that the supervisor carries out.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use evercrew_config::{Builtin, Program, Ready, Service};
+use evercrew_core::Signal;
+use evercrew_core::fleet::{StopLadder, WorkerId};
+use evercrew_sys::spawn::{FindError, find_program};
+use evercrew_wire::Text;
+use evercrew_wire::supervisor::{self as wire, Descriptor, Label, NotifySocket, Source, Spawn};
+
+/// Where a role process finds its first descriptor.
+const ROLE_DESCRIPTOR: i32 = 3;
+/// First descriptor of a listener, by convention.
+const FIRST_LISTENER: i32 = 3;
+/// The supervisor's own patience when it must stop a worker whose ladder has no end.
+const LONGEST_GRACE: Duration = Duration::from_secs(30);
+
+/// What every worker of this engine has in common.
+#[derive(Debug)]
+pub(crate) struct Launcher {
+    directory: PathBuf,
+    instance: String,
+    /// The engine's environment, less what is not meant for workers.
+    environment: BTreeMap<OsString, OsString>,
+    nofile: (u64, u64),
+    /// Programs by service, found on PATH once: a lookup is not repeated at every restart.
+    found: BTreeMap<String, PathBuf>,
+}
+
+impl Launcher {
+    pub(crate) fn new(directory: PathBuf, instance: String, nofile: (u64, u64)) -> Self {
+        let environment = std::env::vars_os().filter(|(name, _)| is_inherited(name)).collect();
+        Self { directory, instance, environment, nofile, found: BTreeMap::new() }
+    }
+
+    /// The engine's own output process.
+    pub(crate) fn logger(&self, worker: WorkerId, label: Label) -> Spawn {
+        let source = |number, source| Descriptor { number, source };
+        let descriptors = vec![
+            source(0, Source::Null),
+            source(1, Source::Inherit(1)),
+            source(2, Source::Inherit(2)),
+            source(ROLE_DESCRIPTOR, Source::Link),
+        ];
+        let mut spawn = self.role("logger", worker, label, descriptors);
+        spawn.nofile = None;
+        spawn.environment.extend(std::env::var_os("NO_COLOR").map(|value| entry("NO_COLOR", &value)));
+        spawn
+    }
+
+    fn role(&self, role: &str, worker: WorkerId, label: Label, descriptors: Vec<Descriptor>) -> Spawn {
+        Spawn {
+            worker: worker.0,
+            arguments: vec![Text::from(&format!("evercrew: {} [{}]", role, self.directory.display()))],
+            environment: vec![
+                entry("EVERCREW_WORKER", label.name.as_ref()),
+                entry("EVERCREW_INSTANCE", self.instance.as_ref()),
+            ],
+            label,
+            program: wire::Program::Attached,
+            pid_variables: vec![role_variable(role)],
+            directory: Text::from(&self.directory),
+            descriptors,
+            notify: None,
+            die_with_supervisor: false,
+            nofile: Some((self.nofile.0, self.nofile.1)),
+            stop_signal: Signal::Term.name().to_owned(),
+            stop_grace_ms: 5000,
+        }
+    }
+
+    /// A worker of a service.
+    ///
+    /// # Errors
+    /// When its program cannot be found.
+    pub(crate) fn worker(&mut self, worker: WorkerId, service: &Service, label: Label) -> Result<Spawn, FindError> {
+        let mut environment = if service.clear_env { BTreeMap::new() } else { self.environment.clone() };
+        environment.extend(service.env.iter().map(|(name, value)| (name.into(), value.into())));
+        let (program, arguments) = match &service.program {
+            Program::Command(command) => {
+                let program = self.find(service, command, &environment)?;
+                (wire::Program::Path(Text::from(&program)), command.iter().map(Text::from).collect())
+            }
+            Program::Builtin(Builtin::Hello) => {
+                let title = format!("evercrew: {} hello [{}]", label.name, self.directory.display());
+                (wire::Program::Attached, vec![Text::from(&title)])
+            }
+        };
+        let mut pid_variables = Vec::new();
+        let notify = self.speak_conventions(service, &label, &mut environment, &mut pid_variables);
+        Ok(Spawn {
+            worker: worker.0,
+            program,
+            arguments,
+            environment: environment.iter().map(|(name, value)| entry(name, value)).collect(),
+            pid_variables,
+            directory: Text::from(&service.directory),
+            descriptors: descriptors(service),
+            notify,
+            die_with_supervisor: true,
+            nofile: Some((self.nofile.0, self.nofile.1)),
+            stop_signal: stop_signal(&service.policy.stop).name().to_owned(),
+            stop_grace_ms: grace(&service.policy.stop).as_millis().try_into().unwrap_or(u64::MAX),
+            label,
+        })
+    }
+
+    /// Variables that programs read to find sockets, readiness and heartbeat.
+    fn speak_conventions(
+        &self,
+        service: &Service,
+        label: &Label,
+        environment: &mut BTreeMap<OsString, OsString>,
+        pid_variables: &mut Vec<String>,
+    ) -> Option<NotifySocket> {
+        let mut set = |name: &str, value: &str| environment.insert(name.into(), value.into());
+        set("EVERCREW_WORKER", &label.name);
+        set("EVERCREW_SERVICE", &label.service);
+        set("EVERCREW_SLOT", &label.slot.to_string());
+        set("EVERCREW_GENERATION", &label.generation.to_string());
+        set("EVERCREW_INSTANCE", &self.instance);
+        set("WEB_CONCURRENCY", "1");
+        if !service.listen.is_empty() {
+            set("LISTEN_FDS", &service.listen.len().to_string());
+            set("LISTEN_FDNAMES", &service.listen.join(":"));
+            pid_variables.push("LISTEN_PID".to_owned());
+        }
+        if matches!(service.program, Program::Builtin(_)) {
+            pid_variables.push(role_variable("hello"));
+        }
+        if let (Some(interval), Some(heartbeat)) = (service.heartbeat_interval, service.policy.heartbeat) {
+            // Programs beat at half of what they are told, so twice the interval makes them beat at it.
+            let told = (interval * 2).min(heartbeat.timeout);
+            set("WATCHDOG_USEC", &told.as_micros().to_string());
+            pid_variables.push("WATCHDOG_PID".to_owned());
+        }
+        if service.ready != Ready::Notify && service.heartbeat_interval.is_none() {
+            return None;
+        }
+        let path = self.directory.join("notify").join(format!("{}.{}", label.name, label.generation));
+        environment.insert("NOTIFY_SOCKET".into(), path.clone().into());
+        Some(NotifySocket { path: Text::from(&path), owner: None })
+    }
+
+    fn find(
+        &mut self,
+        service: &Service,
+        command: &[String],
+        environment: &BTreeMap<OsString, OsString>,
+    ) -> Result<PathBuf, FindError> {
+        if let Some(path) = self.found.get(&service.name) {
+            return Ok(path.clone());
+        }
+        let path = environment.get(OsStr::new("PATH")).map_or(OsStr::new("/usr/local/bin:/usr/bin:/bin"), |path| path);
+        let found = find_program(OsStr::new(&command[0]), path, &service.directory)?;
+        self.found.insert(service.name.clone(), found.clone());
+        Ok(found)
+    }
+
+    /// After a failed exec: the program may stand elsewhere by the next try.
+    pub(crate) fn forget(&mut self, service: &str) {
+        self.found.remove(service);
+    }
+
+    /// The directory of the workers' output files.
+    pub(crate) fn logs(&self) -> PathBuf {
+        self.directory.join("logs")
+    }
+
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
+    }
+}
+
+/// EVERCREW_ROLE, valid for the process that it is given to and for none that inherits it.
+fn role_variable(role: &str) -> String {
+    format!("EVERCREW_ROLE={role}:{{pid}}:{ROLE_DESCRIPTOR}")
+}
+
+fn descriptors(service: &Service) -> Vec<Descriptor> {
+    let mut descriptors = vec![
+        Descriptor { number: 0, source: Source::Null },
+        Descriptor { number: 1, source: Source::Output },
+        Descriptor { number: 2, source: Source::Error },
+    ];
+    descriptors.extend(
+        (FIRST_LISTENER..)
+            .zip(&service.listen)
+            .map(|(number, name)| Descriptor { number, source: Source::Listener(name.clone()) }),
+    );
+    if let Ready::Fd(number) = service.ready {
+        descriptors.push(Descriptor { number: i32::from(number), source: Source::Ready });
+    }
+    descriptors
+}
+
+/// Workers inherit the engine's environment less what speaks to the engine itself.
+fn is_inherited(name: &OsStr) -> bool {
+    let name = name.as_bytes();
+    let prefixes: [&[u8]; 4] = [b"EVERCREW__", b"EVERCREW_ROLE", b"LISTEN_", b"WATCHDOG_"];
+    name != b"NOTIFY_SOCKET" && !prefixes.iter().any(|prefix| name.starts_with(prefix))
+}
+
+fn entry(name: impl AsRef<OsStr>, value: &OsStr) -> Text {
+    let mut entry = name.as_ref().as_bytes().to_vec();
+    entry.push(b'=');
+    entry.extend_from_slice(value.as_bytes());
+    Text(entry)
+}
+
+fn stop_signal(ladder: &StopLadder) -> Signal {
+    ladder.steps.first().map_or(Signal::Kill, |step| step.signal)
+}
+
+fn grace(ladder: &StopLadder) -> Duration {
+    ladder.steps.first().and_then(|step| step.lasting).unwrap_or(LONGEST_GRACE).min(LONGEST_GRACE)
+}

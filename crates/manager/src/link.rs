@@ -1,0 +1,107 @@
+//! A record channel under tokio, with a queue that never blocks the loop.
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+
+use evercrew_sys::channel::{Channel, Received};
+use evercrew_sys::record;
+use tokio::io::unix::AsyncFd;
+
+use crate::readiness;
+
+/// A descriptor that several owners share: the table of processes and a queue.
+pub(crate) type Shared = Arc<OwnedFd>;
+
+/// One record with what goes beside it.
+#[derive(Debug)]
+pub(crate) struct Record {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) descriptors: Vec<Shared>,
+}
+
+/// A channel and what waits to be sent on it.
+#[derive(Debug)]
+pub(crate) struct Link {
+    channel: Channel,
+    readiness: AsyncFd<OwnedFd>,
+    queue: VecDeque<Record>,
+}
+
+impl Link {
+    /// Takes up a channel's end.
+    ///
+    /// # Errors
+    /// The kernel's, when no descriptor is left.
+    pub(crate) fn new(end: OwnedFd) -> io::Result<Self> {
+        let readiness = readiness::watch(&end)?;
+        Ok(Self { channel: Channel::from(end), readiness, queue: VecDeque::new() })
+    }
+
+    pub(crate) fn push(&mut self, record: Record) {
+        self.queue.push_back(record);
+    }
+
+    pub(crate) fn wants_to_write(&self) -> bool {
+        !self.queue.is_empty()
+    }
+
+    /// Sends what the channel takes now.
+    ///
+    /// # Errors
+    /// When the other end is gone.
+    pub(crate) fn flush(&mut self) -> io::Result<()> {
+        while let Some(record) = self.queue.front() {
+            let descriptors: Vec<BorrowedFd<'_>> = record.descriptors.iter().map(|fd| fd.as_fd()).collect();
+            match record::send(&self.channel, &record.bytes, &descriptors) {
+                Ok(()) => {
+                    self.queue.pop_front();
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns when the channel takes more.
+    pub(crate) async fn writable(&self) {
+        if let Ok(mut ready) = self.readiness.writable().await {
+            // The next flush finds out whether it is so; a stale readiness must not spin.
+            ready.clear_ready();
+        }
+    }
+
+    /// Waits for a record.
+    ///
+    /// # Errors
+    /// The channel's; a record that is none of ours.
+    pub(crate) async fn receive(&self, limit: usize) -> io::Result<Option<(Vec<u8>, Vec<OwnedFd>)>> {
+        loop {
+            if let Some(record) = self.try_receive(limit)? {
+                return Ok(record);
+            }
+            let mut ready = self.readiness.readable().await?;
+            match self.try_receive(limit)? {
+                Some(record) => return Ok(record),
+                None => ready.clear_ready(),
+            }
+        }
+    }
+
+    /// A record that waits already: `None` if none does, `Some(None)` at the end.
+    ///
+    /// # Errors
+    /// As [`Link::receive`].
+    #[allow(clippy::type_complexity, reason = "two optional layers that a match reads at once")]
+    pub(crate) fn try_receive(&self, limit: usize) -> io::Result<Option<Option<(Vec<u8>, Vec<OwnedFd>)>>> {
+        let (mut bytes, mut descriptors) = (Vec::new(), Vec::new());
+        match record::receive(&self.channel, limit, &mut bytes, &mut descriptors) {
+            Ok(Received::Message) => Ok(Some(Some((bytes, descriptors)))),
+            Ok(Received::Closed) => Ok(Some(None)),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}

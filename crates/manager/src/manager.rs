@@ -1,0 +1,468 @@
+//! The loop: one source at a time becomes an event of the fleet; its actions are performed before the next.
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+use evercrew_config::Exit;
+use evercrew_core::Mono;
+use evercrew_core::fleet::{Event, Fleet, ServiceId, ServiceState, WorkerId};
+use evercrew_sys::notify::Message;
+use evercrew_sys::signal::{self, SignalFd};
+use evercrew_sys::terminal::Stderr;
+use evercrew_sys::{clock, process};
+use evercrew_wire::control::{Reply, Request};
+use evercrew_wire::deposit::State;
+use evercrew_wire::supervisor::{self as wire, Numbered, ToSupervisor};
+use serde_json::{Map, Value, json};
+use tokio::net::UnixStream;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
+
+use crate::boot::{self, Fatal, Found, Model};
+use crate::clients::{self, ClientId, Clients};
+use crate::crew::{Crew, LOGGER};
+use crate::deposit;
+use crate::events::Events;
+use crate::launch::Launcher;
+use crate::link::{Link, Record, Shared};
+use crate::notices::Level;
+use crate::operator::Operator;
+use crate::readiness;
+use crate::status::{Engine, Samples};
+use crate::waiting::Waitings;
+
+/// Inputs that wait for the loop; a source that has more waits itself.
+const MAX_INPUTS: usize = 1024;
+/// Inputs handled before deposit and replies leave.
+const BATCH: usize = 256;
+/// How long the last records may take to reach the supervisor.
+const LAST_FLUSH: Duration = Duration::from_secs(5);
+
+/// Everything the loop is told, the supervisor's records and its timer excepted.
+#[derive(Debug)]
+pub(crate) enum Input {
+    Connected(UnixStream, OwnedSemaphorePermit),
+    Disconnected(ClientId),
+    Request(ClientId, Request),
+    Reply(ClientId, Reply),
+    Notified(WorkerId, Box<Message>),
+    SaidReady(WorkerId),
+    DirectSignal(signal::Received),
+}
+
+/// The deciding process.
+pub(crate) struct Manager {
+    pub(crate) fleet: Fleet,
+    pub(crate) crew: Crew,
+    pub(crate) clients: Clients,
+    pub(crate) events: Events,
+    pub(crate) waitings: Waitings,
+    pub(crate) engine: Engine,
+    pub(crate) samples: Samples,
+    pub(crate) launcher: Launcher,
+    pub(crate) operator: Operator,
+    pub(crate) link: Link,
+    /// Records that follow from decisions of this batch: they leave after the deposit.
+    pub(crate) decided: Vec<Record>,
+    /// The supervisor's last record, until it is acknowledged.
+    pub(crate) handled: Option<u64>,
+    /// The model changed since the last deposit.
+    dirty: bool,
+    pub(crate) logger: Option<(WorkerId, Link)>,
+    pub(crate) terminal: bool,
+    /// The engine's own binary, as this manager was started from it.
+    pub(crate) binary: Shared,
+    pub(crate) inputs: mpsc::Sender<Input>,
+    log: Stderr,
+    debug: bool,
+    exit_code: u8,
+    pub(crate) exit: bool,
+}
+
+/// Runs the manager on its channel to the supervisor; gives the exit code of this process (the engine's own goes to
+/// the supervisor).
+///
+/// # Errors
+/// When not even the loop can be started, or the supervisor is gone before there is anything to run.
+pub fn run(channel: OwnedFd) -> io::Result<u8> {
+    let signals = SignalFd::block_all()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let mut link = Link::new(channel)?;
+        match boot(&mut link).await {
+            Ok((found, model, control, meanwhile)) => {
+                let (inputs, receiver) = mpsc::channel(MAX_INPUTS);
+                clients::listen(control, inputs.clone())?;
+                watch_signals(signals, inputs.clone())?;
+                let manager = Manager::new(link, &found, &model, inputs)?;
+                manager.run(found, model, meanwhile, receiver).await
+            }
+            Err(fatal) => {
+                let exit = ToSupervisor::Exit { code: fatal.code, message: fatal.message };
+                link.push(Record { bytes: exit.encode().map_err(io::Error::other)?, descriptors: Vec::new() });
+                flush_all(&mut link).await?;
+                Ok(fatal.code)
+            }
+        }
+    })
+}
+
+type Booted = (Found, Model, OwnedFd, Vec<(Numbered, Vec<OwnedFd>)>);
+
+async fn boot(link: &mut Link) -> Result<Booted, Fatal> {
+    let mut found = boot::inventory(link).await?;
+    let mut model = boot::model(&mut found)?;
+    let (control, meanwhile) = boot::bind(link, &mut found, &mut model).await?;
+    Ok((found, model, control, meanwhile))
+}
+
+/// Signals are the supervisor's; one sent here is told and changes nothing.
+fn watch_signals(signals: SignalFd, inputs: mpsc::Sender<Input>) -> io::Result<()> {
+    let readiness = readiness::watch(&signals)?;
+    tokio::spawn(async move {
+        while let Ok(mut ready) = readiness.readable().await {
+            while let Ok(Some(received)) = signals.read() {
+                if inputs.send(Input::DirectSignal(received)).await.is_err() {
+                    return;
+                }
+            }
+            ready.clear_ready();
+        }
+    });
+    Ok(())
+}
+
+async fn flush_all(link: &mut Link) -> io::Result<()> {
+    let until = tokio::time::Instant::now() + LAST_FLUSH;
+    link.flush()?;
+    while link.wants_to_write() {
+        tokio::time::timeout_at(until, link.writable()).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?;
+        link.flush()?;
+    }
+    Ok(())
+}
+
+impl Manager {
+    fn new(link: Link, found: &Found, model: &Model, inputs: mpsc::Sender<Input>) -> io::Result<Self> {
+        let state = model.state.as_ref();
+        let settings = model.crew.settings.clone();
+        let launcher = Launcher::new(
+            settings.engine.directory.clone(),
+            model.configuration.instance.clone(),
+            found.inventory.nofile,
+        );
+        Ok(Self {
+            // The fleet moves in with `run`, after which the model is not needed any more.
+            fleet: Fleet::new(0),
+            crew: Crew::new(settings),
+            clients: Clients::default(),
+            events: Events::new(state.map_or(1, |state| state.next_event)),
+            waitings: Waitings::default(),
+            engine: Engine {
+                supervisor: found.inventory.supervisor,
+                generation: found.inventory.generation,
+                revision: state.map_or(1, |state| state.revision),
+            },
+            samples: Samples::default(),
+            launcher,
+            operator: Operator::restore(state.and_then(|state| state.stop_signal_at).map(Mono::from_nanos)),
+            link,
+            decided: Vec::new(),
+            handled: Some(found.last),
+            dirty: true,
+            logger: None,
+            terminal: model.configuration.terminal,
+            binary: Arc::new(std::fs::File::open("/proc/self/exe")?.into()),
+            inputs,
+            log: Stderr::new()?,
+            debug: std::env::var_os("EVERCREW_LOG").is_some_and(|level| level == "debug"),
+            exit_code: state.map_or(0, |state| state.exit_code),
+            exit: false,
+        })
+    }
+
+    async fn run(
+        mut self,
+        found: Found,
+        model: Model,
+        meanwhile: Vec<(Numbered, Vec<OwnedFd>)>,
+        mut receiver: mpsc::Receiver<Input>,
+    ) -> io::Result<u8> {
+        self.take_over(found, model);
+        for (numbered, descriptors) in meanwhile {
+            self.record(numbered, descriptors);
+        }
+        loop {
+            self.finish_batch();
+            if self.exit {
+                self.clients.finish().await;
+                flush_all(&mut self.link).await?;
+                return Ok(0);
+            }
+            let supervisor = self.turn(&mut receiver).await;
+            if supervisor.is_err() {
+                self.supervisor_is_gone();
+                return Ok(1);
+            }
+        }
+    }
+
+    /// Goes on from where the last manager was, or starts.
+    fn take_over(&mut self, found: Found, model: Model) {
+        self.fleet = model.fleet;
+        let fields = json!({"generation": self.engine.generation, "pid": std::process::id()});
+        let words = match self.engine.generation {
+            1 => format!("evercrew {} in {}", env!("CARGO_PKG_VERSION"), self.launcher.directory().display()),
+            n => format!("manager {n} took over (the last one ended: {})", found.inventory.last_words),
+        };
+        let kind = if self.engine.generation == 1 { "engine.started" } else { "engine.manager-started" };
+        self.tell(Level::Info, kind, fields, &words);
+        for remark in &model.remarks {
+            self.tell(Level::Error, "engine.problem", json!({"message": remark}), remark);
+        }
+        for (worker, mut parts) in found.workers {
+            if !worker.ended {
+                self.process_found(&worker, &mut parts);
+            }
+        }
+        for stray in model.strays {
+            self.signal(stray, evercrew_core::Signal::Kill, evercrew_core::fleet::Scope::Group);
+        }
+        if model.state.is_none() {
+            for (service, policy) in self.crew.policies() {
+                self.decide(Event::Define { service, policy, epoch: evercrew_core::fleet::Epoch(1) });
+            }
+        }
+        for event in model.news {
+            self.decide(event);
+        }
+        self.decide(Event::Tick);
+    }
+
+    /// Waits for one input, takes what else is there, up to a batch.
+    async fn turn(&mut self, receiver: &mut mpsc::Receiver<Input>) -> io::Result<()> {
+        let wait = self.next_deadline().map(|at| at.since(clock::mono()));
+        let logger_writes = self.logger.as_ref().is_some_and(|(_, link)| link.wants_to_write());
+        tokio::select! {
+            biased;
+            record = self.link.receive(wire::MAX_LARGE_RECORD) => {
+                let (bytes, descriptors) = record?.ok_or_else(|| io::Error::from(io::ErrorKind::UnexpectedEof))?;
+                self.record(Numbered::decode(&bytes).map_err(io::Error::other)?, descriptors);
+            }
+            () = self.link.writable(), if self.link.wants_to_write() => {}
+            () = logger_writable(self.logger.as_ref()), if logger_writes => {}
+            Some(input) = receiver.recv() => self.input(input),
+            () = sleep(wait), if wait.is_some() => self.decide(Event::Tick),
+        }
+        for _ in 0..BATCH {
+            if let Some(record) = self.link.try_receive(wire::MAX_LARGE_RECORD)? {
+                let (bytes, descriptors) = record.ok_or_else(|| io::Error::from(io::ErrorKind::UnexpectedEof))?;
+                self.record(Numbered::decode(&bytes).map_err(io::Error::other)?, descriptors);
+            } else if let Ok(input) = receiver.try_recv() {
+                self.input(input);
+            } else {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn next_deadline(&self) -> Option<Mono> {
+        let fleet = self.fleet.deadline().map(|(at, _)| at);
+        [fleet, self.waitings.deadline()].into_iter().flatten().min()
+    }
+
+    fn input(&mut self, input: Input) {
+        match input {
+            Input::Connected(stream, permit) => self.clients.connected(stream, permit, &self.inputs),
+            Input::Disconnected(client) => {
+                self.clients.disconnected(client);
+                self.events.unsubscribe(client, None);
+                self.waitings.remove(client, None);
+            }
+            Input::Request(client, request) => self.command(client, &request),
+            Input::Reply(client, reply) => self.clients.reply(client, &reply),
+            Input::Notified(worker, message) => self.notified(worker, &message),
+            Input::SaidReady(worker) => self.decide(Event::Ready { worker }),
+            Input::DirectSignal(received) => {
+                let words = format!(
+                    "signal {} from pid {} was sent to the manager and is ignored; send it to the supervisor, pid {}",
+                    received.number, received.sender_pid, self.engine.supervisor
+                );
+                self.tell(Level::Warn, "engine.signal-ignored", json!({"number": received.number}), &words);
+            }
+        }
+    }
+
+    fn notified(&mut self, worker: WorkerId, message: &Message) {
+        if let (Some(status), Some(process)) = (&message.status, self.crew.processes.get_mut(&worker)) {
+            process.status = Some(status.clone());
+        }
+        if let Some(by) = message.extend {
+            self.decide(Event::Extend { worker, by });
+        }
+        if message.ready {
+            self.decide(Event::Ready { worker });
+        }
+        if message.watchdog {
+            self.decide(Event::Beat { worker });
+        }
+        if message.stopping {
+            self.decide(Event::Stopping { worker });
+        }
+    }
+
+    /// Hands an event to the fleet and performs every action of it.
+    pub(crate) fn decide(&mut self, event: Event) {
+        let mut events = VecDeque::from([event]);
+        let mut actions = Vec::new();
+        while let Some(event) = events.pop_front() {
+            let beat = matches!(event, Event::Beat { .. });
+            self.fleet.handle(clock::mono(), event, &mut actions);
+            // A beat alone is not worth a deposit: supervision starts afresh after a takeover.
+            self.dirty |= !beat || !actions.is_empty();
+            for action in actions.drain(..) {
+                events.extend(self.perform(action));
+            }
+        }
+    }
+
+    /// Deposit, then what follows from it, then the acknowledgement, then the answers.
+    fn finish_batch(&mut self) {
+        self.end_by_configuration();
+        if !self.waitings.is_empty() {
+            for (client, reply) in self.waitings.settle(clock::mono(), &self.fleet, &self.crew) {
+                self.clients.reply(client, &reply);
+            }
+        }
+        if std::mem::take(&mut self.dirty) {
+            match self.deposit() {
+                Ok(record) => self.link.push(record),
+                Err(error) => {
+                    self.dirty = true;
+                    self.tell(Level::Error, "engine.problem", json!({}), &format!("cannot deposit the state: {error}"));
+                }
+            }
+        }
+        for record in std::mem::take(&mut self.decided) {
+            self.link.push(record);
+        }
+        if let Some(n) = self.handled.take() {
+            self.send(&ToSupervisor::Ack { n }, Vec::new());
+        }
+        if self.exit {
+            self.send(&ToSupervisor::Exit { code: self.exit_code, message: String::new() }, Vec::new());
+        }
+        // A supervisor that is gone shows on the next read.
+        let _ = self.link.flush();
+        self.flush_logger();
+        let clients = &self.clients;
+        for due in self.events.due(|client| clients.room(client)) {
+            for content in due.contents {
+                let reply = Reply::new(&due.request, evercrew_wire::control::ReplyStatus::Processing, "");
+                self.clients.reply(due.client, &reply.with_content(content));
+            }
+        }
+    }
+
+    fn deposit(&self) -> io::Result<Record> {
+        let state = State {
+            next_event: self.events.next(),
+            revision: self.engine.revision,
+            stop_signal_at: self.operator.stopped_at().map(Mono::as_nanos),
+            exit_code: self.exit_code,
+            services: deposit::names(&self.crew),
+            fleet: self.fleet.snapshot(),
+        };
+        let sealed = deposit::seal(&state)?;
+        let bytes = ToSupervisor::Deposit { configuration: false }.encode().map_err(io::Error::other)?;
+        Ok(Record { bytes, descriptors: vec![Arc::new(sealed)] })
+    }
+
+    /// `[engine] exit`.
+    fn end_by_configuration(&mut self) {
+        if self.fleet.stopping() || self.crew.settings.engine.exit == Exit::Never {
+            return;
+        }
+        let states: Vec<(ServiceId, ServiceState)> = self
+            .fleet
+            .services()
+            .iter()
+            .filter(|view| view.service != LOGGER)
+            .map(|view| (view.service, view.state))
+            .collect();
+        let failed = states.iter().find(|(_, state)| *state == ServiceState::Failed);
+        let done = |state| matches!(state, ServiceState::Finished | ServiceState::Stopped);
+        match (self.crew.settings.engine.exit, failed) {
+            (Exit::AnyFailed, Some((service, _))) => {
+                let words = format!("{} failed: ending, as `engine.exit` says", self.crew.name(*service));
+                self.exit_code = 1;
+                self.tell(Level::Error, "engine.stopping", json!({"reason": "any-failed"}), &words);
+                self.decide(Event::Shutdown { now: false });
+            }
+            (Exit::AllDone, _) if states.iter().all(|(_, state)| done(*state)) => {
+                self.tell(Level::Info, "engine.stopping", json!({"reason": "all-done"}), "every service has finished");
+                self.decide(Event::Shutdown { now: false });
+            }
+            (Exit::Never | Exit::AllDone | Exit::AnyFailed, _) => {}
+        }
+    }
+
+    /// Records a fact that is not the fleet's.
+    pub(crate) fn tell(&mut self, level: Level, kind: &str, fields: Value, words: &str) {
+        self.write_log(level, words);
+        let fields = match fields {
+            Value::Object(fields) => fields,
+            _ => Map::new(),
+        };
+        self.events.add(kind, fields);
+    }
+
+    pub(crate) fn write_log(&self, level: Level, words: &str) {
+        if level != Level::Debug || self.debug {
+            self.log.line(&format!("evercrew: {} {words}", level.name()));
+        }
+    }
+
+    /// Adds a record that does not wait for the deposit.
+    pub(crate) fn send(&mut self, record: &ToSupervisor, descriptors: Vec<Shared>) {
+        match record.encode() {
+            Ok(bytes) => self.link.push(Record { bytes, descriptors }),
+            Err(error) => self.write_log(Level::Error, &error.to_string()),
+        }
+    }
+
+    /// Nobody is left who could: every worker's group is killed by its pidfd, which names no other process. The logger
+    /// sees its link end and leaves by itself when the pipes are empty.
+    fn supervisor_is_gone(&mut self) {
+        self.write_log(Level::Error, "the supervisor is gone; ending every worker");
+        for (worker, process) in &self.crew.processes {
+            if self.logger.as_ref().is_some_and(|(logger, _)| logger == worker) {
+                continue;
+            }
+            if let Some(pidfd) = &process.pidfd {
+                let _ = process::signal_group_by_pidfd(pidfd_of(pidfd), process.pid, evercrew_core::Signal::Kill);
+            }
+        }
+    }
+}
+
+fn pidfd_of(pidfd: &Shared) -> std::os::fd::BorrowedFd<'_> {
+    std::os::fd::AsFd::as_fd(pidfd.as_ref())
+}
+
+async fn sleep(wait: Option<Duration>) {
+    match wait {
+        Some(wait) => tokio::time::sleep(wait).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn logger_writable(logger: Option<&(WorkerId, Link)>) {
+    match logger {
+        Some((_, link)) => link.writable().await,
+        None => std::future::pending().await,
+    }
+}

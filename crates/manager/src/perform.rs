@@ -1,0 +1,224 @@
+//! Effects: the fleet's actions become records, and the supervisor's records become events.
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use evercrew_core::fleet::{Action, Event, ExitStatus, Notice, Scope, ServiceId, WorkerId};
+use evercrew_core::{Mono, Signal};
+use evercrew_sys::signal;
+use evercrew_wire::Text;
+use evercrew_wire::logger::{Stream, ToLogger};
+use evercrew_wire::supervisor::{self as wire, Numbered, Program, Status, ToManager, ToSupervisor, Worker};
+use serde_json::json;
+
+use crate::crew::{LOGGER, LOGGER_NAME, Parts, Process};
+use crate::link::{Link, Record};
+use crate::manager::Manager;
+use crate::notices::{self, Level};
+use crate::operator::Meaning;
+use crate::watch::watch;
+
+impl Manager {
+    /// Performs one action; what it brings about at once is the next event.
+    pub(crate) fn perform(&mut self, action: Action) -> Option<Event> {
+        match action {
+            Action::Spawn { worker, service, slot, generation, epoch } => {
+                let label = self.crew.label(service, slot, generation, epoch.0);
+                if service == LOGGER {
+                    let spawn = self.launcher.logger(worker, label);
+                    self.spawn(spawn);
+                    return None;
+                }
+                let settings = self.crew.service(service)?;
+                match self.launcher.worker(worker, settings, label) {
+                    Ok(spawn) => {
+                        self.spawn(spawn);
+                        None
+                    }
+                    Err(error) => {
+                        let name = self.crew.worker_name(service, slot);
+                        self.write_log(Level::Error, &format!("{name} cannot be started: {error}"));
+                        Some(Event::SpawnFailed { worker, transient: false })
+                    }
+                }
+            }
+            Action::Signal { worker, signal, scope } => {
+                self.signal(worker, signal, scope);
+                None
+            }
+            Action::Notice(notice) => {
+                self.notice(&notice);
+                None
+            }
+            Action::Exit => {
+                self.exit = true;
+                None
+            }
+        }
+    }
+
+    fn spawn(&mut self, spawn: wire::Spawn) {
+        let attached = (spawn.program == Program::Attached).then(|| Arc::clone(&self.binary));
+        self.after_deposit(&ToSupervisor::Spawn(Box::new(spawn)), attached.into_iter().collect());
+    }
+
+    pub(crate) fn signal(&mut self, worker: WorkerId, signal: Signal, scope: Scope) {
+        let scope = match scope {
+            Scope::Process => wire::Scope::Process,
+            Scope::Group => wire::Scope::Group,
+        };
+        let record = ToSupervisor::Signal { worker: worker.0, signal: signal.name().to_owned(), scope };
+        self.after_deposit(&record, Vec::new());
+    }
+
+    fn after_deposit(&mut self, record: &ToSupervisor, descriptors: Vec<crate::link::Shared>) {
+        match record.encode() {
+            Ok(bytes) => self.decided.push(Record { bytes, descriptors }),
+            Err(error) => self.write_log(Level::Error, &error.to_string()),
+        }
+    }
+
+    fn notice(&mut self, notice: &Notice) {
+        let fact = notices::fact(notice, &self.fleet, &self.crew);
+        let level = if fact.internal && fact.level == Level::Info { Level::Debug } else { fact.level };
+        self.write_log(level, &fact.words);
+        if !fact.internal {
+            self.events.add(fact.kind, fact.fields);
+        }
+        for (client, reply) in self.waitings.notice(notice, &self.crew) {
+            self.clients.reply(client, &reply);
+        }
+    }
+
+    /// Handles one record of the supervisor.
+    pub(crate) fn record(&mut self, numbered: Numbered, descriptors: Vec<OwnedFd>) {
+        self.handled = Some(numbered.n);
+        match numbered.record {
+            ToManager::Spawned(worker) => {
+                let mut parts = Parts::of(&worker.kept, descriptors);
+                self.process_found(&worker, &mut parts);
+                self.decide(Event::Spawned { worker: WorkerId(worker.worker) });
+            }
+            ToManager::SpawnFailed { worker, step, errno, transient } => {
+                let worker = WorkerId(worker);
+                if let Some((service, slot, ..)) = self.fleet.worker(worker) {
+                    let reason = std::io::Error::from_raw_os_error(errno);
+                    let name = self.crew.worker_name(service, slot);
+                    self.launcher.forget(self.crew.name(service));
+                    self.write_log(Level::Error, &format!("{name} cannot be started: {step}: {reason}"));
+                }
+                self.decide(Event::SpawnFailed { worker, transient });
+            }
+            ToManager::Exited { worker, status, .. } => {
+                let worker = WorkerId(worker);
+                let status = match status {
+                    Status::Code(code) => ExitStatus::Code(code),
+                    Status::Signal(number) => ExitStatus::Signal(signal::from_number(number)),
+                };
+                self.decide(Event::Exited { worker, status });
+                self.crew.processes.remove(&worker);
+                if self.logger.as_ref().is_some_and(|(logger, _)| *logger == worker) {
+                    self.logger = None;
+                }
+            }
+            ToManager::SignalReceived { signal, pid, uid, from_kernel, at } => {
+                if let Ok(signal) = signal.parse() {
+                    self.operator_signal(signal, (pid, uid), from_kernel, Mono::from_nanos(at));
+                }
+            }
+            // Binds are made, and the inventory read, while booting.
+            ToManager::Bound { .. }
+            | ToManager::BindFailed { .. }
+            | ToManager::Inventory(_)
+            | ToManager::Worker(_)
+            | ToManager::InventoryEnd => {}
+        }
+    }
+
+    fn operator_signal(&mut self, signal: Signal, (pid, uid): (u32, u32), from_kernel: bool, at: Mono) {
+        let sender = if from_kernel { "the terminal".to_owned() } else { format!("pid {pid} (uid {uid})") };
+        let fields = json!({"signal": signal.to_string(), "pid": pid, "uid": uid, "from_kernel": from_kernel});
+        let meaning = self.operator.meaning(signal, from_kernel, at);
+        let (level, what) = match meaning {
+            Meaning::Stop => (Level::Info, "stopping"),
+            Meaning::StopNow => (Level::Warn, "stopping at once"),
+            Meaning::ScaleBy(1) => (Level::Info, "one worker more"),
+            Meaning::ScaleBy(_) => (Level::Info, "one worker less"),
+            Meaning::Ignored(why) => (Level::Warn, why),
+        };
+        self.tell(level, "engine.signal", fields, &format!("{signal} from {sender}: {what}"));
+        match meaning {
+            Meaning::Stop => self.decide(Event::Shutdown { now: false }),
+            Meaning::StopNow => self.decide(Event::Shutdown { now: true }),
+            Meaning::ScaleBy(by) => {
+                let service = ServiceId(0);
+                if let Some(view) = self.fleet.service(service) {
+                    self.decide(Event::Scale { service, workers: view.wanted.saturating_add_signed(by) });
+                }
+            }
+            Meaning::Ignored(_) => {}
+        }
+    }
+
+    /// A process runs: its descriptors are put to use.
+    pub(crate) fn process_found(&mut self, worker: &Worker, parts: &mut Parts) {
+        let id = WorkerId(worker.worker);
+        let mut process = Process::new(worker, parts);
+        process.watch = watch(id, parts.notify.take(), parts.ready.take(), &self.inputs);
+        if worker.label.service == LOGGER_NAME {
+            self.crew.processes.insert(id, process);
+            if let Some(link) = parts.link.take() {
+                self.logger_found(id, link);
+            }
+            return;
+        }
+        if let Some((_, logger)) = &mut self.logger {
+            attach(logger, id, &process);
+        }
+        self.crew.processes.insert(id, process);
+    }
+
+    fn logger_found(&mut self, id: WorkerId, end: OwnedFd) {
+        let mut link = match Link::new(end) {
+            Ok(link) => link,
+            Err(error) => return self.write_log(Level::Error, &format!("cannot talk to the logger: {error}")),
+        };
+        let directory = Text::from(&self.launcher.logs());
+        push(&mut link, &ToLogger::Configure { directory, terminal: self.terminal }, Vec::new());
+        for (worker, process) in &self.crew.processes {
+            attach(&mut link, *worker, process);
+        }
+        self.logger = Some((id, link));
+    }
+
+    /// A logger that is gone is replaced like any worker, and told everything again.
+    pub(crate) fn flush_logger(&mut self) {
+        if let Some((_, link)) = &mut self.logger
+            && link.flush().is_err()
+        {
+            self.logger = None;
+        }
+    }
+}
+
+fn attach(link: &mut Link, worker: WorkerId, process: &Process) {
+    for (stream, pipe) in [(Stream::Output, &process.output), (Stream::Error, &process.error)] {
+        if let Some(pipe) = pipe {
+            let record = ToLogger::Attach {
+                worker: worker.0,
+                name: process.label.name.clone(),
+                service: process.label.service.clone(),
+                generation: process.label.generation,
+                stream,
+            };
+            push(link, &record, vec![Arc::clone(pipe)]);
+        }
+    }
+}
+
+fn push(link: &mut Link, record: &ToLogger, descriptors: Vec<crate::link::Shared>) {
+    // Encoding fails only by a bug; the logger then misses one pipe, whose writer fills it and waits.
+    if let Ok(bytes) = record.encode() {
+        link.push(Record { bytes, descriptors });
+    }
+}

@@ -1,0 +1,107 @@
+//! `status`: the fleet's view with what the kernel says of each process.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use evercrew_core::Mono;
+use evercrew_core::fleet::{ExitStatus, Fleet, LastExit, ServiceId, ServiceView, WorkerState, WorkerView};
+use evercrew_sys::{clock, process};
+use serde_json::{Value, json};
+
+use crate::crew::{Crew, LOGGER};
+use crate::text;
+
+/// CPU time of processes at the last look, so that `cpu_percent` is that of the time since.
+#[derive(Debug, Default)]
+pub(crate) struct Samples(BTreeMap<u32, (Mono, Duration)>);
+
+/// Who runs this.
+#[derive(Clone, Debug)]
+pub(crate) struct Engine {
+    pub(crate) supervisor: u32,
+    pub(crate) generation: u32,
+    pub(crate) revision: u64,
+}
+
+impl Samples {
+    /// Per cent of one processor since the last look, or since the start.
+    fn cpu(&mut self, now: Mono, pid: u32, started: Mono) -> f64 {
+        let Some(used) = process::cpu_time(pid) else { return 0.0 };
+        let (since, before) = self.0.insert(pid, (now, used)).unwrap_or((started, Duration::ZERO));
+        let wall = now.since(since).as_secs_f64();
+        let percent = if wall > 0.0 { used.saturating_sub(before).as_secs_f64() / wall * 100.0 } else { 0.0 };
+        (percent * 10.0).round() / 10.0
+    }
+
+    fn keep(&mut self, crew: &Crew) {
+        let pids: std::collections::BTreeSet<u32> = crew.processes.values().map(|process| process.pid).collect();
+        self.0.retain(|pid, _| pids.contains(pid));
+    }
+}
+
+/// The document of CONTRACT "status --json"; only `asked` services if there are any.
+pub(crate) fn document(fleet: &Fleet, crew: &Crew, engine: &Engine, samples: &mut Samples, asked: &[ServiceId]) -> Value {
+    samples.keep(crew);
+    let services: Vec<Value> = fleet
+        .services()
+        .iter()
+        .filter(|view| view.service != LOGGER && (asked.is_empty() || asked.contains(&view.service)))
+        .map(|view| service(view, crew, samples))
+        .collect();
+    json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "supervisor": {"pid": engine.supervisor},
+        "manager": {"pid": std::process::id(), "generation": engine.generation},
+        "revision": engine.revision,
+        "services": services,
+    })
+}
+
+fn service(view: &ServiceView, crew: &Crew, samples: &mut Samples) -> Value {
+    let workers: Vec<Value> = view.workers.iter().map(|worker| one(view.service, worker, crew, samples)).collect();
+    json!({
+        "name": crew.name(view.service),
+        "state": text::service_state(view.state),
+        "wanted": view.wanted,
+        "ready": view.ready,
+        "rolling": view.rolling,
+        "workers": workers,
+    })
+}
+
+fn one(service: ServiceId, view: &WorkerView, crew: &Crew, samples: &mut Samples) -> Value {
+    let now = clock::mono();
+    let process = view.worker.and_then(|worker| crew.processes.get(&worker));
+    let mut entry = json!({
+        "slot": view.slot.0,
+        "name": crew.worker_name(service, view.slot),
+        "pid": process.map(|process| process.pid),
+        "generation": view.generation.0,
+        "state": text::worker_state(view.state),
+        "since": text::wall_of(view.since),
+        "uptime_seconds": process.map(|process| (now.since(process.started).as_secs_f64() * 1000.0).round() / 1000.0),
+        "restarts": view.restarts,
+        "memory_bytes": process.and_then(|process| process::memory(process.pid)),
+        "cpu_percent": process.map(|process| samples.cpu(now, process.pid, process.started)),
+        "last_exit": view.last_exit.map(last_exit),
+    });
+    if let Some(status) = process.and_then(|process| process.status.as_ref()) {
+        entry["status"] = json!(status);
+    }
+    entry
+}
+
+fn last_exit(exit: LastExit) -> Value {
+    let (code, signal) = match exit.status {
+        Some(ExitStatus::Code(code)) => (Some(code), None),
+        Some(ExitStatus::Signal(signal)) => (None, Some(signal.map_or("unknown".to_owned(), |s| s.to_string()))),
+        None => (None, None),
+    };
+    json!({"code": code, "signal": signal, "reason": text::exit_reason(exit.reason), "at": text::wall_of(exit.at)})
+}
+
+/// Whether every slot that is wanted has a ready worker and nothing drains or stops.
+pub(crate) fn is_settled(view: &ServiceView) -> bool {
+    let leaving = |worker: &WorkerView| matches!(worker.state, WorkerState::Draining | WorkerState::Stopping);
+    view.ready == view.wanted && !view.workers.iter().any(leaving)
+}

@@ -1,0 +1,102 @@
+//! Real processes, held by pidfd.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
+
+use evercrew_core::Signal;
+use evercrew_sys::process;
+
+/// A process that cannot be mistaken for another.
+#[derive(Debug)]
+pub struct Process {
+    /// Its number.
+    pub pid: u32,
+    pidfd: OwnedFd,
+}
+
+impl Process {
+    /// The process of this number, if there is one.
+    pub fn try_open(pid: u32) -> Option<Self> {
+        process::open(pid).ok().map(|pidfd| Self { pid, pidfd })
+    }
+
+    /// The process of this number.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub fn open(pid: u32) -> Self {
+        Self::try_open(pid).unwrap_or_else(|| panic!("there is no process {pid}"))
+    }
+
+    /// Sends a signal; one that is gone takes none.
+    pub fn signal(&self, signal: Signal) {
+        let _ = process::signal(self.pidfd.as_fd(), signal);
+    }
+
+    /// Whether it ends within this time.
+    pub fn gone_within(&self, patience: Duration) -> bool {
+        process::wait_exit(self.pidfd.as_fd(), patience).expect("wait for a process")
+    }
+
+    /// Whether it lives now.
+    pub fn lives(&self) -> bool {
+        !self.gone_within(Duration::ZERO)
+    }
+
+    /// When it was started, in the kernel's ticks: with the pid, its identity.
+    pub fn start_time(&self) -> Option<u64> {
+        process::start_time(self.pid)
+    }
+
+    /// How many descriptors it has open.
+    pub fn descriptors(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.pid)).map_or(0, Iterator::count)
+    }
+
+    /// Its resident memory that is its own, in KiB.
+    pub fn anonymous_kib(&self) -> u64 {
+        self.status_number("RssAnon:")
+    }
+
+    /// Its resident memory, in KiB.
+    pub fn resident_kib(&self) -> u64 {
+        self.status_number("VmRSS:")
+    }
+
+    /// How many threads it has.
+    pub fn threads(&self) -> u64 {
+        self.status_number("Threads:")
+    }
+
+    /// How often it gave up the processor to wait: each is a wakeup later.
+    pub fn voluntary_switches(&self) -> u64 {
+        self.status_number("voluntary_ctxt_switches:")
+    }
+
+    fn status_number(&self, field: &str) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid)).unwrap_or_default();
+        let line = status.lines().find(|line| line.starts_with(field)).unwrap_or_default();
+        line.split_whitespace().nth(1).and_then(|number| number.parse().ok()).unwrap_or(0)
+    }
+
+    /// Processor time it has used.
+    pub fn cpu(&self) -> Duration {
+        process::cpu_time(self.pid).unwrap_or_default()
+    }
+
+    /// How many of its children have ended and were not reaped.
+    pub fn zombies(&self) -> usize {
+        let children =
+            std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", self.pid)).unwrap_or_default();
+        let is_zombie = |pid: &str| {
+            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('Z'))
+        };
+        children.split_whitespace().filter(|pid| is_zombie(pid)).count()
+    }
+}
+
+/// Processes that carry this entry in their environment.
+pub fn with_environment(entry: &str) -> Vec<u32> {
+    process::processes_with_environment(entry).into_iter().map(|(pid, _)| pid).collect()
+}
