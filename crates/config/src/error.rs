@@ -91,18 +91,20 @@ impl ConfigErrors {
     }
 
     /// The messages as rustc writes them: what, where with the line itself, and what to do; coloured for a terminal.
+    ///
+    /// Whole lines, with an empty one between two messages.
     pub fn render(&self, color: bool) -> String {
         let mut text: Vec<String> = self.problems.iter().map(|problem| problem.render(color)).collect();
         if self.untold > 0 {
-            text.push(format!("error: and {} more", self.untold));
+            text.push(format!("error: and {} more\n", self.untold));
         }
-        text.join("\n\n")
+        text.join("\n")
     }
 }
 
 impl fmt::Display for ConfigErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.render(false))
+        f.write_str(self.render(false).trim_end())
     }
 }
 
@@ -143,9 +145,9 @@ impl Problem {
         self.texts.get(self.diagnostic.at.text).map_or((1, 1), |text| text.position(self.diagnostic.at))
     }
 
-    /// The message as rustc writes it.
+    /// The message as rustc writes it, in whole lines.
     pub fn render(&self, color: bool) -> String {
-        render(&self.texts, &self.diagnostic, color)
+        render(&self.texts, &self.diagnostic, color) + "\n"
     }
 }
 

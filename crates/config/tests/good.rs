@@ -16,7 +16,7 @@ fn every_good_file_has_its_meaning() {
             settings.engine,
             settings.listeners,
             settings.services,
-            warnings.join("\n\n")
+            warnings.join("\n")
         );
         case.snapshot().bind(|| insta::assert_snapshot!(case.name.as_str(), meaning));
     }
