@@ -9,6 +9,7 @@ use evercrew_sys::spawn::{self, Credentials, Group, Outcome, Plan, Program, Step
 use evercrew_sys::{memfd, pipe, signal};
 use std::collections::BTreeSet;
 use std::fs::{self, File};
+use std::io::Write;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::PermissionsExt;
 use support::{c, failure, finish, is_root, kill, output, program, shell, start};
@@ -173,25 +174,27 @@ fn a_child_has_the_declared_descriptors_and_no_other() {
     for fd in &careless {
         evercrew_sys::exec::keep_on_exec(fd).expect("keep");
     }
-    let (reader, writer) = pipe::pair().expect("pipe");
-    let mut plan = program(&["/bin/cat"]);
-    plan.descriptors = vec![
-        (reader.try_clone().expect("clone"), 0),
-        (memfd::sealed("a", b"a").expect("memfd"), 3),
-        (memfd::sealed("b", b"b").expect("memfd"), 7),
-        (memfd::sealed("c", b"c").expect("memfd"), 200),
-    ];
-    let child = start(&plan);
-    assert_eq!(numbers(child.pid), BTreeSet::from([0, 1, 2, 3, 7, 200]));
-    drop(writer);
-    drop(plan);
-    assert_eq!(finish(&child), Status::Code(0), "cat saw the end: it holds no copy of the write end");
-    let (reader, _writer) = pipe::pair().expect("pipe");
-    let mut plan = program(&["/bin/cat"]);
-    plan.descriptors.push((reader, 0));
-    let child = start(&plan);
-    assert_eq!(numbers(child.pid), BTreeSet::from([0, 1, 2]));
-    kill(&child);
+    let declared = |extra: Vec<(OwnedFd, RawFd)>| {
+        let (reader, writer) = pipe::pair().expect("pipe");
+        let (echo, child_end) = pipe::pair().expect("pipe");
+        let mut plan = program(&["/bin/cat"]);
+        plan.descriptors = vec![(reader, 0), (child_end, 1)];
+        plan.descriptors.extend(extra);
+        let child = start(&plan);
+        drop(plan);
+        // Once it answers, its loader has closed the libraries.
+        let mut writer = File::from(writer);
+        writer.write_all(b"x").expect("write");
+        support::expect_text(&echo, "x");
+        let open = numbers(child.pid);
+        drop(writer);
+        assert_eq!(finish(&child), Status::Code(0), "it saw the end: it holds no copy of the write end");
+        open
+    };
+    let memory = || memfd::sealed("x", b"x").expect("memfd");
+    assert_eq!(declared(vec![]), BTreeSet::from([0, 1, 2]));
+    let extra = vec![(memory(), 3), (memory(), 7), (memory(), 200)];
+    assert_eq!(declared(extra), BTreeSet::from([0, 1, 2, 3, 7, 200]));
 }
 
 #[test]

@@ -169,7 +169,9 @@ mod tests {
     #[test]
     fn a_pid_is_written_in_decimal() {
         for pid in [1, 9, 10, 4_194_304, u32::MAX] {
-            for (text, expected) in [("LISTEN_PID", format!("LISTEN_PID={pid}")), ("R=a:{pid}:3", format!("R=a:{pid}:3"))] {
+            for (text, expected) in
+                [("LISTEN_PID", format!("LISTEN_PID={pid}")), ("R=a:{pid}:3", format!("R=a:{pid}:3"))]
+            {
                 let mut variable = PidVariable::new(text).unwrap_or_else(|| panic!("{text} is one"));
                 variable.write(pid);
                 let written = variable.buffer.split(|byte| *byte == 0).next().map(<[u8]>::to_vec);

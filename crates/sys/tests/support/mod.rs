@@ -4,7 +4,7 @@
 use evercrew_sys::epoll::{Epoll, Interest};
 use evercrew_sys::process::{self, Status};
 use evercrew_sys::spawn::{self, Child, Outcome, Plan, Program};
-use evercrew_sys::{descriptor, pipe};
+use evercrew_sys::{clock, descriptor, pipe};
 use std::ffi::CString;
 use std::fs::File;
 use std::io::Read;
@@ -46,7 +46,11 @@ pub fn wait_readable(fd: impl AsFd) {
     let epoll = Epoll::new().expect("epoll");
     epoll.add(fd, 0, Interest::READABLE).expect("add");
     let mut ready = Vec::new();
-    epoll.wait(&mut ready, Some(PATIENCE)).expect("wait");
+    let deadline = clock::mono().after(PATIENCE);
+    // A signal to this process, such as a child's exit, may end a wait early.
+    while ready.is_empty() && clock::mono() < deadline {
+        epoll.wait(&mut ready, Some(deadline.since(clock::mono()))).expect("wait");
+    }
     assert!(!ready.is_empty(), "nothing came within {PATIENCE:?}");
 }
 
