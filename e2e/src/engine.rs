@@ -14,7 +14,7 @@ use crate::events::Events;
 use crate::processes::{self, Process};
 
 /// Longer than anything takes on a busy machine; a test that needs it has failed.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// An engine and its directory. Dropping it ends every process of it.
 #[derive(Debug)]
@@ -234,7 +234,7 @@ impl Drop for Engine {
 }
 
 /// The workers of a service in a status document.
-pub fn workers(status: &Value, service: &str) -> Vec<Worker> {
+fn workers(status: &Value, service: &str) -> Vec<Worker> {
     let services = status["services"].as_array().expect("services");
     let service = services.iter().find(|entry| entry["name"] == service).expect("the service");
     let worker = |entry: &Value| Worker {

@@ -8,6 +8,8 @@
 //! the binary is always the one of this tree.
 //!
 //! **What it must never know.** The engine's insides: only files, sockets, commands and processes.
+//!
+//! **How it is tested.** By the tests that use it: a harness that saw too little would let planted faults pass.
 
 mod engine;
 mod events;

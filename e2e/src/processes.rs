@@ -84,15 +84,19 @@ impl Process {
         process::cpu_time(self.pid).unwrap_or_default()
     }
 
+    /// Its children, zombies included.
+    pub fn children(&self) -> Vec<u32> {
+        let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", self.pid)).unwrap_or_default();
+        children.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
+    }
+
     /// How many of its children have ended and were not reaped.
     pub fn zombies(&self) -> usize {
-        let children =
-            std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", self.pid)).unwrap_or_default();
-        let is_zombie = |pid: &str| {
+        let is_zombie = |pid: &u32| {
             let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
             stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('Z'))
         };
-        children.split_whitespace().filter(|pid| is_zombie(pid)).count()
+        self.children().iter().filter(|pid| is_zombie(pid)).count()
     }
 }
 

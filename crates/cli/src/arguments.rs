@@ -84,7 +84,7 @@ pub(crate) enum Command {
     /// Change how many workers services have: web=4, web=+1, web=-1
     Scale {
         /// NAME=N, NAME=+N or NAME=-N
-        #[arg(required = true, value_name = "NAME=N", allow_hyphen_values = true)]
+        #[arg(required = true, value_name = "NAME=N")]
         targets: Vec<String>,
     },
     /// Start stopped or failed services

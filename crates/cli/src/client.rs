@@ -152,7 +152,8 @@ impl Engine {
 
 fn none_runs(directory: &Path, error: &io::Error) -> Failure {
     let text = format!("no engine runs in {} (control.sock: {error})", directory.display());
-    Failure::unavailable(text).hint("start it with `evercrew up`, or name its file with -c or its directory with --directory")
+    Failure::unavailable(text)
+        .hint("start it with `evercrew up`, or name its file with -c or its directory with --directory")
 }
 
 fn send(mut stream: &UnixStream, question: &Question, left: Option<Duration>) -> io::Result<()> {

@@ -123,7 +123,9 @@ fn down(engine: &Engine, global: &Global, now: bool) -> Result<u8, Failure> {
     let patience = global.timeout.unwrap_or(Duration::from_secs(u64::from(u32::MAX)));
     match process::wait_exit(std::os::fd::AsFd::as_fd(&pidfd), patience) {
         Ok(true) => Ok(0),
-        Ok(false) => Err(Failure::new(code::TIMEOUT, "the engine is still stopping").hint("`evercrew down --now` kills")),
+        Ok(false) => {
+            Err(Failure::new(code::TIMEOUT, "the engine is still stopping").hint("`evercrew down --now` kills"))
+        }
         Err(error) => Err(Failure::new(code::FAILURE, format!("cannot wait for the engine: {error}"))),
     }
 }
@@ -178,4 +180,3 @@ fn print_json(value: &Value) {
 fn print(text: &str) {
     let _ = io::stdout().write_all(text.as_bytes());
 }
-

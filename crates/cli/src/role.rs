@@ -78,7 +78,8 @@ fn take(number: i32) -> Result<OwnedFd, Failure> {
 }
 
 fn missing() -> Failure {
-    Failure::new(code::USAGE, format!("{VARIABLE} is the engine's own variable: unset it")).hint("start with `evercrew up`")
+    Failure::new(code::USAGE, format!("{VARIABLE} is the engine's own variable: unset it"))
+        .hint("start with `evercrew up`")
 }
 
 /// The role of this very process after an exec, with these descriptors.

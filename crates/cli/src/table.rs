@@ -12,15 +12,15 @@ pub(crate) fn is_well(document: &Value) -> bool {
 
 /// Services with their workers, in columns.
 pub(crate) fn status(document: &Value) -> String {
-    let mut rows = vec![
-        ["NAME", "STATE", "PID", "GEN", "UPTIME", "RESTARTS", "MEMORY", "CPU", "LAST EXIT"].map(str::to_owned),
-    ];
+    let mut rows =
+        vec![["NAME", "STATE", "PID", "GEN", "UPTIME", "RESTARTS", "MEMORY", "CPU", "LAST EXIT"].map(str::to_owned)];
     for service in document["services"].as_array().into_iter().flatten() {
         rows.push(service_row(service));
         rows.extend(service["workers"].as_array().into_iter().flatten().map(worker_row));
     }
-    let widths: Vec<usize> =
-        (0..rows[0].len()).map(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0)).collect();
+    let widths: Vec<usize> = (0..rows[0].len())
+        .map(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0))
+        .collect();
     let mut text = String::new();
     for row in rows {
         let mut line = String::new();
@@ -141,7 +141,9 @@ evercrew 0.1.0 · supervisor 1 · manager 2 (generation 3)
 
     #[test]
     fn only_ready_stopped_and_finished_are_well() {
-        for (state, well) in [("ready", true), ("stopped", true), ("finished", true), ("degraded", false), ("failed", false)] {
+        for (state, well) in
+            [("ready", true), ("stopped", true), ("finished", true), ("degraded", false), ("failed", false)]
+        {
             assert_eq!(is_well(&document(state)), well, "{state}");
         }
     }

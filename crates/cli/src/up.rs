@@ -24,8 +24,9 @@ use crate::{leftovers, role};
 /// [`code::CONFIGURATION`], after the errors were printed.
 pub(crate) fn read_configuration(global: &Global) -> Result<(Source, Settings), Failure> {
     let color = colored(global.color);
-    let source = Source::read(&global.config, global.set.clone(), evercrew_config::environment(), global.directory.clone())
-        .map_err(|error: ConfigError| Failure::new(code::CONFIGURATION, error.to_string()))?;
+    let source =
+        Source::read(&global.config, global.set.clone(), evercrew_config::environment(), global.directory.clone())
+            .map_err(|error: ConfigError| Failure::new(code::CONFIGURATION, error.to_string()))?;
     let refuse = |rendered: String, count: usize| {
         eprint!("{rendered}");
         let noun = if count == 1 { "error" } else { "errors" };
@@ -57,7 +58,8 @@ pub(crate) fn up(global: &Global) -> Result<u8, Failure> {
         }
         error => Failure::unavailable(error.to_string()),
     })?;
-    let instance = new_instance().map_err(|error| Failure::unavailable(format!("cannot read /dev/urandom: {error}")))?;
+    let instance =
+        new_instance().map_err(|error| Failure::unavailable(format!("cannot read /dev/urandom: {error}")))?;
     leftovers::end(directory)?;
     leftovers::remember(directory, &instance)?;
     make_directory(&directory.join("notify"))?;

@@ -76,7 +76,8 @@ impl Clients {
         permit: tokio::sync::OwnedSemaphorePermit,
         inputs: &mpsc::Sender<Input>,
     ) {
-        let allowed = peer::credentials(&stream).is_ok_and(|peer| peer.uid == 0 || peer.uid == evercrew_sys::user::current().0);
+        let allowed =
+            peer::credentials(&stream).is_ok_and(|peer| peer.uid == 0 || peer.uid == evercrew_sys::user::current().0);
         self.next += 1;
         let id = ClientId(self.next);
         let (read, mut write) = stream.into_split();

@@ -213,9 +213,7 @@ fn flag(request: &Request, name: &str) -> bool {
 }
 
 fn names(request: &Request) -> Result<Vec<String>, Refusal> {
-    let wrong = || {
-        (2, "`names` is not a list of strings".to_owned(), r#"send {"args":{"names":["web"]}}"#.to_owned())
-    };
+    let wrong = || (2, "`names` is not a list of strings".to_owned(), r#"send {"args":{"names":["web"]}}"#.to_owned());
     match request.args.get("names") {
         None | Some(Value::Null) => Ok(Vec::new()),
         Some(Value::Array(items)) => {

@@ -43,6 +43,11 @@ impl Link {
         self.queue.push_back(record);
     }
 
+    /// Records that wait.
+    pub(crate) fn queued(&self) -> usize {
+        self.queue.len()
+    }
+
     pub(crate) fn wants_to_write(&self) -> bool {
         !self.queue.is_empty()
     }

@@ -99,11 +99,14 @@ pub(crate) fn fact(notice: &Notice, fleet: &Fleet, crew: &Crew) -> Fact {
                 format!("{name} draining ({reason})")
             })
         }
-        Notice::StopEscalated { worker, signal } => {
-            of_worker(&names, *worker, Level::Warn, "worker.stop-escalated", vec![("signal", json!(signal.to_string()))], |name| {
-                format!("{name} did not stop in time, sending {signal}")
-            })
-        }
+        Notice::StopEscalated { worker, signal } => of_worker(
+            &names,
+            *worker,
+            Level::Warn,
+            "worker.stop-escalated",
+            vec![("signal", json!(signal.to_string()))],
+            |name| format!("{name} did not stop in time, sending {signal}"),
+        ),
         Notice::WorkerExited { .. } => exited(notice, &names),
         Notice::SlotBackoff { service, slot, wait } => {
             let name = crew.worker_name(*service, *slot);
@@ -192,8 +195,12 @@ fn exited(notice: &Notice, names: &Names<'_>) -> Fact {
     fields.insert("signal".into(), json!(signal));
     fields.insert("reason".into(), json!(text::exit_reason(*reason)));
     fields.insert("ran_seconds".into(), json!(ran.as_secs_f64()));
-    let words =
-        format!("{name} ended: {} ({}) after {}", text::exit_status(*status), text::exit_reason(*reason), text::span(*ran));
+    let words = format!(
+        "{name} ended: {} ({}) after {}",
+        text::exit_status(*status),
+        text::exit_reason(*reason),
+        text::span(*ran)
+    );
     let level = match reason {
         ExitReason::Asked(_) => Level::Info,
         ExitReason::Unasked | ExitReason::ReadyTimeout | ExitReason::Heartbeat | ExitReason::SpawnFailed => Level::Warn,

@@ -18,6 +18,9 @@ use crate::notices::{self, Level};
 use crate::operator::Meaning;
 use crate::watch::watch;
 
+/// Records that may wait for the logger beyond what one takeover tells it.
+const MAX_LOGGER_QUEUE: usize = 1024;
+
 impl Manager {
     /// Performs one action; what it brings about at once is the next event.
     pub(crate) fn perform(&mut self, action: Action) -> Option<Event> {
@@ -191,11 +194,16 @@ impl Manager {
         self.logger = Some((id, link));
     }
 
-    /// A logger that is gone is replaced like any worker, and told everything again.
+    /// A logger that is gone or does not read is replaced like any worker, and told everything again.
     pub(crate) fn flush_logger(&mut self) {
-        if let Some((_, link)) = &mut self.logger
-            && link.flush().is_err()
-        {
+        let Some((logger, link)) = &mut self.logger else { return };
+        let gone = link.flush().is_err();
+        if link.queued() > MAX_LOGGER_QUEUE + 2 * self.crew.processes.len() {
+            let logger = *logger;
+            self.write_log(Level::Error, "the logger does not read what it is told, killing it");
+            self.signal(logger, Signal::Kill, Scope::Group);
+            self.logger = None;
+        } else if gone {
             self.logger = None;
         }
     }

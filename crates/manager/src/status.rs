@@ -40,7 +40,13 @@ impl Samples {
 }
 
 /// The document of CONTRACT "status --json"; only `asked` services if there are any.
-pub(crate) fn document(fleet: &Fleet, crew: &Crew, engine: &Engine, samples: &mut Samples, asked: &[ServiceId]) -> Value {
+pub(crate) fn document(
+    fleet: &Fleet,
+    crew: &Crew,
+    engine: &Engine,
+    samples: &mut Samples,
+    asked: &[ServiceId],
+) -> Value {
     samples.keep(crew);
     let services: Vec<Value> = fleet
         .services()

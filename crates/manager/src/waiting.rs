@@ -87,7 +87,8 @@ impl Waitings {
                 }
                 Notice::RolloutStopped { service, reason, .. } if about(service) => {
                     let why = reason.map_or("another command ended it", text::exit_reason);
-                    let text = format!("the rollout of {} stopped: {why}; its old workers serve on", crew.name(*service));
+                    let text =
+                        format!("the rollout of {} stopped: {why}; its old workers serve on", crew.name(*service));
                     let hint = format!("see what the new worker said in the log of {}", crew.name(*service));
                     replies.push((waiting.client, failure(&waiting.request, 1, text, hint)));
                     false
@@ -107,7 +108,12 @@ impl Waitings {
                 Outcome::Failed(text, hint) => failure(&waiting.request, 1, text, hint),
                 Outcome::Open if waiting.deadline.is_some_and(|at| now >= at) => {
                     let hint = "it goes on in the engine; `evercrew status` tells how far it is";
-                    failure(&waiting.request, 124, format!("not done in time: {}", still(&waiting.goal, fleet, crew)), hint)
+                    failure(
+                        &waiting.request,
+                        124,
+                        format!("not done in time: {}", still(&waiting.goal, fleet, crew)),
+                        hint,
+                    )
                 }
                 Outcome::Open => return true,
             };
@@ -146,7 +152,9 @@ fn outcome(goal: &Goal, fleet: &Fleet, crew: &Crew) -> Outcome {
             let stopped = |view: &ServiceView| matches!(view.state, ServiceState::Stopped | ServiceState::Finished);
             match failed(&views) {
                 Some(failed) => failed,
-                None if views.iter().all(|view| is_settled(view) || stopped(view)) => Outcome::Done("scaled".to_owned()),
+                None if views.iter().all(|view| is_settled(view) || stopped(view)) => {
+                    Outcome::Done("scaled".to_owned())
+                }
                 None => Outcome::Open,
             }
         }

@@ -41,8 +41,6 @@ const MANAGER_EXEC: u64 = 2;
 const FIRST_WORKER: u64 = 16;
 /// Records read from the manager before other sources have their turn.
 const RECORDS_A_TURN: usize = 64;
-/// How long the last kill may take before the supervisor leaves without it (a process in an uninterruptible wait).
-const LAST_KILL: Duration = Duration::from_secs(2);
 
 /// Runs the engine until it is told to end; gives the exit code.
 ///
@@ -52,24 +50,24 @@ pub fn run(boot: Boot) -> io::Result<u8> {
     Engine::new(boot)?.run()
 }
 
-struct Engine {
-    epoll: Epoll,
-    signals: SignalFd,
+pub(crate) struct Engine {
+    pub(crate) epoll: Epoll,
+    pub(crate) signals: SignalFd,
     log: Stderr,
-    directory: PathBuf,
+    pub(crate) directory: PathBuf,
     _lock: Lock,
     binary: OwnedFd,
-    custody: Custody,
-    children: Children,
-    care: Care,
-    manager: Option<Manager>,
+    pub(crate) custody: Custody,
+    pub(crate) children: Children,
+    pub(crate) care: Care,
+    pub(crate) manager: Option<Manager>,
     managers: u32,
     last_words: String,
     /// Records that the next manager must be told.
     left_over: Vec<ToManager>,
     nofile: (u64, u64),
-    alone_since: Option<Mono>,
-    exit: Option<u8>,
+    pub(crate) alone_since: Option<Mono>,
+    pub(crate) exit: Option<u8>,
 }
 
 impl Engine {
@@ -133,7 +131,7 @@ impl Engine {
         [self.care.deadline(), alone].into_iter().flatten().min()
     }
 
-    fn say(&self, text: &str) {
+    pub(crate) fn say(&self, text: &str) {
         self.log.line(&format!("evercrew: {text}"));
     }
 
@@ -485,84 +483,5 @@ impl Engine {
         self.last_words = status.map_or_else(|| "unknown".to_owned(), |status| status.to_string());
         self.say(&format!("WARN  manager {} ended ({}), starting another", manager.pid, self.last_words));
         self.care.manager_died(clock::mono(), blame);
-    }
-
-    // Without a manager, and the end.
-
-    fn stop_alone(&mut self) {
-        self.say("ERROR no manager acknowledged the stop for 5 s; stopping every worker without one");
-        if let Some(manager) = &self.manager {
-            manager.kill();
-        }
-        self.alone_since = Some(clock::mono());
-        for (_, child) in self.children.living() {
-            child.signal(child.stop_signal, Scope::Process);
-        }
-    }
-
-    fn stop_alone_further(&mut self) {
-        let Some(since) = self.alone_since else { return };
-        let now = clock::mono();
-        for (_, child) in self.children.living() {
-            if now >= since.after(child.stop_grace) {
-                child.signal(Signal::Kill, Scope::Group);
-            }
-        }
-        if self.children.living().next().is_none() {
-            self.exit = Some(0);
-        }
-    }
-
-    fn kill_all(&self) {
-        for (_, child) in self.children.living() {
-            child.signal(Signal::Kill, Scope::Group);
-        }
-    }
-
-    /// Nothing outlives the engine: workers, their groups, and what left its group but is our descendant all the same
-    /// (we are the subreaper, so it is our child by then).
-    fn end(&mut self) {
-        self.kill_all();
-        let until = clock::mono().after(LAST_KILL);
-        let mut ready = Vec::new();
-        loop {
-            self.reap_all_quietly();
-            let manager = self.manager.as_ref().map(|manager| manager.pid);
-            let strays: Vec<u32> = process::children_of_self()
-                .into_iter()
-                .filter(|pid| Some(*pid) != manager && self.children.worker_of(*pid).is_none())
-                .collect();
-            for pid in &strays {
-                // A child of ours that is not reaped: its number is its own.
-                let _ = process::open(*pid).and_then(|pidfd| process::signal(pidfd.as_fd(), Signal::Kill));
-            }
-            let now = clock::mono();
-            if (strays.is_empty() && self.children.living().next().is_none()) || now >= until {
-                break;
-            }
-            if self.epoll.wait(&mut ready, Some(until.since(now).min(Duration::from_millis(50)))).is_err() {
-                break;
-            }
-            while let Ok(Some(_)) = self.signals.read() {}
-        }
-        if let Some(manager) = self.manager.take() {
-            manager.kill();
-            let _ = process::reap(manager.pid);
-        }
-        self.custody.unbind_all();
-        let _ = std::fs::remove_dir(self.directory.join("notify"));
-    }
-
-    fn reap_all_quietly(&mut self) {
-        while let Ok(Some(pid)) = process::peek_exited() {
-            if let Some(worker) = self.children.worker_of(pid) {
-                let _ = process::signal_group(pid, Signal::Kill);
-                self.children.ended(worker);
-            }
-            if self.manager.as_ref().is_some_and(|manager| manager.pid == pid) {
-                self.manager = None;
-            }
-            let _ = process::reap(pid);
-        }
     }
 }

@@ -14,6 +14,7 @@
 mod care;
 mod children;
 mod custody;
+mod ending;
 mod engine;
 mod launch;
 mod manager;

@@ -124,7 +124,9 @@ impl Configuration {
     /// When it is of another version or no deposit.
     pub fn decode(bytes: &[u8]) -> Result<Self, Refused> {
         check_version(bytes)?;
-        serde_json::from_slice(bytes).map_err(Error::new("decode the configuration deposit")).map_err(Refused::Malformed)
+        serde_json::from_slice(bytes)
+            .map_err(Error::new("decode the configuration deposit"))
+            .map_err(Refused::Malformed)
     }
 
     /// The file's path.
@@ -157,8 +159,9 @@ impl State {
     /// When it is of another version or no deposit.
     pub fn decode(bytes: &[u8]) -> Result<Self, Refused> {
         check_version(bytes)?;
-        let form: StateForm =
-            serde_json::from_slice(bytes).map_err(Error::new("decode the state deposit")).map_err(Refused::Malformed)?;
+        let form: StateForm = serde_json::from_slice(bytes)
+            .map_err(Error::new("decode the state deposit"))
+            .map_err(Refused::Malformed)?;
         Ok(Self {
             next_event: form.next_event,
             revision: form.revision,

@@ -14,8 +14,8 @@
 pub mod control;
 pub mod deposit;
 mod error;
-mod mirror;
 pub mod logger;
+mod mirror;
 pub mod supervisor;
 mod text;
 

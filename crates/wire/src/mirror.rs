@@ -83,7 +83,7 @@ impl Mirror<Signal> for String {
 }
 
 macro_rules! mirror_struct {
-    ($form:ident = $type:ident { $($field:ident: $field_form:ty,)+ }) => {
+    ($form:ident = $type:ident { $($field:ident: $field_form:ty),+ $(,)? }) => {
         #[derive(Serialize, Deserialize)]
         pub(crate) struct $form { $($field: $field_form,)+ }
 
@@ -101,7 +101,7 @@ macro_rules! mirror_struct {
 }
 
 macro_rules! mirror_enum {
-    ($form:ident = $type:ident { $($variant:ident $({ $($field:ident: $field_form:ty),+ })? $(($inner:ident: $inner_form:ty))?,)+ }) => {
+    ($form:ident = $type:ident { $($variant:ident $({ $($field:ident: $field_form:ty),+ })? $(($inner:ident: $inner_form:ty))?),+ $(,)? }) => {
         #[derive(Serialize, Deserialize)]
         #[serde(rename_all = "kebab-case")]
         pub(crate) enum $form { $($variant $({ $($field: $field_form,)+ })? $(($inner_form))?,)+ }
@@ -130,7 +130,7 @@ mirror_struct!(SnapshotForm = Snapshot {
     shutdown: Option<HasteForm>,
     services: Vec<ServiceForm>,
 });
-mirror_enum!(HasteForm = Haste { Graceful, Now, });
+mirror_enum!(HasteForm = Haste { Graceful, Now });
 mirror_enum!(WishForm = Wish { Run, Stop(haste: HasteForm), Remove, });
 mirror_struct!(ServiceForm = ServiceMemory {
     service: u32,
@@ -177,7 +177,7 @@ mirror_enum!(ReasonForm = ExitReason {
     SpawnFailed,
     Asked(reason: StopForm),
 });
-mirror_enum!(StopForm = StopReason { Stop, Scale, Rollout, Recycle, RolledBack, });
+mirror_enum!(StopForm = StopReason { Stop, Scale, Rollout, Recycle, RolledBack });
 mirror_enum!(StandingForm = Standing {
     Open,
     Backoff { until: u64 },
@@ -199,8 +199,8 @@ mirror_struct!(WorkerForm = WorkerMemory {
     lot: u32,
     ending: Option<ReasonForm>,
 });
-mirror_enum!(RoleForm = Role { Incumbent, Successor, Leaver, });
-mirror_enum!(TrialForm = Trial { Rollout, Recycle, });
+mirror_enum!(RoleForm = Role { Incumbent, Successor, Leaver });
+mirror_enum!(TrialForm = Trial { Rollout, Recycle });
 mirror_enum!(PhaseForm = Phase {
     Spawning,
     Booting { ready_by: u64 },

@@ -1,0 +1,211 @@
+//! Commands and their exit codes, as scripts rely on them.
+
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use evercrew_core::Signal;
+use evercrew_e2e::Engine;
+use serde_json::{Value, json};
+
+use crate::EVERCREW;
+
+const SOON: Duration = Duration::from_secs(10);
+const SLEEPERS: &str = "[service.sleep]\ncommand = [\"sleep\", \"1000\"]\nworkers = 2\n";
+
+#[test]
+fn without_an_engine_every_command_says_so() {
+    let engine = Engine::new(EVERCREW, SLEEPERS);
+    assert_eq!(engine.run(&["status"]).code, 3);
+    assert_eq!(engine.run(&["down"]).code, 0);
+    let scale = engine.run(&["scale", "sleep=2"]);
+    assert_eq!(scale.code, 69);
+    assert!(scale.stderr.contains(".evercrew") && scale.stderr.contains("evercrew up"), "{}", scale.stderr);
+    assert_eq!(engine.run(&["wait", "--ready", "--timeout", "200ms"]).code, 124);
+    assert_eq!(engine.run(&["frobnicate"]).code, 2);
+    assert_eq!(engine.run(&["version"]).stdout, format!("evercrew {}\n", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn wait_waits_for_the_engine_to_appear() {
+    let mut engine = Engine::new(EVERCREW, SLEEPERS);
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| {
+            let other = std::process::Command::new(EVERCREW)
+                .args(["wait", "--ready", "--timeout", "30s", "-c"])
+                .arg("evercrew.toml")
+                .current_dir(engine.home())
+                .output();
+            other.expect("run the binary").status.code()
+        });
+        assert!(!waiting.is_finished());
+        let directory = engine.home().to_path_buf();
+        let up = std::process::Command::new(EVERCREW).args(["up"]).current_dir(directory).spawn();
+        let mut up = up.expect("run the binary");
+        assert_eq!(waiting.join().expect("no panic"), Some(0));
+        evercrew_e2e::processes::Process::open(up.id()).signal(Signal::Term);
+        assert_eq!(up.wait().expect("reap").code(), Some(0));
+    });
+    engine.start();
+    engine.ready();
+    assert_eq!(engine.down(), 0);
+}
+
+#[test]
+fn a_broken_file_is_78_and_no_obstacle_to_commands() {
+    let mut engine = Engine::up(EVERCREW, SLEEPERS);
+    assert_eq!(engine.run(&["check"]).code, 0);
+    engine.configure("[service.sleep]\ncommnd = [\"sleep\"]\n");
+    let check = engine.run(&["check"]);
+    assert_eq!(check.code, 78);
+    assert!(check.stderr.contains("commnd") && check.stderr.contains("command"), "{}", check.stderr);
+    assert!(check.stderr.contains("evercrew.toml:2"), "{}", check.stderr);
+    engine.configure("not toml at all [");
+    assert_eq!(engine.run(&["check"]).code, 78);
+    assert_eq!(engine.run(&["status"]).code, 0);
+    engine.ok(&["scale", "sleep=1"]);
+    engine.configure("[service.sleep]\ncommand = [\"no-such-program\"]\n");
+    assert_eq!(engine.run(&["check"]).code, 78);
+    assert_eq!(engine.down(), 0);
+    assert_eq!(engine.run(&["up"]).code, 78);
+}
+
+#[test]
+fn a_second_up_names_who_runs_there_and_stale_files_are_taken_over() {
+    let mut engine = Engine::up(EVERCREW, SLEEPERS);
+    let second = engine.run(&["up"]);
+    assert_eq!(second.code, 69);
+    let supervisor = engine.supervisor();
+    assert!(second.stderr.contains(&supervisor.pid.to_string()), "{}", second.stderr);
+    supervisor.signal(Signal::Kill);
+    assert!(supervisor.gone_within(SOON));
+    engine.wait(SOON);
+    assert!(engine.home().join(".evercrew/control.sock").exists(), "a killed supervisor leaves its socket");
+    engine.start();
+    engine.ready();
+    assert_eq!(engine.down(), 0);
+    assert!(!engine.home().join(".evercrew/control.sock").exists());
+}
+
+#[test]
+fn a_port_in_use_ends_up_with_69_and_its_name() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("bind");
+    let port = taken.local_addr().expect("an address").port();
+    let engine = Engine::new(
+        EVERCREW,
+        &format!(
+            "[listen.web]\naddress = \"127.0.0.1:{port}\"\n[service.web]\nbuiltin = \"hello\"\nlisten = [\"web\"]\n"
+        ),
+    );
+    let up = engine.run(&["up"]);
+    assert_eq!(up.code, 69);
+    assert!(up.stderr.contains(&port.to_string()) && up.stderr.contains("web"), "{}", up.stderr);
+    assert!(engine.nothing_left_within(Duration::ZERO));
+}
+
+#[test]
+fn status_has_the_shape_that_scripts_read() {
+    let mut engine = Engine::up(EVERCREW, SLEEPERS);
+    let status = engine.status();
+    assert_eq!(status["version"], env!("CARGO_PKG_VERSION"));
+    assert_eq!(status["supervisor"]["pid"], engine.supervisor().pid);
+    assert_eq!((status["manager"]["generation"].as_u64(), status["revision"].as_u64()), (Some(1), Some(1)));
+    let service = &status["services"][0];
+    assert_eq!((service["name"].as_str(), service["state"].as_str()), (Some("sleep"), Some("ready")));
+    assert_eq!((service["wanted"].as_u64(), service["ready"].as_u64()), (Some(2), Some(2)));
+    let worker = &service["workers"][1];
+    assert_eq!((worker["slot"].as_u64(), worker["name"].as_str()), (Some(2), Some("sleep.2")));
+    assert!(worker["pid"].is_u64() && worker["uptime_seconds"].is_f64() && worker["memory_bytes"].is_u64());
+    assert!(worker["cpu_percent"].is_f64() && worker["last_exit"].is_null());
+    assert!(worker["since"].as_str().is_some_and(|since| since.ends_with('Z') && since.len() == 24), "{worker}");
+    assert_eq!(engine.run(&["status", "nobody"]).code, 4);
+    assert_eq!(engine.run(&["status", "sleep.7"]).code, 4);
+    assert_eq!(engine.run(&["status", "sleep.2"]).code, 0);
+    assert_eq!(engine.down(), 0);
+}
+
+#[test]
+fn scale_stop_start_and_restart_do_what_they_say_before_they_return() {
+    let mut engine = Engine::up(EVERCREW, &format!("{SLEEPERS}rollout = {{ settle = \"100ms\" }}\n"));
+    engine.ok(&["scale", "sleep=+2"]);
+    assert_eq!(engine.pids("sleep").len(), 4);
+    engine.ok(&["scale", "sleep=-3"]);
+    assert_eq!(engine.pids("sleep").len(), 1);
+    engine.ok(&["scale", "sleep=3"]);
+    let before = engine.pids("sleep");
+    engine.ok(&["restart", "sleep.2"]);
+    let after = engine.pids("sleep");
+    assert_eq!((before[0], before[2]), (after[0], after[2]));
+    assert_ne!(before[1], after[1]);
+    engine.ok(&["stop", "sleep"]);
+    assert!(engine.pids("sleep").is_empty());
+    assert_eq!(engine.run(&["status"]).code, 0, "stopped on purpose is well");
+    engine.ok(&["start", "sleep"]);
+    assert_eq!(engine.pids("sleep").len(), 3, "scale outlives stop");
+    engine.ok(&["stop", "sleep"]);
+    engine.ok(&["restart", "sleep"]);
+    assert_eq!(engine.pids("sleep").len(), 3, "restart starts a stopped service");
+    for (wrong, code) in [("sleep", 2), ("sleep=x", 2), ("sleep=99999", 2), ("nobody=1", 4), ("sleep.1=2", 2)] {
+        assert_eq!(engine.run(&["scale", wrong]).code, code, "{wrong}");
+    }
+    assert_eq!(engine.down(), 0);
+}
+
+#[test]
+fn a_timeout_is_124_and_undoes_nothing() {
+    let mut engine = Engine::new(
+        EVERCREW,
+        "[service.slow]\ncommand = [\"sh\", \"-c\", \"sleep 1; echo >&5; exec sleep 1000\"]\nready = { fd = 5 }\n",
+    );
+    engine.start();
+    engine.ready();
+    let scale = engine.run(&["scale", "slow=2", "--timeout", "200ms"]);
+    assert_eq!(scale.code, 124, "{}", scale.stderr);
+    engine.ready();
+    assert_eq!(engine.pids("slow").len(), 2);
+    assert_eq!(engine.down(), 0);
+}
+
+fn exchange(engine: &Engine, lines: &str) -> Vec<Value> {
+    let mut stream = UnixStream::connect(engine.home().join(".evercrew/control.sock")).expect("connect");
+    stream.set_read_timeout(Some(SOON)).expect("set a timeout");
+    stream.write_all(lines.as_bytes()).expect("send");
+    stream.shutdown(std::net::Shutdown::Write).expect("end");
+    let replies = BufReader::new(stream).lines().map(|line| line.expect("a line"));
+    replies.map(|line| serde_json::from_str(&line).expect("JSON")).collect()
+}
+
+#[test]
+fn each_bad_request_gets_one_failure_with_code_and_hint_and_hurts_nobody() {
+    let mut engine = Engine::up(EVERCREW, SLEEPERS);
+    let long = format!("{{\"id\":\"9\",\"verb\":\"status\",\"args\":{{\"x\":\"{}\"}}}}\n", "x".repeat(1024 * 1024));
+    for (line, code) in [
+        ("{\"id\":\"1\",\"verb\":\"fly\"}\n", 2),
+        ("nonsense\n", 2),
+        ("{\"id\":\"2\"}\n", 2),
+        ("{\"id\":\"3\",\"verb\":\"scale\",\"args\":{\"names\":7}}\n", 2),
+        ("{\"id\":\"4\",\"verb\":\"scale\",\"args\":{\"names\":[\"nobody=1\"]}}\n", 4),
+        ("{\"id\":\"5\",\"verb\":\"restart\"}\n", 2),
+        ("{\"id\":\"6\",\"verb\":\"cancel\",\"args\":{\"id\":\"x\"}}\n", 4),
+        (long.as_str(), 2),
+    ] {
+        let replies = exchange(&engine, line);
+        let shown = &line[..line.len().min(60)];
+        assert_eq!(replies.len(), 1, "{shown}: {replies:?}");
+        assert_eq!((replies[0]["status"].as_str(), &replies[0]["code"]), (Some("failure"), &json!(code)), "{shown}");
+        assert!(!replies[0]["message"].as_str().unwrap_or_default().is_empty());
+    }
+    assert_eq!(engine.run(&["status"]).code, 0);
+    assert_eq!(engine.down(), 0);
+}
+
+#[test]
+fn a_hundred_requests_in_one_write_get_a_hundred_terminal_replies() {
+    let mut engine = Engine::up(EVERCREW, SLEEPERS);
+    let lines: String = (0..100).map(|n| format!("{{\"id\":\"{n}\",\"verb\":\"version\"}}\n")).collect();
+    let replies = exchange(&engine, &lines);
+    let ids: Vec<&str> = replies.iter().filter_map(|reply| reply["id"].as_str()).collect();
+    assert_eq!(ids, (0..100).map(|n| n.to_string()).collect::<Vec<_>>());
+    assert!(replies.iter().all(|reply| reply["status"] == "ok"));
+    assert_eq!(engine.down(), 0);
+}

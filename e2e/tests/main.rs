@@ -1,0 +1,10 @@
+//! End-to-end tests: an engine started as a user starts it, with real processes, killed in every way.
+
+mod commands;
+mod crash;
+mod kill;
+mod many;
+mod stop;
+
+/// The binary of this tree.
+const EVERCREW: &str = env!("CARGO_BIN_EXE_evercrew");
