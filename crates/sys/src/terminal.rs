@@ -102,6 +102,27 @@ fn reopen(fd: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     descriptor::duplicate(opened)
 }
 
+/// A new pseudo terminal as (master, slave), both closed on exec: what is written to one is read from the other.
+///
+/// # Errors
+/// The kernel's, when none is left.
+pub fn pseudo() -> io::Result<(OwnedFd, OwnedFd)> {
+    let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let master = rustix::fs::open("/dev/ptmx", flags, Mode::empty())?;
+    let unlocked: libc::c_int = 0;
+    let mut number: libc::c_int = 0;
+    // SAFETY: the call reads one int, which lives here.
+    if unsafe { libc::ioctl(master.as_raw_fd(), libc::TIOCSPTLCK, &raw const unlocked) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the call writes one int, which lives here.
+    if unsafe { libc::ioctl(master.as_raw_fd(), libc::TIOCGPTN, &raw mut number) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let slave = rustix::fs::open(format!("/dev/pts/{number}"), flags, Mode::empty())?;
+    Ok((master, slave))
+}
+
 /// The longest line.
 const LINE_LIMIT: usize = 64 * 1024;
 

@@ -2,13 +2,11 @@
 
 mod support;
 
-use evercrew_sys::clock;
 use evercrew_sys::process::Status;
 use evercrew_sys::spawn::{Group, Plan};
-use rustix::fs::{Mode, OFlags};
+use evercrew_sys::{clock, terminal};
 use std::fs::File;
 use std::io::{Read, Write};
-use std::os::fd::{AsRawFd, OwnedFd};
 use support::{finish, start};
 
 fn probe(part: &str) -> Plan {
@@ -37,10 +35,11 @@ fn defaults_are_restored() {
 
 #[test]
 fn a_signal_of_the_terminal_is_known_as_such() {
-    let Some((mut master, slave)) = terminal() else {
+    let Ok((master, slave)) = terminal::pseudo() else {
         println!("SKIP no pseudo terminals");
         return;
     };
+    let mut master = File::from(master);
     let mut plan = probe("terminal");
     plan.group = Group::Session;
     plan.descriptors = vec![(slave.try_clone().expect("clone"), 0), (slave, 1)];
@@ -51,22 +50,6 @@ fn a_signal_of_the_terminal_is_known_as_such() {
     assert_eq!(&said, b"ready\r\n");
     master.write_all(b"\x03").expect("ctrl-c");
     assert_eq!(finish(&child), Status::Code(0));
-}
-
-fn terminal() -> Option<(File, OwnedFd)> {
-    let open = |path: &str| -> Option<OwnedFd> {
-        rustix::fs::open(path, OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty()).ok()
-    };
-    let master = open("/dev/ptmx")?;
-    let unlock: libc::c_int = 0;
-    let mut number: libc::c_int = 0;
-    // SAFETY: both calls read or write one int, which lives here.
-    let results = unsafe {
-        let fd = master.as_raw_fd();
-        (libc::ioctl(fd, libc::TIOCSPTLCK, &raw const unlock), libc::ioctl(fd, libc::TIOCGPTN, &raw mut number))
-    };
-    let slave = open(&format!("/dev/pts/{number}"))?;
-    (results == (0, 0)).then(|| (File::from(master), slave))
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 mod support;
 
-use evercrew_sys::terminal::{Output, Stderr};
+use evercrew_sys::terminal::{self, Output, Stderr};
 use evercrew_sys::{descriptor, pipe};
 use rustix::fs::OFlags;
 use std::fs::File;
@@ -87,27 +87,9 @@ fn a_file_keeps_the_offset_it_shares() {
     assert_eq!(text, "one\ntwo\nthree\n");
 }
 
-/// A terminal as (master, slave).
-fn terminal() -> Option<(OwnedFd, OwnedFd)> {
-    let open = |path: &str| -> Option<OwnedFd> {
-        let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
-        rustix::fs::open(path, flags, rustix::fs::Mode::empty()).ok()
-    };
-    let master = open("/dev/ptmx")?;
-    let unlock: libc::c_int = 0;
-    let mut number: libc::c_int = 0;
-    // SAFETY: both calls read or write one int, which lives here.
-    let results = unsafe {
-        let fd = std::os::fd::AsRawFd::as_raw_fd(&master);
-        (libc::ioctl(fd, libc::TIOCSPTLCK, &raw const unlock), libc::ioctl(fd, libc::TIOCGPTN, &raw mut number))
-    };
-    let slave = open(&format!("/dev/pts/{number}"))?;
-    (results == (0, 0)).then_some((master, slave))
-}
-
 #[test]
 fn a_terminal_that_nobody_reads_does_not_block() {
-    let Some((master, slave)) = terminal() else {
+    let Ok((master, slave)) = terminal::pseudo() else {
         println!("SKIP no pseudo terminals");
         return;
     };
@@ -126,7 +108,7 @@ fn a_terminal_that_nobody_reads_does_not_block() {
 
 #[test]
 fn the_master_of_a_terminal_is_not_opened_again() {
-    let Some((master, slave)) = terminal() else {
+    let Ok((master, slave)) = terminal::pseudo() else {
         println!("SKIP no pseudo terminals");
         return;
     };
