@@ -17,7 +17,7 @@
 //! use std::time::Duration;
 //!
 //! # async fn example() -> Result<(), evercrew_load::LoadError> {
-//! let load = evercrew_load::Load::builder("127.0.0.1:8080".parse()?)
+//! let load = evercrew_load::Load::builder("127.0.0.1:8080".parse::<evercrew_load::Target>()?)
 //!     .rate(500.0)
 //!     .keep_alive(16)
 //!     .fresh(4)

@@ -19,8 +19,9 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use crate::drain::{Drain, Stage};
 use crate::socket::{Io, Owed, Socket};
 
-/// Longest request line and headers together.
-const HEAD_LIMIT: usize = 64 * 1024;
+/// Request line and headers up to this size are always read. The buffer may grow to twice of it, so that up to 64 KiB
+/// may pass, and never more.
+const HEAD_LIMIT: usize = 32 * 1024;
 /// How long a head may take to arrive, counted from the end of the request before.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 

@@ -78,3 +78,36 @@ pub(crate) async fn begun(stages: &mut watch::Receiver<Stage>) {
         std::future::pending::<()>().await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_stages_follow_each_other_and_end() {
+        let drain = Drain::new();
+        let mut stages = drain.watch();
+        assert!(!drain.begun());
+        let runner = drain.clone();
+        let limits = Limits {
+            keep_alive: Duration::from_millis(20),
+            half_request: Duration::from_millis(40),
+            deadline: Duration::from_millis(60),
+        };
+        let running = tokio::spawn(async move { runner.run(limits).await });
+        for expected in [Stage::Announcing, Stage::Closing, Stage::Cutting] {
+            stages.changed().await.expect("the drain lives");
+            assert_eq!(*stages.borrow_and_update(), expected);
+            assert!(drain.begun());
+        }
+        running.await.expect("it ends");
+        begun(&mut stages).await;
+    }
+
+    #[test]
+    fn the_default_ends_well_before_the_kill() {
+        let Limits { keep_alive, half_request, deadline } = Limits::default();
+        assert!(keep_alive < half_request && half_request < deadline);
+        assert!(deadline <= Duration::from_secs(25));
+    }
+}

@@ -84,12 +84,14 @@ async fn live<A: App>(
                 notices::stopping();
                 return Ok(());
             }
-            Stop::Graceful => notices::stopping(),
+            Stop::Graceful => {}
         },
         failure = first_failure(&mut accepting) => return Err(failure),
     }
     let rest = async {
         while accepting.join_next().await.is_some() {}
+        // Whoever hears it may rely on that no connection is taken from the queue any more.
+        notices::stopping();
         // Every place is free once every connection is closed.
         let _ = places.acquire_many(CONNECTIONS).await;
     };

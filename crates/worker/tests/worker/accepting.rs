@@ -1,0 +1,84 @@
+//! Accepting: interrupted at once, patient when short of descriptors, and without a change to the shared listener.
+
+use evercrew_core::Signal;
+use evercrew_load::Load;
+use evercrew_sys::limits::{Limit, Resource};
+use evercrew_sys::process::Status;
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+use std::time::Duration;
+
+use crate::child::{PATIENCE, Start, listener};
+use crate::client::{Client, ask};
+
+#[test]
+fn a_thread_that_blocks_in_accept_ends_each_time() {
+    let (socket, _) = listener();
+    for _ in 0..30 {
+        let mut worker = Start::on(&[&socket]).ready();
+        worker.terminate();
+        assert_eq!(worker.end(), Status::Code(0));
+    }
+}
+
+#[test]
+fn a_stop_during_the_start_is_a_clean_end() {
+    let (socket, _) = listener();
+    for round in 0..30 {
+        let mut worker = Start::on(&[&socket]).start();
+        // Different moments of the start, without a clock.
+        for _ in 0..round * 1000 {
+            std::hint::spin_loop();
+        }
+        worker.signal(Signal::Term);
+        let status = worker.end();
+        assert!(matches!(status, Status::Code(0) | Status::Signal { .. }), "{status:?}");
+    }
+}
+
+#[test]
+fn a_listener_that_a_sibling_made_non_blocking_is_served() {
+    let (socket, address) = listener();
+    let _worker = Start::on(&[&socket]).ready();
+    assert!(!fcntl_getfl(&socket).expect("flags").contains(OFlags::NONBLOCK), "the worker changed the listener");
+    ask(address, "GET", "/");
+    assert!(!fcntl_getfl(&socket).expect("flags").contains(OFlags::NONBLOCK), "the worker changed the listener");
+    fcntl_setfl(&socket, fcntl_getfl(&socket).expect("flags") | OFlags::NONBLOCK).expect("flags");
+    for _ in 0..10 {
+        assert!(ask(address, "GET", "/").contains("Hello from Evercrew"));
+    }
+    let mut second = Start::on(&[&socket]).ready();
+    second.terminate();
+    assert_eq!(second.end(), Status::Code(0));
+}
+
+#[test]
+fn siblings_share_the_connections() {
+    let (socket, address) = listener();
+    let workers: Vec<_> = (0..4).map(|_| Start::on(&[&socket]).ready()).collect();
+    let load = Load::builder(address).fresh(4).requests(400).duration(PATIENCE).pids();
+    let report = load.start_thread().expect("a load").finish();
+    assert!(report.is_clean(), "{report}");
+    assert_eq!(report.servers.len(), workers.len(), "{report}");
+    let least = report.servers.values().map(|server| server.answers).min();
+    assert!(least >= Some(20), "{report}");
+}
+
+#[test]
+fn without_descriptors_it_pauses_and_goes_on() {
+    let (socket, address) = listener();
+    let limit = Limit { resource: Resource::OpenFiles, soft: 32, hard: 32 };
+    let mut worker = Start { limits: vec![limit], ..Start::on(&[&socket]) }.ready();
+    let mut first = Client::connect(address);
+    first.get("/");
+    let mut crowd: Vec<_> = (0..40).map(|_| Client::connect(address)).collect();
+    let line = worker.line();
+    assert!(line.contains("accepting pauses"), "{line}");
+    let before = worker.cpu_time();
+    // Those that it has are served meanwhile, and it does not burn the time.
+    assert!(first.get("/slow?ms=1500").contains("Hello from Evercrew"));
+    let burnt = worker.cpu_time() - before;
+    assert!(burnt < Duration::from_millis(500), "{burnt:?} of processor time in 1.5 s of shortage");
+    let mut last = crowd.pop().expect("forty");
+    drop(crowd);
+    assert!(last.get("/").contains("Hello from Evercrew"));
+}

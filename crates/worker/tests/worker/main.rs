@@ -1,0 +1,8 @@
+//! The built-in worker as a child process on real sockets.
+
+mod accepting;
+mod answers;
+mod child;
+mod client;
+mod draining;
+mod notices;
