@@ -1,11 +1,55 @@
-//! The process that holds the workers' output
+//! The process that holds the workers' output: pipes to lines, lines to the terminal and to one file a worker.
+//!
+//! **What it does.** It receives the reading ends of the workers' pipes over its link ([`evercrew_wire::logger`]),
+//! cuts what it reads into lines of at most 1 MiB, writes `web.1 | text` to its standard output and
+//! `2026-01-01T00:00:00.000Z text` to `web.1.log` in the directory it was told. Disk and terminal never touch the
+//! manager or a handover that way, and neither of them ever stops a worker: over a bound lines are dropped, counted,
+//! and the next line that fits says how many.
+//!
+//! **Where to start.** `logger.rs`, the loop; then `assembly.rs` (bytes to lines), `files.rs` and `terminal.rs` (lines
+//! to where they go), `backlog.rs` (what waits there).
+//!
+//! **What it must never know.** No policy of services, no configuration file, no worker's state: a pipe has a name and
+//! that is all. It starts, signals and waits for nobody.
+//!
+//! **How it is tested.** As a process of its own over a real link, pipes, files and pseudo terminals: `tests/logger.rs`;
+//! the parts that calculate beside their code.
 
-/// Placeholder until the logger stands.
-pub fn run(_link: std::os::fd::OwnedFd) -> u8 {
-    let signals = evercrew_sys::signal::SignalFd::block_all().expect("x");
-    let e = evercrew_sys::epoll::Epoll::new().expect("x");
-    e.add(&signals, 1, evercrew_sys::epoll::Interest::READABLE).expect("x");
-    let mut v = vec![];
-    let _ = e.wait(&mut v, None);
-    0
+mod assembly;
+mod backlog;
+mod error;
+mod files;
+mod logger;
+mod source;
+mod terminal;
+
+pub use error::Error;
+
+use std::io;
+use std::os::fd::OwnedFd;
+
+use evercrew_sys::signal::SignalFd;
+use evercrew_sys::terminal::Stderr;
+
+/// Is the logger until it is told to end (SIGTERM) or manager and supervisor are both gone. Returns the exit code.
+///
+/// Call it in a process with one thread: it blocks all signals.
+pub fn run(link: OwnedFd) -> u8 {
+    let outcome = start(link);
+    match outcome {
+        Ok(()) => 0,
+        Err(error) => {
+            if let Ok(stderr) = Stderr::new() {
+                stderr.line(&format!("logger: {error}"));
+            }
+            1
+        }
+    }
+}
+
+fn start(link: OwnedFd) -> Result<(), Error> {
+    let signals = SignalFd::block_all().map_err(Error::new("take over the signals"))?;
+    let color = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let terminal = terminal::Terminal::new(io::stdout(), color);
+    logger::Logger::new(link, signals, terminal)?.run()
 }

@@ -1,0 +1,268 @@
+//! The loop: one thread, one wait.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use evercrew_core::{Mono, Signal};
+use evercrew_sys::channel::{Channel, Received};
+use evercrew_sys::epoll::{Epoll, Interest, Ready};
+use evercrew_sys::signal::SignalFd;
+use evercrew_sys::{clock, descriptor, record};
+use evercrew_wire::logger::{Stream, ToLogger};
+
+use crate::Error;
+use crate::assembly::{Assembly, LINE_LIMIT};
+use crate::files::Files;
+use crate::source::{Key, Source, Writer};
+use crate::terminal::Terminal;
+
+const LINK: u64 = 0;
+const SIGNALS: u64 = 1;
+const TERMINAL: u64 = 2;
+const FIRST_SOURCE: u64 = 3;
+
+/// How long the pipes are read on after the end was asked for.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// How often a full disk is asked again.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// The most that one read takes: so that no pipe keeps the others waiting.
+const READ: usize = 64 * 1024;
+
+/// The largest record on the link.
+const RECORD_LIMIT: usize = 1 << 20;
+
+/// Bytes of unfinished lines that all pipes may hold together; over it long ones are split earlier.
+const HELD_LIMIT: usize = 32 << 20;
+
+/// The length of a line when too much is held.
+const SHORT_LINE_LIMIT: usize = 16 * 1024;
+
+pub(crate) struct Logger {
+    epoll: Epoll,
+    /// `None` once manager and supervisor are both gone.
+    link: Option<Channel>,
+    signals: SignalFd,
+    terminal: Terminal,
+    /// The terminal is in the set of what is waited for.
+    terminal_is_watched: bool,
+    files: Files,
+    sources: BTreeMap<u64, Source>,
+    tokens: BTreeMap<Key, u64>,
+    next_token: u64,
+    /// Bytes that the unfinished lines of all pipes hold.
+    held: usize,
+    buffer: Vec<u8>,
+    /// When it is over, whatever is left.
+    end: Option<Mono>,
+}
+
+impl Logger {
+    /// # Errors
+    /// The kernel's, when no descriptor is left.
+    pub(crate) fn new(link: OwnedFd, signals: SignalFd, terminal: Terminal) -> Result<Self, Error> {
+        let epoll = Epoll::new().map_err(Error::new("make an epoll set"))?;
+        let link = Channel::from(link);
+        epoll.add(&link, LINK, Interest::READABLE).map_err(Error::new("watch the link"))?;
+        epoll.add(&signals, SIGNALS, Interest::READABLE).map_err(Error::new("watch the signals"))?;
+        Ok(Self {
+            epoll,
+            link: Some(link),
+            signals,
+            terminal,
+            terminal_is_watched: false,
+            files: Files::new(),
+            sources: BTreeMap::new(),
+            tokens: BTreeMap::new(),
+            next_token: FIRST_SOURCE,
+            held: 0,
+            buffer: vec![0; READ],
+            end: None,
+        })
+    }
+
+    /// Runs until the end was asked for and everything is written, or its time is over.
+    ///
+    /// # Errors
+    /// The kernel's, when waiting itself fails.
+    pub(crate) fn run(mut self) -> Result<(), Error> {
+        let mut ready = Vec::new();
+        let mut retry: Option<Mono> = None;
+        while !self.is_over() {
+            let deadline = [self.end, retry].into_iter().flatten().min();
+            let timeout = deadline.map(|deadline| deadline.since(clock::mono()));
+            self.epoll.wait(&mut ready, timeout).map_err(Error::new("wait"))?;
+            // The link first: what it attaches may be what a signal to end is about.
+            ready.sort_unstable_by_key(|ready: &Ready| ready.token);
+            for event in &ready {
+                self.handle(event.token);
+            }
+            if retry.is_some_and(|retry| retry <= clock::mono()) {
+                self.files.flush();
+                retry = None;
+            } else {
+                self.files.flush_healthy();
+            }
+            retry = self.files.waits().then(|| retry.unwrap_or_else(|| clock::mono().after(RETRY)));
+            self.terminal.flush();
+            self.watch_terminal();
+        }
+        self.finish();
+        Ok(())
+    }
+
+    fn is_over(&self) -> bool {
+        self.end.is_some_and(|end| end <= clock::mono() || (self.sources.is_empty() && !self.terminal.waits()))
+    }
+
+    fn handle(&mut self, token: u64) {
+        match token {
+            LINK => self.read_link(),
+            SIGNALS => self.read_signals(),
+            // There is room: the flush after the events uses it.
+            TERMINAL => {}
+            source => self.read_source(source),
+        }
+    }
+
+    fn read_link(&mut self) {
+        let (mut bytes, mut descriptors) = (Vec::new(), Vec::new());
+        while let Some(link) = &self.link {
+            match record::receive(link, RECORD_LIMIT, &mut bytes, &mut descriptors) {
+                Ok(Received::Message) => {
+                    // A record that this version cannot read is a newer manager's: its pipe stays with the supervisor.
+                    if let Ok(record) = ToLogger::decode(&bytes) {
+                        self.obey(record, descriptors.pop());
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(error) if error.kind() == io::ErrorKind::InvalidData => {}
+                Ok(Received::Closed) | Err(_) => {
+                    if let Some(link) = self.link.take() {
+                        // Nothing else refers to it, so closing it takes it out of the set in any case.
+                        let _ = self.epoll.remove(&link);
+                    }
+                    self.begin_end();
+                }
+            }
+        }
+    }
+
+    fn obey(&mut self, record: ToLogger, descriptor: Option<OwnedFd>) {
+        match record {
+            ToLogger::Configure { directory, terminal } => {
+                self.files.configure(directory.to_path());
+                self.terminal.enable(terminal);
+            }
+            ToLogger::Attach { worker, name, service, generation: _, stream } => {
+                if let Some(pipe) = descriptor {
+                    self.attach((worker, stream), Writer { name: name.into(), service: service.into() }, pipe);
+                }
+            }
+        }
+    }
+
+    fn attach(&mut self, key: (u64, Stream), writer: Writer, pipe: OwnedFd) {
+        if self.tokens.contains_key(&key) {
+            return;
+        }
+        let token = self.next_token;
+        // The reading end is nobody else's to read, so its flag is ours to set.
+        let watched =
+            descriptor::set_nonblocking(&pipe, true).and_then(|()| self.epoll.add(&pipe, token, Interest::READABLE));
+        if watched.is_err() {
+            return;
+        }
+        self.next_token += 1;
+        self.files.attach(&writer.name);
+        self.tokens.insert(key, token);
+        self.sources.insert(token, Source { key, pipe: File::from(pipe), writer, assembly: Assembly::default() });
+    }
+
+    fn read_signals(&mut self) {
+        while let Ok(Some(received)) = self.signals.read() {
+            match received.signal {
+                Some(Signal::Term) => {
+                    // What was attached before the request belongs to it.
+                    self.read_link();
+                    self.begin_end();
+                }
+                Some(Signal::Usr1) => self.files.reopen(),
+                // Ctrl-C and a lost terminal reach the whole foreground group: the supervisor decides what they mean.
+                Some(_) | None => {}
+            }
+        }
+    }
+
+    fn begin_end(&mut self) {
+        self.end = self.end.or_else(|| Some(clock::mono().after(PATIENCE)));
+    }
+
+    fn read_source(&mut self, token: u64) {
+        let Some(source) = self.sources.get_mut(&token) else { return };
+        match source.pipe.read(&mut self.buffer) {
+            Ok(0) => self.detach(token),
+            Ok(count) => {
+                let limit = if self.held > HELD_LIMIT { SHORT_LINE_LIMIT } else { LINE_LIMIT };
+                let stamp = stamp();
+                let before = source.assembly.held();
+                let (terminal, files, writer) = (&mut self.terminal, &mut self.files, &source.writer);
+                source.assembly.feed(&self.buffer[..count], limit, &mut |line| {
+                    terminal.line(writer, &line);
+                    files.line(&writer.name, &stamp, &line);
+                });
+                self.held = self.held.saturating_sub(before).saturating_add(source.assembly.held());
+            }
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
+            Err(_) => self.detach(token),
+        }
+    }
+
+    /// The last writer is gone: what it began is a line.
+    fn detach(&mut self, token: u64) {
+        let Some(mut source) = self.sources.remove(&token) else { return };
+        self.tokens.remove(&source.key);
+        let _ = self.epoll.remove(&source.pipe);
+        self.held = self.held.saturating_sub(source.assembly.held());
+        let stamp = stamp();
+        let writer = &source.writer;
+        source.assembly.finish(&mut |line| {
+            self.terminal.line(writer, &line);
+            self.files.line(&writer.name, &stamp, &line);
+        });
+        self.files.detach(&writer.name);
+    }
+
+    /// Waits for room while something waits for the terminal, and only then.
+    fn watch_terminal(&mut self) {
+        let waits = self.terminal.waits();
+        if waits == self.terminal_is_watched {
+            return;
+        }
+        if let Some(fd) = self.terminal.descriptor() {
+            // A file cannot be watched, and never needs to be.
+            let _ = if waits { self.epoll.add(fd, TERMINAL, Interest::WRITABLE) } else { self.epoll.remove(fd) };
+        }
+        self.terminal_is_watched = waits;
+    }
+
+    fn finish(&mut self) {
+        let left: Vec<u64> = self.sources.keys().copied().collect();
+        for token in left {
+            self.detach(token);
+        }
+        self.files.flush();
+        self.terminal.flush();
+    }
+}
+
+/// Now, as every line of a file begins: `2026-01-01T00:00:00.000Z`.
+fn stamp() -> String {
+    // The wall clock of a machine can be set to where no calendar reaches.
+    let now = jiff::Timestamp::try_from(clock::wall()).unwrap_or_default();
+    now.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
+}

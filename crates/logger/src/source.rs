@@ -1,0 +1,29 @@
+//! A pipe that a worker writes to.
+
+use std::fs::File;
+use std::sync::Arc;
+
+use evercrew_wire::logger::Stream;
+
+use crate::assembly::Assembly;
+
+/// Who writes, as its lines show it.
+#[derive(Clone, Debug)]
+pub(crate) struct Writer {
+    /// `web.1`.
+    pub(crate) name: Arc<str>,
+    /// `web`.
+    pub(crate) service: Arc<str>,
+}
+
+/// What makes a pipe the same one when it is attached again.
+pub(crate) type Key = (u64, Stream);
+
+/// An attached pipe.
+#[derive(Debug)]
+pub(crate) struct Source {
+    pub(crate) key: Key,
+    pub(crate) pipe: File,
+    pub(crate) writer: Writer,
+    pub(crate) assembly: Assembly,
+}
