@@ -112,6 +112,26 @@ fn a_group_is_killed_by_pidfd() {
 }
 
 #[test]
+fn before_linux_6_9_the_groups_number_is_used() {
+    const NAME: &str = "before_linux_6_9_the_groups_number_is_used";
+    if support::role().is_none() {
+        let (status, text) = output(support::myself(NAME, "older"));
+        assert_eq!(status, Status::Code(0), "{text}");
+        return;
+    }
+    support::refuse(libc::SYS_pidfd_send_signal, Some((3, 1 << 2)), libc::EINVAL);
+    let (child, reader) = family();
+    process::signal_group_by_pidfd(child.pidfd.as_fd(), child.pid, Signal::Kill).expect("kill");
+    assert_eq!(finish(&child), KILLED);
+    expect_nobody_left(reader);
+    let error = process::signal_group_by_pidfd(child.pidfd.as_fd(), child.pid, Signal::Kill).expect_err("reaped");
+    assert_eq!(error.raw_os_error(), Some(libc::ESRCH), "its number may be another's");
+    let alone = start(&program(&["/bin/sleep", "1000"]));
+    process::signal_group_by_pidfd(alone.pidfd.as_fd(), alone.pid, Signal::Kill).expect("kill");
+    assert_eq!(finish(&alone), KILLED);
+}
+
+#[test]
 fn a_dead_leaders_group_is_killed_while_its_zombie_pins_the_number() {
     let (child, reader) = family();
     process::signal(child.pidfd.as_fd(), Signal::Kill).expect("kill the leader alone");

@@ -336,28 +336,6 @@ fn the_outcome_is_pending_until_the_pipe_ends() {
     assert_eq!(outcome.poll(), Outcome::Executed);
 }
 
-/// Makes the system calls `hidden` answer ENOSYS in this thread and what it starts, as container filters do.
-fn hide(hidden: &[libc::c_long]) {
-    let statement = |code: u32, k: u32| libc::sock_filter { code: code as u16, jt: 0, jf: 0, k };
-    // Load the call's number; for each hidden one: equal, then refuse.
-    let mut filter = vec![statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0)];
-    for &number in hidden {
-        let code = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
-        filter.push(libc::sock_filter { code, jt: 0, jf: 1, k: number as u32 });
-        filter.push(statement(libc::BPF_RET | libc::BPF_K, libc::SECCOMP_RET_ERRNO | libc::ENOSYS as u32));
-    }
-    filter.push(statement(libc::BPF_RET | libc::BPF_K, libc::SECCOMP_RET_ALLOW));
-    let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_mut_ptr() };
-    // SAFETY: the program and its filter are locals that live through the calls.
-    let results = unsafe {
-        (
-            libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0),
-            libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program),
-        )
-    };
-    assert_eq!(results, (0, 0));
-}
-
 #[test]
 fn where_new_calls_are_hidden_old_ones_do() {
     const NAME: &str = "where_new_calls_are_hidden_old_ones_do";
@@ -366,7 +344,8 @@ fn where_new_calls_are_hidden_old_ones_do() {
         assert_eq!(status, Status::Code(0), "{text}");
         return;
     }
-    hide(&[libc::SYS_clone3, libc::SYS_epoll_pwait2]);
+    support::refuse(libc::SYS_clone3, None, libc::ENOSYS);
+    support::refuse(libc::SYS_epoll_pwait2, None, libc::ENOSYS);
     assert_eq!(run("echo out; exit 7"), (Status::Code(7), "out\n".to_owned()));
     let mut plan = shell("true");
     plan.cgroup = Some(File::open("/tmp").expect("open").into());

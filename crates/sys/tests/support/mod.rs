@@ -117,3 +117,26 @@ pub fn expect_text(fd: impl AsFd, wanted: &str) {
 pub fn is_root() -> bool {
     evercrew_sys::user::current().0 == 0
 }
+
+/// Makes the system call `number` fail with `errno` in this thread and what it starts, as older kernels and the filters
+/// of containers do. With `argument` (index, value) only calls that have this value there.
+pub fn refuse(number: libc::c_long, argument: Option<(u32, u32)>, errno: i32) {
+    let statement = |code: u32, k: u32| libc::sock_filter { code: code as u16, jt: 0, jf: 0, k };
+    let load = |offset| statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, offset);
+    let skip_unless = |k, jf| libc::sock_filter { jf, ..statement(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, k) };
+    let answer = |k| statement(libc::BPF_RET | libc::BPF_K, k);
+    let mut filter = vec![load(0), skip_unless(number as u32, if argument.is_some() { 3 } else { 1 })];
+    if let Some((index, value)) = argument {
+        filter.extend([load(16 + 8 * index), skip_unless(value, 1)]);
+    }
+    filter.extend([answer(libc::SECCOMP_RET_ERRNO | errno as u32), answer(libc::SECCOMP_RET_ALLOW)]);
+    let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_mut_ptr() };
+    // SAFETY: the program and its filter are locals that live through the calls.
+    let results = unsafe {
+        (
+            libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0),
+            libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program),
+        )
+    };
+    assert_eq!(results, (0, 0));
+}
