@@ -1,5 +1,6 @@
 //! `evercrew-load`: the load client on the command line.
 
+use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -68,11 +69,9 @@ fn main() -> ExitCode {
     let json = arguments.json;
     match run(arguments) {
         Ok(report) => {
-            if json {
-                println!("{}", report.to_json());
-            } else {
-                println!("{report}");
-            }
+            let text = if json { report.to_json().to_string() } else { report.to_string() };
+            // Whoever reads may have gone: the exit code tells the result as well.
+            let _ = writeln!(std::io::stdout(), "{text}");
             if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }
         Err(error) => {
