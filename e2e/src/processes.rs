@@ -1,7 +1,7 @@
 //! Real processes, held by pidfd.
 
 use std::os::fd::{AsFd, OwnedFd};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use evercrew_core::Signal;
 use evercrew_sys::process;
@@ -41,6 +41,26 @@ impl Process {
     /// Whether it lives now.
     pub fn lives(&self) -> bool {
         !self.gone_within(Duration::ZERO)
+    }
+
+    /// Whether SIGSTOP has reached every thread of it within this time. No event tells a non-parent, so it looks.
+    pub fn stopped_within(&self, patience: Duration) -> bool {
+        let until = Instant::now() + patience;
+        let stopped = |task: std::fs::DirEntry| {
+            let stat = std::fs::read_to_string(task.path().join("stat")).unwrap_or_default();
+            stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('T'))
+        };
+        loop {
+            let tasks = std::fs::read_dir(format!("/proc/{}/task", self.pid)).into_iter().flatten().flatten();
+            let states: Vec<bool> = tasks.map(stopped).collect();
+            if !states.is_empty() && states.iter().all(|stopped| *stopped) {
+                return true;
+            }
+            if Instant::now() > until {
+                return false;
+            }
+            std::thread::yield_now();
+        }
     }
 
     /// When it was started, in the kernel's ticks: with the pid, its identity.

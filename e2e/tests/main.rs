@@ -3,7 +3,9 @@
 mod commands;
 mod crash;
 mod kill;
+mod load;
 mod many;
+mod programs;
 mod stop;
 
 /// The binary of this tree.
