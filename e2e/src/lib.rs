@@ -16,5 +16,10 @@ mod events;
 pub mod processes;
 pub mod programs;
 
+/// How much of a test's full volume is run: all of it with EVERCREW_LONG=1, else a tenth.
+pub fn volume(full: usize) -> usize {
+    if std::env::var_os("EVERCREW_LONG").is_some() { full } else { full.div_ceil(10) }
+}
+
 pub use engine::{Engine, Output, Worker};
 pub use events::Events;

@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use evercrew_core::Signal;
-use evercrew_e2e::Engine;
 use evercrew_e2e::processes::Process;
+use evercrew_e2e::{Engine, volume};
 
 use crate::EVERCREW;
 
@@ -13,7 +13,7 @@ const SLEEPERS: &str = "[service.sleep]\ncommand = [\"sleep\", \"1000\"]\nworker
 
 #[test]
 fn term_every_ten_milliseconds_from_exec_on_ends_cleanly() {
-    for round in 0..20 {
+    for round in 0..volume(200) {
         let mut engine = Engine::new(EVERCREW, SLEEPERS);
         engine.start();
         let up = engine.supervisor();

@@ -1,4 +1,4 @@
-//! Tasks of the project: `cargo xtask ci | check | test | programs`.
+//! Tasks of the project: `cargo xtask ci | check | test | long | programs`.
 //!
 //! **What it does.** Runs what continuous integration runs, on any machine: the tools of the language and the rules of
 //! this house that no tool knows (which crate may depend on which, which licences, which words where).
@@ -27,6 +27,7 @@ usage: cargo xtask TASK
   check [STAGE…]      format, house-rules, arrows, licences, deny, lints, documentation, doctests; all or the named
   test [-- ARGS]      install the programs under test and run every test; ARGS go to the test runner
   ci   [-- ARGS]      check, then test
+  long                the end-to-end tests and the simulation at their full volume, in release; the figures of SPECIFICATION
   programs            install the programs under test into .programs
 ";
 
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
         ("check", _) => check::check(&rest),
         ("test", _) => suite::test(&rest),
         ("ci", _) => check::check(&[]).and_then(|()| suite::test(&rest)),
+        ("long", _) => suite::long(&rest),
         ("programs", []) => programs::install(),
         _ => {
             eprint!("{USAGE}");

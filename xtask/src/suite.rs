@@ -24,6 +24,18 @@ pub(crate) fn test(arguments: &[String]) -> Result<()> {
     Err(failed).with_context(|| format!("starting {runner:?}"))
 }
 
+/// The promises at their full volume: what continuous integration runs a tenth of.
+pub(crate) fn long(arguments: &[String]) -> Result<()> {
+    stage("programs under test", programs::install)?;
+    let mut runner = cargo()?;
+    let packages = ["--package", "evercrew-cli", "--package", "evercrew-sim", "--release", "--locked"];
+    runner.arg("test").args(packages).args(["--", "--test-threads=1"]).args(arguments);
+    runner.env("EVERCREW_LONG", "1").env("EVERCREW_SIM_SEEDS", "20000");
+    println!("== tests at full volume");
+    let failed = runner.exec();
+    Err(failed).with_context(|| format!("starting {runner:?}"))
+}
+
 fn has_nextest() -> Result<bool> {
     let mut probe = cargo()?;
     probe.args(["nextest", "--version"]).stdout(Stdio::null()).stderr(Stdio::null());

@@ -7,16 +7,20 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use evercrew_config::{ConfigError, Settings, Source};
 use evercrew_sys::lock::{Lock, LockError};
-use evercrew_sys::{exec, memfd};
+use evercrew_sys::{exec, memfd, process};
 use evercrew_wire::Text;
 use evercrew_wire::deposit::{self, Configuration};
 
 use crate::arguments::{Color, Global};
 use crate::failure::{Failure, code};
 use crate::{leftovers, role};
+
+/// How long a lock may outlive the process that took it.
+const LOCK_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Reads and checks the file; errors are written as rustc writes them.
 ///
@@ -50,14 +54,7 @@ pub(crate) fn up(global: &Global) -> Result<u8, Failure> {
     let (source, settings) = read_configuration(global)?;
     let directory = &settings.engine.directory;
     make_directory(directory)?;
-    let lock = Lock::acquire(&directory.join("lock")).map_err(|error| match error {
-        LockError::Held { pid } => {
-            let pid = pid.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"));
-            Failure::unavailable(format!("an engine runs in {} already: {pid}", directory.display()))
-                .hint("`evercrew status` shows it, `evercrew down` stops it")
-        }
-        error => Failure::unavailable(error.to_string()),
-    })?;
+    let lock = lock(directory)?;
     let instance =
         new_instance().map_err(|error| Failure::unavailable(format!("cannot read /dev/urandom: {error}")))?;
     leftovers::end(directory)?;
@@ -78,17 +75,44 @@ pub(crate) fn up(global: &Global) -> Result<u8, Failure> {
     Err(Failure::unavailable(format!("cannot start the supervisor: {error}")))
 }
 
+/// Takes the engine's directory for this process and what it becomes.
+fn lock(directory: &Path) -> Result<Lock, Failure> {
+    let until = Instant::now() + LOCK_PATIENCE;
+    loop {
+        match Lock::acquire(&directory.join("lock")) {
+            Ok(lock) => return Ok(lock),
+            // A killed supervisor's last child holds a copy until its exec: gone in a moment.
+            Err(LockError::Held { pid: Some(pid) }) if !process::exists(pid) && Instant::now() < until => pause(),
+            Err(LockError::Held { pid }) => {
+                let pid = pid.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"));
+                let text = format!("an engine runs in {} already: {pid}", directory.display());
+                return Err(Failure::unavailable(text).hint("`evercrew status` shows it, `evercrew down` stops it"));
+            }
+            Err(error) => return Err(Failure::unavailable(error.to_string())),
+        }
+    }
+}
+
+#[allow(clippy::disallowed_methods, reason = "a lock gives no sign when it is free")]
+fn pause() {
+    std::thread::sleep(Duration::from_millis(5));
+}
+
 /// A fresh process image: nothing of reading the configuration stays in the supervisor's memory.
 fn become_supervisor(configuration: &Configuration, lock: &Lock, directory: &Path) -> io::Error {
     let prepared = || -> io::Result<_> {
         let bytes = configuration.encode().map_err(io::Error::other)?;
+        let instance = &configuration.instance;
         let configuration = memfd::sealed("evercrew-configuration", &bytes)?;
         let program = std::fs::File::open("/proc/self/exe")?;
         exec::keep_on_exec(&configuration)?;
         exec::keep_on_exec(lock)?;
         let arguments = vec![c_string("evercrew: supervisor".into())?, c_string(directory.into())?];
         let role = role::variable("supervisor", &[configuration.as_raw_fd(), lock.as_fd().as_raw_fd()]);
-        let environment = std::env::vars_os().chain([role]).map(entry).collect::<io::Result<Vec<_>>>()?;
+        // Every process of this engine carries it, the manager too: the next `up` finds what a kill left behind.
+        let instance = ("EVERCREW_INSTANCE".into(), instance.into());
+        let kept = std::env::vars_os().filter(|(name, _)| name != "EVERCREW_INSTANCE");
+        let environment = kept.chain([role, instance]).map(entry).collect::<io::Result<Vec<_>>>()?;
         Ok((program, configuration, arguments, environment))
     };
     match prepared() {

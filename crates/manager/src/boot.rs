@@ -58,8 +58,14 @@ pub(crate) struct Model {
     pub(crate) crew: Crew,
     pub(crate) fleet: Fleet,
     pub(crate) state: Option<State>,
+    pub(crate) news: News,
+}
+
+/// What the inventory says beyond what the last manager left.
+#[derive(Debug, Default)]
+pub(crate) struct News {
     /// What the fleet must be told of the workers found.
-    pub(crate) news: Vec<Event>,
+    pub(crate) events: Vec<Event>,
     /// Processes of nobody: to be killed.
     pub(crate) strays: Vec<WorkerId>,
     /// What a person should know.
@@ -125,12 +131,13 @@ pub(crate) fn model(found: &mut Found) -> Result<Model, Fatal> {
         Configuration::decode(&bytes).map_err(|error| unusable(format!("evercrew: configuration deposit: {error}")))?;
     let settings: Settings =
         deposit::source(&configuration).parse().map_err(|errors| unusable(errors.render(false)))?;
+    check_descriptors(&settings, found.inventory.nofile.1).map_err(unusable)?;
     let crew = Crew::new(settings);
-    let mut remarks = Vec::new();
+    let mut news = News::default();
     let state = found.state.take().and_then(|fd| match read_state(&fd, &crew) {
         Ok(state) => Some(state),
         Err(why) => {
-            remarks.push(format!("state deposit not taken over ({why}); going on from the inventory alone"));
+            news.remarks.push(format!("state deposit not taken over ({why}); going on from the inventory alone"));
             None
         }
     });
@@ -142,9 +149,29 @@ pub(crate) fn model(found: &mut Found) -> Result<Model, Fatal> {
     let used = found.workers.iter().map(|(worker, _)| WorkerId(worker.worker));
     let memory = state.as_ref().map_or_else(|| deposit::nothing_but_numbers(used), |state| state.fleet.clone());
     let fleet = Fleet::restore(seed(), &memory, &policies);
-    let mut strays = Vec::new();
-    let news = compare(&fleet, &memory, &crew, &found.workers, &mut strays);
-    Ok(Model { configuration, crew, fleet, state, news, strays, remarks })
+    compare(&fleet, &memory, &crew, &found.workers, &mut news);
+    Ok(Model { configuration, crew, fleet, state, news })
+}
+
+/// Descriptors that the engine holds for each worker (pidfd, two pipes, a notify socket and its watch), and for itself.
+const DESCRIPTORS_PER_WORKER: u64 = 5;
+const OWN_DESCRIPTORS: u64 = 256;
+
+/// How many workers fit under a limit of open files.
+pub(crate) fn most_workers(hard_limit: u64) -> u64 {
+    hard_limit.saturating_sub(OWN_DESCRIPTORS) / DESCRIPTORS_PER_WORKER
+}
+
+fn check_descriptors(settings: &Settings, hard_limit: u64) -> Result<(), String> {
+    let workers: u64 = settings.services.iter().map(|service| u64::from(service.policy.workers)).sum();
+    if workers <= most_workers(hard_limit) {
+        return Ok(());
+    }
+    let needed = workers * DESCRIPTORS_PER_WORKER + OWN_DESCRIPTORS;
+    Err(format!(
+        "evercrew: {workers} workers need {needed} open files, and the hard limit is {hard_limit}\n  help: raise it \
+         (`ulimit -Hn {needed}`, or LimitNOFILE={needed} in the unit), or ask for fewer workers"
+    ))
 }
 
 fn read_state(fd: &OwnedFd, crew: &Crew) -> Result<State, String> {
@@ -169,41 +196,34 @@ fn seed() -> u64 {
 }
 
 /// What the fleet must be told: workers it does not know, workers that are not there.
-fn compare(
-    fleet: &Fleet,
-    memory: &Snapshot,
-    crew: &Crew,
-    found: &[(Worker, Parts)],
-    strays: &mut Vec<WorkerId>,
-) -> Vec<Event> {
+fn compare(fleet: &Fleet, memory: &Snapshot, crew: &Crew, found: &[(Worker, Parts)], news: &mut News) {
     let expected = expected_signals(memory, crew);
-    let mut news = Vec::new();
+    let living = fleet.services().into_iter().flat_map(|view| view.workers).filter_map(|worker| worker.worker);
+    let lost = living.filter(|id| !found.iter().any(|(worker, _)| worker.worker == id.0));
+    // The dead first: an adopted worker may take the place of one that never came to be.
+    news.events.extend(lost.map(|worker| Event::Lost { worker }));
     for (worker, _) in found {
         let id = WorkerId(worker.worker);
         if fleet.worker(id).is_some() {
             if worker.executed && fleet.worker(id).is_some_and(|(.., state)| state == WorkerState::Starting) {
-                news.push(Event::Spawned { worker: id });
+                news.events.push(Event::Spawned { worker: id });
             }
             if expected.get(&id).is_some_and(|signal| worker.signalled.as_deref() != Some(signal.name())) {
-                news.push(Event::Unsignalled { worker: id });
+                news.events.push(Event::Unsignalled { worker: id });
             }
         } else if !worker.ended {
             match crew.find(&worker.label.service) {
-                Some(service) => news.push(Event::Adopt {
+                Some(service) => news.events.push(Event::Adopt {
                     worker: id,
                     service,
                     slot: Slot(worker.label.slot),
                     generation: Generation(worker.label.generation),
                     epoch: Epoch(worker.label.epoch),
                 }),
-                None => strays.push(id),
+                None => news.strays.push(id),
             }
         }
     }
-    let living = fleet.services().into_iter().flat_map(|view| view.workers).filter_map(|worker| worker.worker);
-    let lost = living.filter(|id| !found.iter().any(|(worker, _)| worker.worker == id.0));
-    // The dead first: an adopted worker may take the place of one that never came to be.
-    lost.map(|worker| Event::Lost { worker }).chain(news).collect()
 }
 
 /// The last signal that each worker in its stop was to get. What the supervisor last sent differs from it when the
@@ -266,7 +286,7 @@ pub(crate) async fn bind(
                 if first_start || listener == CONTROL {
                     return Err(Fatal { code: 69, message });
                 }
-                model.remarks.push(message);
+                model.news.remarks.push(message);
             }
             record => meanwhile.push((Numbered { n: numbered.n, record }, descriptors)),
         }

@@ -88,11 +88,26 @@ impl Manager {
         if targets.is_empty() {
             return Err((2, "no service is named".into(), "write NAME=N: `evercrew scale web=4`".into()));
         }
+        self.fits(&targets)?;
         for (service, workers) in &targets {
             self.decide(Event::Scale { service: *service, workers: *workers });
         }
         self.later(client, request, Goal::Scaled(targets));
         Ok(None)
+    }
+
+    /// Refuses what there are no descriptors for.
+    fn fits(&self, targets: &[(ServiceId, u32)]) -> Result<(), Refusal> {
+        let wanted = |service: ServiceId, now: u32| {
+            let asked = targets.iter().rev().find(|(target, _)| *target == service);
+            u64::from(asked.map_or(now, |(_, workers)| *workers))
+        };
+        let total: u64 = self.fleet.services().iter().map(|view| wanted(view.service, view.wanted)).sum();
+        if total <= self.most_workers {
+            return Ok(());
+        }
+        let hint = "raise the hard limit of open files (LimitNOFILE) and start the engine anew".to_owned();
+        Err((1, format!("{total} workers are more than the {} that open files allow", self.most_workers), hint))
     }
 
     fn restart(&mut self, client: ClientId, request: &Request) -> Result<Option<Reply>, Refusal> {

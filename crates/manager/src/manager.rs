@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use evercrew_config::Exit;
-use evercrew_core::Mono;
-use evercrew_core::fleet::{Event, Fleet, ServiceId, ServiceState, WorkerId};
+use evercrew_core::fleet::{Event, Fleet, Scope, ServiceId, ServiceState, WorkerId};
+use evercrew_core::{Mono, Signal};
 use evercrew_sys::notify::Message;
 use evercrew_sys::signal::{self, SignalFd};
 use evercrew_sys::terminal::Stderr;
@@ -20,7 +20,7 @@ use serde_json::{Map, Value, json};
 use tokio::net::UnixStream;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
-use crate::boot::{self, Fatal, Found, Model};
+use crate::boot::{self, Fatal, Found, Model, News};
 use crate::clients::{self, ClientId, Clients};
 use crate::crew::{Crew, LOGGER};
 use crate::deposit;
@@ -61,6 +61,8 @@ pub(crate) struct Manager {
     pub(crate) waitings: Waitings,
     pub(crate) engine: Engine,
     pub(crate) samples: Samples,
+    /// As many as there are descriptors for.
+    pub(crate) most_workers: u64,
     pub(crate) launcher: Launcher,
     pub(crate) operator: Operator,
     pub(crate) link: Link,
@@ -96,8 +98,9 @@ pub fn run(channel: OwnedFd) -> io::Result<u8> {
                 let (inputs, receiver) = mpsc::channel(MAX_INPUTS);
                 clients::listen(control, inputs.clone())?;
                 watch_signals(signals, inputs.clone())?;
-                let manager = Manager::new(link, &found, &model, inputs)?;
-                manager.run(found, model, meanwhile, receiver).await
+                let (mut manager, news) = Manager::new(link, &found, model, inputs)?;
+                manager.take_over(found, news);
+                manager.run(meanwhile, receiver).await
             }
             Err(fatal) => {
                 let exit = ToSupervisor::Exit { code: fatal.code, message: fatal.message };
@@ -134,6 +137,12 @@ fn watch_signals(signals: SignalFd, inputs: mpsc::Sender<Input>) -> io::Result<(
     Ok(())
 }
 
+/// Where numbers start when there is no memory of them: at 1, or above every one that was ever given. A follower then
+/// sees a gap that is an upper bound.
+fn first_event(found: &Found) -> u64 {
+    if found.inventory.generation == 1 { 1 } else { clock::mono().as_nanos() / 1000 }
+}
+
 async fn flush_all(link: &mut Link) -> io::Result<()> {
     let until = tokio::time::Instant::now() + LAST_FLUSH;
     link.flush()?;
@@ -145,20 +154,15 @@ async fn flush_all(link: &mut Link) -> io::Result<()> {
 }
 
 impl Manager {
-    fn new(link: Link, found: &Found, model: &Model, inputs: mpsc::Sender<Input>) -> io::Result<Self> {
-        let state = model.state.as_ref();
-        let settings = model.crew.settings.clone();
-        let launcher = Launcher::new(
-            settings.engine.directory.clone(),
-            model.configuration.instance.clone(),
-            found.inventory.nofile,
-        );
-        Ok(Self {
-            // The fleet moves in with `run`, after which the model is not needed any more.
-            fleet: Fleet::new(0),
-            crew: Crew::new(settings),
+    fn new(link: Link, found: &Found, model: Model, inputs: mpsc::Sender<Input>) -> io::Result<(Self, News)> {
+        let Model { configuration, crew, fleet, state, news } = model;
+        let state = state.as_ref();
+        let directory = crew.settings.engine.directory.clone();
+        let manager = Self {
+            fleet,
+            crew,
             clients: Clients::default(),
-            events: Events::new(state.map_or(1, |state| state.next_event)),
+            events: Events::new(state.map_or_else(|| first_event(found), |state| state.next_event)),
             waitings: Waitings::default(),
             engine: Engine {
                 supervisor: found.inventory.supervisor,
@@ -166,52 +170,27 @@ impl Manager {
                 revision: state.map_or(1, |state| state.revision),
             },
             samples: Samples::default(),
-            launcher,
+            most_workers: boot::most_workers(found.inventory.nofile.1),
+            launcher: Launcher::new(directory, configuration.instance, found.inventory.nofile),
             operator: Operator::restore(state.and_then(|state| state.stop_signal_at).map(Mono::from_nanos)),
             link,
             decided: Vec::new(),
             handled: Some(found.last),
             dirty: true,
             logger: None,
-            terminal: model.configuration.terminal,
+            terminal: configuration.terminal,
             binary: Arc::new(std::fs::File::open("/proc/self/exe")?.into()),
             inputs,
             log: Stderr::new()?,
             debug: std::env::var_os("EVERCREW_LOG").is_some_and(|level| level == "debug"),
             exit_code: state.map_or(0, |state| state.exit_code),
             exit: false,
-        })
-    }
-
-    async fn run(
-        mut self,
-        found: Found,
-        model: Model,
-        meanwhile: Vec<(Numbered, Vec<OwnedFd>)>,
-        mut receiver: mpsc::Receiver<Input>,
-    ) -> io::Result<u8> {
-        self.take_over(found, model);
-        for (numbered, descriptors) in meanwhile {
-            self.record(numbered, descriptors);
-        }
-        loop {
-            self.finish_batch();
-            if self.exit {
-                self.clients.finish().await;
-                flush_all(&mut self.link).await?;
-                return Ok(0);
-            }
-            let supervisor = self.turn(&mut receiver).await;
-            if supervisor.is_err() {
-                self.supervisor_is_gone();
-                return Ok(1);
-            }
-        }
+        };
+        Ok((manager, news))
     }
 
     /// Goes on from where the last manager was, or starts.
-    fn take_over(&mut self, found: Found, model: Model) {
-        self.fleet = model.fleet;
+    fn take_over(&mut self, found: Found, news: News) {
         let fields = json!({"generation": self.engine.generation, "pid": std::process::id()});
         let words = match self.engine.generation {
             1 => format!("evercrew {} in {}", env!("CARGO_PKG_VERSION"), self.launcher.directory().display()),
@@ -219,7 +198,7 @@ impl Manager {
         };
         let kind = if self.engine.generation == 1 { "engine.started" } else { "engine.manager-started" };
         self.tell(Level::Info, kind, fields, &words);
-        for remark in &model.remarks {
+        for remark in &news.remarks {
             self.tell(Level::Error, "engine.problem", json!({"message": remark}), remark);
         }
         for (worker, mut parts) in found.workers {
@@ -227,18 +206,48 @@ impl Manager {
                 self.process_found(&worker, &mut parts);
             }
         }
-        for stray in model.strays {
-            self.signal(stray, evercrew_core::Signal::Kill, evercrew_core::fleet::Scope::Group);
+        for stray in news.strays {
+            self.signal(stray, Signal::Kill, Scope::Group);
         }
-        if model.state.is_none() {
-            for (service, policy) in self.crew.policies() {
-                self.decide(Event::Define { service, policy, epoch: evercrew_core::fleet::Epoch(1) });
-            }
-        }
-        for event in model.news {
+        for event in news.events {
             self.decide(event);
         }
         self.decide(Event::Tick);
+    }
+
+    async fn run(
+        mut self,
+        meanwhile: Vec<(Numbered, Vec<OwnedFd>)>,
+        mut receiver: mpsc::Receiver<Input>,
+    ) -> io::Result<u8> {
+        for (numbered, descriptors) in meanwhile {
+            self.record(numbered, descriptors);
+        }
+        loop {
+            self.finish_batch();
+            if self.exit {
+                for (client, reply) in self.waitings.end() {
+                    self.clients.reply(client, &reply);
+                }
+                self.clients.finish().await;
+                flush_all(&mut self.link).await?;
+                return Ok(0);
+            }
+            match self.turn(&mut receiver).await {
+                Ok(()) => {}
+                Err(error) if is_end(&error) => {
+                    self.supervisor_is_gone();
+                    return Ok(1);
+                }
+                // The next manager gets a new channel and the whole inventory; no worker is touched.
+                Err(error) => {
+                    let words =
+                        format!("cannot understand the supervisor ({error}); ending, so that another takes over");
+                    self.write_log(Level::Error, &words);
+                    return Ok(1);
+                }
+            }
+        }
     }
 
     /// Waits for one input, takes what else is there, up to a batch.
@@ -443,7 +452,7 @@ impl Manager {
                 continue;
             }
             if let Some(pidfd) = &process.pidfd {
-                let _ = process::signal_group_by_pidfd(pidfd_of(pidfd), process.pid, evercrew_core::Signal::Kill);
+                let _ = process::signal_group_by_pidfd(pidfd_of(pidfd), process.pid, Signal::Kill);
             }
         }
     }
@@ -451,6 +460,17 @@ impl Manager {
 
 fn pidfd_of(pidfd: &Shared) -> std::os::fd::BorrowedFd<'_> {
     std::os::fd::AsFd::as_fd(pidfd.as_ref())
+}
+
+/// The other end is closed, as opposed to something that could not be read from it.
+fn is_end(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::UnexpectedEof
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::BrokenPipe
+            | io::ErrorKind::NotConnected
+    )
 }
 
 async fn sleep(wait: Option<Duration>) {

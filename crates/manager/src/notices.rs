@@ -105,7 +105,7 @@ pub(crate) fn fact(notice: &Notice, fleet: &Fleet, crew: &Crew) -> Fact {
             Level::Warn,
             "worker.stop-escalated",
             vec![("signal", json!(signal.to_string()))],
-            |name| format!("{name} did not stop in time, sending {signal}"),
+            |name| format!("{name} has not stopped yet, sending {signal}"),
         ),
         Notice::WorkerExited { .. } => exited(notice, &names),
         Notice::SlotBackoff { service, slot, wait } => {

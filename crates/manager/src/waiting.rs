@@ -99,6 +99,13 @@ impl Waitings {
         replies
     }
 
+    /// Answers everybody: the engine ends.
+    pub(crate) fn end(&mut self) -> Vec<(ClientId, Reply)> {
+        let hint = "start it again with `evercrew up`";
+        let ended = |w: Waiting| (w.client, failure(&w.request, 1, "the engine was stopped meanwhile", hint));
+        std::mem::take(&mut self.0).into_iter().map(ended).collect()
+    }
+
     /// Answers those whose goal is reached, out of reach or late.
     pub(crate) fn settle(&mut self, now: Mono, fleet: &Fleet, crew: &Crew) -> Vec<(ClientId, Reply)> {
         let mut replies = Vec::new();

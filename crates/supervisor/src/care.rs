@@ -77,11 +77,6 @@ impl Care {
         self.start_at = Some(now.after(wait));
     }
 
-    /// A new deposit: earlier deaths were another one's.
-    pub(crate) fn deposited(&mut self) {
-        self.deaths.clear();
-    }
-
     /// The oldest unacknowledged record was queued at this time (`None`: nothing is owed).
     pub(crate) fn owes(&mut self, since: Option<Mono>) {
         self.owes_since = since;
@@ -191,14 +186,12 @@ mod tests {
     }
 
     #[test]
-    fn deaths_from_outside_or_on_another_deposit_never_withhold_the_state() {
+    fn deaths_from_outside_never_withhold_the_state() {
         let mut care = Care::new(at(0));
         for ms in (0..10_000).step_by(1100) {
-            let blame = if ms < 5000 { Blame::Outside } else { Blame::Itself };
             assert_eq!(care.due(at(ms)), Some(Duty::StartManager { poisoned: false }));
             care.manager_started(at(ms));
-            care.deposited();
-            care.manager_died(at(ms), blame);
+            care.manager_died(at(ms), Blame::Outside);
         }
     }
 

@@ -3,7 +3,6 @@
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
-use std::time::Duration;
 
 use evercrew_core::{Mono, Signal};
 use evercrew_sys::channel::Received;
@@ -13,7 +12,7 @@ use evercrew_sys::signal::SignalFd;
 use evercrew_sys::spawn::{Outcome, SpawnError};
 use evercrew_sys::terminal::Stderr;
 use evercrew_sys::{clock, limits, notify, process, record, signal};
-use evercrew_wire::supervisor::{self as wire, Inventory, Scope, Spawn, Status, ToManager, ToSupervisor};
+use evercrew_wire::supervisor::{self as wire, Inventory, Spawn, Status, ToManager, ToSupervisor};
 
 use crate::care::{Blame, Care, Duty};
 use crate::children::Children;
@@ -300,7 +299,6 @@ impl Engine {
                 let mut descriptors = descriptors.into_iter();
                 if let Some(state) = descriptors.next() {
                     self.custody.deposit(state, descriptors.next().filter(|_| configuration));
-                    self.care.deposited();
                 }
             }
             ToSupervisor::Notify { text } => {

@@ -162,6 +162,7 @@ mirror_struct!(SlotForm = SlotMemory {
     starts: Vec<u64>,
     tripped: bool,
     fell: bool,
+    spared: bool,
     untried: bool,
     served: bool,
     renew: Option<u64>,

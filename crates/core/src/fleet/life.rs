@@ -182,6 +182,7 @@ impl Service {
 
     fn drain(&mut self, seat: Seat, reason: StopReason, step: &mut Step<'_>) {
         if !self.worker(seat).is_untold() {
+            self.worker_mut(seat).role = Role::Leaver;
             return;
         }
         let first = match self.policy.stop.steps.first() {
@@ -202,16 +203,17 @@ impl Service {
         step.signal(worker, Signal::Kill);
     }
 
-    /// The worker has lost its slot and ends. The first reason stays.
+    /// The worker is made to end. The first reason stays. It has lost its slot, except when it had said by itself that
+    /// it ends: then its exit status still decides what the slot does.
     fn doom(&mut self, seat: Seat, phase: Phase, reason: ExitReason, step: &Step<'_>) {
         let worker = self.worker_mut(seat);
         let before = worker.state();
-        worker.role = Role::Leaver;
         worker.phase = phase;
         if worker.state() != before {
             worker.since = step.now;
         }
         if reason != ExitReason::Unasked {
+            worker.role = Role::Leaver;
             worker.ending.get_or_insert(reason);
         }
     }
@@ -320,8 +322,13 @@ impl Service {
         }
     }
 
-    /// The slot is empty: what it does next, and who hears of it.
+    /// The slot is empty: what it does next, and who hears of it. One that a rollout is about to renew anyway is
+    /// renewed now.
     fn rest(&mut self, slot: usize, had: &WorkerMemory, how: End, step: &mut Step<'_>) {
+        if self.is_renewed_next(slot) {
+            self.reopen(slot, step);
+            return;
+        }
         let Self { policy, memory, .. } = self;
         memory.slots[slot].fall(policy, had.ready, how, step);
         let (service, number) = (memory.service, slot_number(slot));

@@ -109,6 +109,8 @@ pub struct SlotMemory {
     pub tripped: bool,
     /// The next start follows a death nobody asked for.
     pub fell: bool,
+    /// The next start does not count for the start limit: the engine itself emptied the slot.
+    pub spared: bool,
     /// No process was started since it became wanted; such a start keeps `start_delay`.
     pub untried: bool,
     /// A worker has been ready since it became wanted.

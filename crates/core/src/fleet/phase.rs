@@ -132,9 +132,9 @@ pub(super) fn verdict(stage: Stage, input: Input) -> Verdict {
         // An answer to Spawn and the exit of a killed process (it may hang in the kernel) have no deadline.
         (S::Spawning | S::Killed, I::Deadline) => V::Ignore,
 
-        // One that drains by itself was sent nothing so far; for one that was told this changes nothing.
-        (S::Spawning | S::Booting | S::Ready | S::Draining, I::Leave(reason)) => V::Drain(reason),
-        (S::Stopping | S::Killed, I::Leave(_)) => V::Ignore,
+        // One that drains by itself was sent nothing so far; one that was told only loses its slot.
+        (S::Spawning | S::Booting | S::Ready | S::Draining | S::Stopping, I::Leave(reason)) => V::Drain(reason),
+        (S::Killed, I::Leave(_)) => V::Ignore,
         (S::Spawning | S::Booting | S::Ready | S::Draining | S::Stopping, I::Kill(reason)) => V::Kill(reason),
         (S::Killed, I::Kill(_)) => V::Ignore,
     }

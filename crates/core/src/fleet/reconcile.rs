@@ -41,14 +41,12 @@ impl Service {
             return;
         }
         self.shrink(step);
-        self.memory.released |= around.may_start || step.planted(Fault::StartBeforeDependency);
-        if !self.memory.released {
-            return;
+        if self.memory.released || around.may_start || step.planted(Fault::StartBeforeDependency) {
+            self.choose_canary(step);
+            self.fill(step);
+            self.roll(step);
+            self.recycle(step);
         }
-        self.choose_canary(step);
-        self.fill(step);
-        self.roll(step);
-        self.recycle(step);
         self.finish_rollout(step);
     }
 
@@ -168,10 +166,11 @@ impl Service {
         let (id, number, newest) = (self.id(), slot_number(slot), self.memory.stamp);
         let Self { policy, memory, .. } = self;
         let state = &mut memory.slots[slot];
+        memory.released = true;
         state.generation = state.generation.saturating_add(1);
         let generation = state.generation;
         if role == Role::Incumbent {
-            state.started(trial != Some(Trial::Rollout), policy, step.now);
+            state.started(trial.is_some(), policy, step.now);
         }
         if stamp == 0 {
             state.renew.get_or_insert(newest);

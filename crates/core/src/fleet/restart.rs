@@ -34,6 +34,7 @@ impl SlotMemory {
             starts: Vec::new(),
             tripped: false,
             fell: false,
+            spared: false,
             untried: true,
             served: false,
             renew: None,
@@ -49,7 +50,14 @@ impl SlotMemory {
         self.starts.clear();
         self.tripped = false;
         self.fell = false;
+        self.spared = false;
         self.replace_after = None;
+    }
+
+    /// The engine itself emptied the slot: it is started anew, and that start does not count.
+    pub(super) fn spare(&mut self, now: Mono) {
+        self.stand(Standing::Open, now);
+        self.spared = true;
     }
 
     /// As if it had become wanted just now.
@@ -67,8 +75,10 @@ impl SlotMemory {
         }
     }
 
-    /// A start into the empty slot, counted where somebody's command is not its reason.
-    pub(super) fn started(&mut self, counted: bool, policy: &Policy, now: Mono) {
+    /// A start into the empty slot. The limit does not count what a rollout or a recycling has emptied.
+    pub(super) fn started(&mut self, on_trial: bool, policy: &Policy, now: Mono) {
+        let counted = !self.spared && !on_trial;
+        self.spared = false;
         self.restarts = self.restarts.saturating_add(u32::from(self.fell));
         self.fell = false;
         self.untried = false;
@@ -82,10 +92,12 @@ impl SlotMemory {
         }
     }
 
-    /// The start at `asked` never was one.
+    /// The start at `asked` never was one: the next counts as it would have.
     pub(super) fn forget_start(&mut self, asked: Mono) {
         if self.starts.last() == Some(&asked) {
             self.starts.pop();
+        } else {
+            self.spared = true;
         }
     }
 

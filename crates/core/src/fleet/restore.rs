@@ -8,9 +8,9 @@ use super::{Epoch, Fleet, Policy, ServiceId, ServiceMemory, Snapshot, Wish};
 impl Fleet {
     /// Everything needed to go on in another process.
     ///
-    /// A shell that writes it down before it performs the actions of an event can be killed at any moment. Events that
-    /// led to no action may be left out: they moved a beat's deadline at most, and beats get a whole timeout after a
-    /// restore.
+    /// A shell that writes it down before it performs the actions of an event can be killed at any moment. After a
+    /// `Tick` or `Beat` that led to no action it need not: time repeats the one, and the restore makes up for the
+    /// other.
     pub fn snapshot(&self) -> Snapshot {
         Snapshot {
             at: self.now,

@@ -17,9 +17,7 @@ use super::phase::End;
 use super::restart::ended_well;
 use super::service::{Seat, Service, slot_number};
 use super::step::Step;
-use super::{
-    Epoch, ExitReason, Notice, Phase, Role, RolloutMemory, Slot, Standing, StopReason, Trial, WorkerId, WorkerMemory,
-};
+use super::{Epoch, ExitReason, Notice, Phase, Role, RolloutMemory, Slot, StopReason, Trial, WorkerId, WorkerMemory};
 
 /// Which slots a rollout takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,9 +42,7 @@ impl Service {
                 RolloutMemory { epoch, fallback: self.fallback(joined), whole, canary: None, proved: false, done: 0 }
             }
         };
-        if let Some(RolloutMemory { epoch, fallback: None, proved: true, .. }) = joined {
-            self.memory.serving = epoch;
-        }
+        self.memory.serving = rollout.fallback.unwrap_or(self.memory.serving);
         self.memory.epoch = rollout.epoch;
         self.memory.rollout = Some(rollout);
         self.mark(reach, step);
@@ -69,13 +65,22 @@ impl Service {
     fn fallback(&self, joined: Option<RolloutMemory>) -> Option<Epoch> {
         match joined {
             Some(RolloutMemory { fallback: Some(epoch), .. }) => Some(epoch),
-            Some(RolloutMemory { fallback: None, proved: true, epoch, .. }) => Some(epoch),
-            Some(RolloutMemory { fallback: None, proved: false, .. }) => None,
-            None => {
-                let runs = self.wanted_slots().any(|slot| self.in_role(slot, Role::Incumbent).is_some());
-                runs.then_some(self.memory.serving)
-            }
+            // It began with nothing, so what runs by now is its own.
+            Some(RolloutMemory { fallback: None, epoch, .. }) => self.runs().then_some(epoch),
+            None => self.runs().then_some(self.memory.serving),
         }
+    }
+
+    /// Whether there is a worker that a new rollout finds in its slot.
+    fn runs(&self) -> bool {
+        let mut incumbents = self.wanted_slots().filter_map(|slot| self.in_role(slot, Role::Incumbent));
+        incumbents.any(|seat| !self.is_unborn(seat))
+    }
+
+    /// On trial for a rollout and not ready: it has nothing to show that another rollout would have to keep.
+    fn is_unborn(&self, seat: Seat) -> bool {
+        let worker = self.worker(seat);
+        worker.trial == Some(Trial::Rollout) && !worker.is_ready()
     }
 
     /// Marks the slots that take part. What is on trial there is on trial no longer: it is older than the request.
@@ -97,12 +102,7 @@ impl Service {
                 (false, Reach::All | Reach::Outdated) => None,
             };
             if taken || reach == Reach::Outdated {
-                for worker in &mut self.slot_mut(slot).workers {
-                    worker.trial = None;
-                }
-                if let Some(seat) = self.in_role(slot, Role::Successor) {
-                    self.leave(seat, StopReason::Rollout, step);
-                }
+                self.dismiss(slot, taken, step);
             }
             if taken && (rollout.fallback.is_none() || matches!(reach, Reach::One(_))) {
                 self.reopen(slot, step);
@@ -111,8 +111,39 @@ impl Service {
         }
     }
 
+    /// Sends away what an earlier rollout or a recycling has begun in the slot, but never the only one that is ready.
+    fn dismiss(&mut self, slot: usize, also_unborn: bool, step: &mut Step<'_>) {
+        let unborn = self.in_role(slot, Role::Incumbent).filter(|seat| also_unborn && self.is_unborn(*seat));
+        self.retire_successor(slot, StopReason::Rollout, step);
+        if let Some(seat) = unborn {
+            self.leave(seat, StopReason::Rollout, step);
+            let now = step.now;
+            self.slot_mut(slot).spare(now);
+        }
+        for worker in &mut self.slot_mut(slot).workers {
+            worker.trial = None;
+        }
+    }
+
+    /// Of the two workers of a slot the successor leaves, unless it alone is ready: then it takes the slot.
+    fn retire_successor(&mut self, slot: usize, reason: StopReason, step: &mut Step<'_>) {
+        let Some(successor) = self.in_role(slot, Role::Successor) else { return };
+        match self.in_role(slot, Role::Incumbent) {
+            Some(incumbent) if self.worker(successor).is_ready() && !self.worker(incumbent).is_ready() => {
+                self.leave(incumbent, reason, step);
+                self.worker_mut(successor).role = Role::Incumbent;
+            }
+            Some(_) | None => self.leave(successor, reason, step),
+        }
+    }
+
+    /// Whether the next worker of the slot is one that the rollout wants there.
+    pub(super) fn is_renewed_next(&self, slot: usize) -> bool {
+        self.memory.slots[slot].renew.is_some() && self.recipe(slot).2 == Some(Trial::Rollout)
+    }
+
     /// An empty slot is started anew: a command wants it.
-    fn reopen(&mut self, slot: usize, step: &mut Step<'_>) {
+    pub(super) fn reopen(&mut self, slot: usize, step: &mut Step<'_>) {
         if self.in_role(slot, Role::Incumbent).is_none() {
             let now = step.now;
             self.slot_mut(slot).clear(now);
@@ -134,8 +165,8 @@ impl Service {
         }
     }
 
-    /// Chooses the slot of the canary: an empty one, where it costs nothing; else one that does not serve; else the
-    /// first.
+    /// Chooses the slot of the canary: one that has a worker of the new version already, so that no second one shows
+    /// up; else an empty one, where it costs nothing; else one that does not serve; else the first.
     pub(super) fn choose_canary(&mut self, step: &mut Step<'_>) {
         let Some(rollout) = self.memory.rollout else { return };
         if rollout.proved || rollout.fallback.is_none() {
@@ -150,8 +181,10 @@ impl Service {
         }
         let pending = self.wanted_slots().filter(|slot| self.memory.slots[*slot].renew.is_some());
         let chosen = pending.min_by_key(|slot| {
-            let incumbent = self.in_role(*slot, Role::Incumbent);
-            (incumbent.is_some(), incumbent.is_some_and(|seat| self.worker(seat).is_ready()), *slot)
+            let incumbent = self.in_role(*slot, Role::Incumbent).map(|seat| self.worker(seat));
+            let new = incumbent
+                .is_some_and(|worker| worker.epoch == rollout.epoch && rollout.fallback != Some(rollout.epoch));
+            (!new, incumbent.is_some(), incumbent.is_some_and(WorkerMemory::is_ready), *slot)
         });
         if let Some(rollout) = &mut self.memory.rollout {
             rollout.canary = chosen.map(|slot| slot_number(slot).0);
@@ -208,7 +241,7 @@ impl Service {
         }
         let now = step.now;
         self.leave(seat, trial.reason(), step);
-        self.slot_mut(seat.slot).stand(Standing::Open, now);
+        self.slot_mut(seat.slot).spare(now);
         self.refresh(seat.slot, step.tools);
     }
 
@@ -256,23 +289,19 @@ impl Service {
 
     /// A worker on trial ended. True when nothing more has to be decided for its slot.
     pub(super) fn trial_failed(&mut self, slot: usize, had: &WorkerMemory, how: End, step: &mut Step<'_>) -> bool {
-        if self.memory.rollout.is_none() {
-            return false;
-        }
+        let Some(rollout) = self.memory.rollout else { return false };
         let now = step.now;
-        if ended_well(&self.policy, how) {
-            if let Some(old) = self.in_role(slot, Role::Incumbent) {
-                self.leave(old, StopReason::Rollout, step);
-                self.slot_mut(slot).stand(Standing::Finished, now);
-            }
+        // A program that only has something to do once did it. Beside workers that serve, the same end shows nothing
+        // that should displace them.
+        if rollout.fallback.is_none() && ended_well(&self.policy, how) {
             self.advance(slot, had.stamp, step);
-            return had.role == Role::Successor;
+            return false;
         }
         if !self.stop_rollout(Some((had.worker, had.reason(how))), step) {
             return false;
         }
         if had.role == Role::Incumbent && self.in_role(slot, Role::Incumbent).is_none() {
-            self.slot_mut(slot).stand(Standing::Open, now);
+            self.slot_mut(slot).spare(now);
             self.refresh(slot, step.tools);
         }
         true
@@ -305,22 +334,23 @@ impl Service {
 
     /// Takes the workers of the slot off their trial; with `back`, those that have nothing to show leave.
     fn withdraw(&mut self, slot: usize, back: bool, step: &mut Step<'_>) {
-        for index in 0..self.memory.slots[slot].workers.len() {
-            let seat = Seat { slot, index };
-            let worker = self.worker_mut(seat);
-            if worker.trial != Some(Trial::Rollout) {
-                continue;
+        let on_trial = |service: &Self, seat: &Seat| service.worker(*seat).trial == Some(Trial::Rollout);
+        if back {
+            if self.in_role(slot, Role::Successor).is_some_and(|seat| on_trial(self, &seat)) {
+                self.retire_successor(slot, StopReason::RolledBack, step);
             }
-            worker.trial = None;
-            if let Phase::Ready { settle_by, .. } = &mut worker.phase {
-                *settle_by = None;
-            }
-            let keeps = worker.role == Role::Incumbent && worker.is_ready();
-            if back && worker.holds_slot() && !keeps {
+            let unborn = self.in_role(slot, Role::Incumbent).filter(|seat| self.is_unborn(*seat));
+            if let Some(seat) = unborn {
                 self.leave(seat, StopReason::RolledBack, step);
                 let now = step.now;
-                if self.in_role(slot, Role::Incumbent).is_none() {
-                    self.slot_mut(slot).stand(Standing::Open, now);
+                self.slot_mut(slot).spare(now);
+            }
+        }
+        for worker in &mut self.slot_mut(slot).workers {
+            if worker.trial == Some(Trial::Rollout) {
+                worker.trial = None;
+                if let Phase::Ready { settle_by, .. } = &mut worker.phase {
+                    *settle_by = None;
                 }
             }
         }

@@ -67,7 +67,7 @@ impl Schedule {
     }
 
     /// How many owners wait.
-    #[cfg(feature = "planted-faults")]
+    #[cfg(any(test, feature = "planted-faults"))]
     pub(super) fn len(&self) -> usize {
         self.by_owner.len()
     }

@@ -144,7 +144,8 @@ impl WorkerMemory {
                     (Some(heartbeat), Some(_)) => Some(now.after(heartbeat.timeout)),
                     (None, _) | (_, None) => None,
                 };
-                *recycle_at = if self.aged { None } else { recycle };
+                *recycle_at = recycle;
+                self.aged = false;
             }
             Phase::Spawning | Phase::Draining(_) | Phase::Stopping(_) | Phase::Killed => {}
         }

@@ -1,0 +1,348 @@
+//! Each action, judged as it comes.
+
+use std::time::Duration;
+
+use evercrew_core::fleet::{
+    Action, DrainReason, Epoch, Event, Fleet, Generation, Haste, Notice, Scope, ServiceId, ServiceState, Slot,
+    StopReason, Wish, WorkerId,
+};
+use evercrew_core::{Mono, Signal};
+
+use super::crew::Crew;
+use super::{Oracle, Seen, Verdict};
+
+fn demand(holds: bool, message: impl FnOnce() -> String) -> Verdict {
+    if holds { Ok(()) } else { Err(message()) }
+}
+
+impl Oracle {
+    /// Judges what the fleet answered to `event`.
+    pub(crate) fn judge(&mut self, event: &Event, out: &[Action], fleet: &Fleet) -> Verdict {
+        self.note_proofs();
+        for action in out {
+            demand(!self.exited, || format!("after Exit: {action:?}"))?;
+            match action {
+                Action::Spawn { worker, service, slot, generation, epoch } => {
+                    self.judge_spawn(*worker, (*service, *slot), *generation, *epoch, fleet)?;
+                }
+                Action::Signal { worker, signal, scope } => self.judge_signal(*worker, *signal, *scope)?,
+                Action::Notice(notice) => self.judge_notice(event, notice)?,
+                Action::Exit => {
+                    demand(self.halted.is_some(), || "Exit without Shutdown".into())?;
+                    demand(self.seen.is_empty(), || format!("Exit with {} living workers", self.seen.len()))?;
+                    self.exited = true;
+                }
+            }
+        }
+        self.sweep(fleet)
+    }
+
+    fn crew(&self, service: ServiceId) -> Result<&Crew, String> {
+        self.crews.get(&service).ok_or_else(|| format!("{service:?} is not known"))
+    }
+
+    fn judge_spawn(
+        &mut self,
+        worker: WorkerId,
+        (service, slot): (ServiceId, Slot),
+        generation: Generation,
+        epoch: Epoch,
+        fleet: &Fleet,
+    ) -> Verdict {
+        let now = self.now;
+        demand(self.halted.is_none(), || format!("{worker:?} is started after Shutdown"))?;
+        demand(worker.0 > self.newest, || format!("the number of {worker:?} was given before"))?;
+        self.newest = worker.0;
+        let crew = self.crew(service)?;
+        demand(crew.wish == Wish::Run, || format!("{worker:?} of {service:?} is started though it is stopped"))?;
+        let (wanted, most, living) = (crew.wanted(), crew.most(), self.living(service));
+        demand((1..=wanted).contains(&slot.0), || format!("{worker:?} is in {slot:?} of {wanted} wanted"))?;
+        demand(living < most, || format!("{worker:?} is one of {} processes, {most} allowed", living + 1))?;
+        self.judge_dependencies(service, crew, fleet)?;
+        self.judge_version(worker, (service, slot), epoch)?;
+        self.judge_slot(worker, (service, slot))?;
+        if !self.of(service).any(|other| other.serves() && other.epoch != epoch) {
+            self.crew_mut(service).established.insert(epoch);
+        }
+        let crew = self.crew_mut(service);
+        crew.released = true;
+        let track = crew.track(slot);
+        demand(generation.0 > track.generation, || format!("{slot:?} has had {generation:?} already"))?;
+        track.generation = generation.0;
+        self.seen.insert(
+            worker,
+            Seen {
+                service,
+                slot,
+                generation,
+                epoch,
+                asked: now,
+                exec: None,
+                ready: None,
+                heard: now,
+                owes_beats: false,
+                settle: Duration::ZERO,
+                extended: Mono::default(),
+                bowed: None,
+                told: None,
+                doomed: None,
+                killed: None,
+                lost_slot: false,
+                lost: self.lost,
+            },
+        );
+        Ok(())
+    }
+
+    fn crew_mut(&mut self, service: ServiceId) -> &mut Crew {
+        self.crews.get_mut(&service).expect("judged before")
+    }
+
+    fn judge_dependencies(&self, service: ServiceId, crew: &Crew, fleet: &Fleet) -> Verdict {
+        if crew.released {
+            return Ok(());
+        }
+        for before in &crew.policy.after {
+            let state = fleet.service(*before).map(|view| view.state);
+            let finished = state == Some(ServiceState::Finished);
+            let serves = self.of(*before).any(Seen::serves);
+            demand(finished || serves, || format!("{service:?} starts before {before:?}, which is {state:?}"))?;
+        }
+        Ok(())
+    }
+
+    /// A version that has shown nothing yet gets one slot beside those that serve, and that only by a rollout.
+    fn judge_version(&self, worker: WorkerId, (service, slot): (ServiceId, Slot), epoch: Epoch) -> Verdict {
+        let crew = self.crew(service)?;
+        let serves = self.of(service).any(|other| other.serves() && other.epoch != epoch);
+        if crew.established.contains(&epoch) || !serves {
+            return Ok(());
+        }
+        demand(crew.rolling, || format!("{worker:?} runs {epoch:?}, which never worked, without a rollout"))?;
+        let another = self.of(service).any(|other| {
+            other.slot != slot && other.epoch == epoch && other.holds() && other.asked >= crew.rolls_since
+        });
+        demand(!another, || format!("{worker:?} runs {epoch:?} before its canary has proved itself"))
+    }
+
+    /// A slot holds one worker; a second one only replaces it.
+    fn judge_slot(&mut self, worker: WorkerId, (service, slot): (ServiceId, Slot)) -> Verdict {
+        let now = self.now;
+        let mut held = self.of(service).filter(|seen| seen.slot == slot && seen.holds());
+        let (first, second) = (held.next().cloned(), held.next().cloned());
+        drop(held);
+        let crew = self.crew_mut(service);
+        demand(second.is_none(), || format!("{worker:?} is the third in {slot:?}"))?;
+        match first {
+            Some(first) => {
+                let old = crew.policy.recycle.age.is_some_and(|age| {
+                    let youngest = age.mul_f64(1.0 - crew.policy.recycle.jitter.clamp(0.0, 1.0));
+                    first.exec.is_some_and(|exec| now.since(exec) + Duration::from_micros(1) >= youngest)
+                });
+                demand(crew.rolling || old, || format!("{worker:?} is started beside the worker of {slot:?}"))
+            }
+            None => {
+                let rolling = crew.rolling;
+                let forbidden = crew.track(slot).forbids(now, rolling);
+                demand(forbidden.is_none(), || format!("{worker:?} in {slot:?}: {}", forbidden.unwrap_or_default()))?;
+                let over = if crew.rolling { None } else { crew.note_start(slot, now) };
+                demand(over.is_none(), || format!("{worker:?} in {slot:?}: {}", over.unwrap_or_default()))
+            }
+        }
+    }
+
+    fn judge_signal(&mut self, worker: WorkerId, signal: Signal, scope: Scope) -> Verdict {
+        let seen = self.seen.get(&worker).ok_or_else(|| format!("{signal} to {worker:?}, which does not live"))?;
+        demand(seen.is_leaving() || seen.bowed.is_some(), || format!("{signal} to {worker:?} without a reason"))?;
+        let right = if signal == Signal::Kill { Scope::Group } else { Scope::Process };
+        demand(scope == right, || format!("{signal} to the {scope:?} of {worker:?}"))?;
+        demand(signal != Signal::Kill || seen.killed.is_some(), || format!("{worker:?} is killed without a notice"))
+    }
+
+    fn judge_notice(&mut self, event: &Event, notice: &Notice) -> Verdict {
+        let now = self.now;
+        match notice {
+            Notice::WorkerDraining { worker, reason: DrainReason::Asked(reason) } => {
+                self.judge_leave(event, *worker, *reason)
+            }
+            Notice::ReadyTimedOut { worker, .. } => self.judge_ready_timeout(*worker),
+            Notice::HeartbeatLost { worker, .. } => self.judge_heartbeat(*worker),
+            Notice::StopEscalated { worker, signal: Signal::Kill } => self.judge_kill(*worker),
+            Notice::StopEscalated { worker, .. } => {
+                let seen = self.seen.get_mut(worker).ok_or_else(|| format!("{worker:?} does not live"))?;
+                demand(seen.is_leaving() || seen.bowed.is_some(), || format!("{worker:?} was not told to stop"))?;
+                seen.told.get_or_insert(now);
+                Ok(())
+            }
+            Notice::ServiceChanged { service, from, to } => {
+                let Some(crew) = self.crews.get_mut(service) else { return Ok(()) };
+                let before = std::mem::replace(&mut crew.state, *to);
+                demand(before == *from, || format!("{service:?} was {before:?}, not {from:?}"))
+            }
+            Notice::RolloutStarted { service, .. } => {
+                let crew = self.crew_mut(*service);
+                crew.rolling = true;
+                crew.rolls_since = now;
+                crew.free_all();
+                Ok(())
+            }
+            Notice::RolloutProgress { service, done, .. } => {
+                let crew = self.crew_mut(*service);
+                if *done == 0 {
+                    crew.rolls_since = now;
+                }
+                crew.free_all();
+                demand(crew.rolling, || format!("progress of no rollout of {service:?}"))
+            }
+            Notice::RolloutFinished { service } | Notice::RolloutStopped { service, .. } => {
+                if matches!(notice, Notice::RolloutStopped { .. }) {
+                    self.stopped.push(*service);
+                }
+                let crew = self.crew_mut(*service);
+                crew.free_all();
+                demand(std::mem::take(&mut crew.rolling), || format!("end of no rollout of {service:?}"))
+            }
+            Notice::WasAway { .. } => {
+                self.granted = now;
+                self.lost += now.since(self.last);
+                Ok(())
+            }
+            Notice::WorkerSpawned { .. }
+            | Notice::WorkerReady { .. }
+            | Notice::WorkerDraining { reason: DrainReason::Itself, .. }
+            | Notice::WorkerExited { .. }
+            | Notice::SlotBackoff { .. }
+            | Notice::SlotFailed { .. } => Ok(()),
+        }
+    }
+
+    fn judge_leave(&mut self, event: &Event, worker: WorkerId, reason: StopReason) -> Verdict {
+        let seen = self.seen.get(&worker).cloned().ok_or_else(|| format!("{worker:?} does not live and drains"))?;
+        let what = || format!("{worker:?} of {:?} {:?} leaves for {reason:?}", seen.service, seen.slot);
+        demand(!seen.is_leaving(), || format!("{}, though it was told before", what()))?;
+        let known = self.crews.get(&seen.service);
+        match (reason, known) {
+            // A service that nobody knows any more.
+            (_, None) => {}
+            (StopReason::Stop, Some(crew)) => {
+                demand(!self.is_up(seen.service), || format!("{}, which is up", what()))?;
+                if self.halted == Some(Haste::Graceful) && crew.wish == Wish::Run {
+                    let followers = self.followers_living(seen.service);
+                    demand(followers == 0, || format!("{} before {followers} workers that need it", what()))?;
+                }
+            }
+            (StopReason::Scale, Some(crew)) => {
+                demand(seen.slot.0 > crew.wanted(), || format!("{} of {} wanted", what(), crew.wanted()))?;
+            }
+            (StopReason::RolledBack, Some(_)) => {
+                let ended = self.stopped.contains(&seen.service) || matches!(event, Event::Adopt { .. });
+                demand(ended, || format!("{} without one that was stopped", what()))?;
+                let other = self.of(seen.service).any(|other| other.slot == seen.slot && other.holds());
+                demand(!seen.serves() || other, || format!("{} and served alone", what()))?;
+            }
+            (StopReason::Rollout | StopReason::Recycle, Some(crew)) => {
+                if seen.serves() {
+                    let replaced = self.is_replaced(worker, &seen);
+                    let spare = crew.policy.rollout.unavailable > 0
+                        && self.serving(seen.service, crew)
+                            > crew.wanted().saturating_sub(crew.policy.rollout.unavailable);
+                    demand(replaced || spare, || format!("{} without a replacement that has settled", what()))?;
+                }
+            }
+        }
+        if let Some(seen) = self.seen.get_mut(&worker) {
+            seen.told = Some(self.now);
+            seen.lost = self.lost;
+        }
+        Ok(())
+    }
+
+    /// Whether its slot has another worker that serves and has settled, or had it before.
+    fn is_replaced(&self, worker: WorkerId, seen: &Seen) -> bool {
+        self.seen.iter().any(|(id, other)| {
+            let settled = other.ready.is_some_and(|ready| self.now.since(ready) >= other.settle);
+            let older = other.generation < seen.generation;
+            *id != worker
+                && other.service == seen.service
+                && other.slot == seen.slot
+                && other.serves()
+                && (settled || older)
+        })
+    }
+
+    pub(super) fn followers_living(&self, service: ServiceId) -> u32 {
+        let followers = self.crews.iter().filter(|(_, crew)| crew.policy.after.contains(&service));
+        followers.map(|(follower, _)| self.living(*follower)).sum()
+    }
+
+    fn judge_ready_timeout(&mut self, worker: WorkerId) -> Verdict {
+        let now = self.now;
+        let seen = self.seen.get(&worker).cloned().ok_or_else(|| format!("{worker:?} does not live"))?;
+        let timeout = self.crew(seen.service)?.policy.ready_timeout;
+        let exec = seen.exec.ok_or_else(|| format!("{worker:?} was not even exec'ed"))?;
+        demand(seen.ready.is_none(), || format!("{worker:?} is ready and timed out"))?;
+        let extended = seen.extended > now && self.crew(seen.service)?.changed < exec;
+        demand(now.since(exec) >= timeout && !extended, || format!("{worker:?} had only {:?}", now.since(exec)))?;
+        demand(self.granted < now, || format!("{worker:?} timed out in the moment of a return"))?;
+        self.dooms(worker);
+        Ok(())
+    }
+
+    fn judge_heartbeat(&mut self, worker: WorkerId) -> Verdict {
+        let now = self.now;
+        let seen = self.seen.get(&worker).cloned().ok_or_else(|| format!("{worker:?} does not live"))?;
+        let heartbeat = self.crew(seen.service)?.policy.heartbeat.ok_or("it owes no beats")?;
+        let silent = now.since(seen.heard.max(self.granted));
+        demand(seen.serves(), || format!("{worker:?} owes no beats"))?;
+        demand(silent >= heartbeat.timeout, || format!("{worker:?} was silent for {silent:?} only"))?;
+        self.dooms(worker);
+        Ok(())
+    }
+
+    fn dooms(&mut self, worker: WorkerId) {
+        let (now, lost) = (self.now, self.lost);
+        self.falls(worker, None, false);
+        if let Some(seen) = self.seen.get_mut(&worker) {
+            seen.doomed = Some(now);
+            seen.lost = lost;
+        }
+    }
+
+    fn judge_kill(&mut self, worker: WorkerId) -> Verdict {
+        let now = self.now;
+        let seen = self.seen.get(&worker).cloned().ok_or_else(|| format!("{worker:?} does not live"))?;
+        let crew = self.crews.get(&seen.service);
+        let at_once = self.halted == Some(Haste::Now)
+            || crew.is_none_or(|crew| matches!(crew.wish, Wish::Stop(Haste::Now) | Wish::Remove));
+        if !at_once && seen.doomed.is_none() {
+            let began = seen.told.or(seen.bowed).ok_or_else(|| format!("{worker:?} is killed for no reason"))?;
+            let ladder = self.ladder(&seen).unwrap_or_default();
+            let changed = crew.is_some_and(|crew| crew.changed >= began);
+            let early = now.since(began) < ladder && !changed && seen.bowed.is_none();
+            demand(!early, || format!("{worker:?} is killed {:?} into a ladder of {ladder:?}", now.since(began)))?;
+        }
+        if let Some(seen) = self.seen.get_mut(&worker) {
+            seen.killed = Some(now);
+        }
+        Ok(())
+    }
+
+    /// How long the ladder is by which the worker is stopped; `None` for ever.
+    pub(super) fn ladder(&self, seen: &Seen) -> Option<Duration> {
+        let steps = &self.crews.get(&seen.service)?.policy.stop.steps;
+        if seen.doomed.is_some() {
+            return Some(steps.last()?.lasting?.min(Duration::from_secs(30)));
+        }
+        steps.iter().map(|step| step.lasting).sum()
+    }
+
+    /// Versions whose worker has been ready for its settling time.
+    fn note_proofs(&mut self) {
+        for seen in self.seen.values() {
+            let settled = seen.ready.is_some_and(|ready| self.now.since(ready) >= seen.settle);
+            if settled && let Some(crew) = self.crews.get_mut(&seen.service) {
+                crew.established.insert(seen.epoch);
+            }
+        }
+    }
+}

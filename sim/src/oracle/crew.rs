@@ -1,0 +1,199 @@
+//! What operators want of a service, and when its slots may start: the bounds of P11 in the plainest form.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use evercrew_core::Mono;
+use evercrew_core::fleet::{Epoch, ExitStatus, Haste, Policy, Restart, ServiceState, Slot, Wish};
+
+use super::Seen;
+
+/// One service.
+#[derive(Clone, Debug)]
+pub(super) struct Crew {
+    pub(super) policy: Policy,
+    pub(super) scale: Option<u32>,
+    pub(super) wish: Wish,
+    pub(super) released: bool,
+    pub(super) rolling: bool,
+    /// When the rollout that runs began, or was last joined.
+    pub(super) rolls_since: Mono,
+    pub(super) state: ServiceState,
+    /// When its policy changed last.
+    pub(super) changed: Mono,
+    /// The versions that have served, or for which nothing could be lost.
+    pub(super) established: BTreeSet<Epoch>,
+    tracks: BTreeMap<Slot, Track>,
+}
+
+/// When a slot may start.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Track {
+    pub(super) generation: u32,
+    pub(super) starts: Vec<Mono>,
+    failures: u32,
+    tripped: bool,
+    fell: bool,
+    /// Not before this moment; `None` for never.
+    not_before: Option<Option<Mono>>,
+    /// The rollout that runs has renewed it, which it does at once and once.
+    renewed: bool,
+}
+
+impl Track {
+    pub(super) fn free(&mut self) {
+        *self = Self { generation: self.generation, ..Self::default() };
+    }
+
+    /// The start at `asked` never was one. True when it had been counted.
+    pub(super) fn forget(&mut self, asked: Mono) -> bool {
+        let before = self.starts.len();
+        self.starts.retain(|at| *at != asked);
+        self.renewed = false;
+        self.fell = self.starts.len() < before;
+        self.fell
+    }
+
+    /// Why the slot may not be started now.
+    pub(super) fn forbids(&mut self, now: Mono, rolling: bool) -> Option<String> {
+        let waits = self.not_before.is_some_and(|at| at.is_none_or(|at| at > now));
+        if waits && rolling && !std::mem::replace(&mut self.renewed, true) {
+            return None;
+        }
+        match self.not_before {
+            None => None,
+            Some(None) => Some("its slot was to stay as it is".into()),
+            Some(Some(at)) if at > now => {
+                Some(format!("its slot had to wait {:?} longer after {} deaths", at.since(now), self.failures))
+            }
+            Some(Some(_)) => None,
+        }
+    }
+}
+
+impl Crew {
+    pub(super) fn new(policy: Policy) -> Self {
+        Self {
+            policy,
+            scale: None,
+            wish: Wish::Run,
+            released: false,
+            rolling: false,
+            rolls_since: Mono::default(),
+            state: ServiceState::Stopped,
+            changed: Mono::default(),
+            established: BTreeSet::new(),
+            tracks: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn wanted(&self) -> u32 {
+        self.scale.unwrap_or(self.policy.workers)
+    }
+
+    pub(super) fn most(&self) -> u32 {
+        self.wanted() + self.policy.rollout.surge
+    }
+
+    pub(super) fn track(&mut self, slot: Slot) -> &mut Track {
+        self.tracks.entry(slot).or_default()
+    }
+
+    pub(super) fn free_all(&mut self) {
+        self.tracks.values_mut().for_each(Track::free);
+    }
+
+    /// Nothing is remembered of its slots, not even how many processes they had.
+    pub(super) fn forget(&mut self) {
+        self.tracks.clear();
+    }
+
+    pub(super) fn forget_unwanted(&mut self) {
+        let wanted = self.wanted();
+        self.tracks.iter_mut().filter(|(slot, _)| slot.0 > wanted).for_each(|(_, track)| track.free());
+    }
+
+    pub(super) fn start(&mut self) {
+        if self.wish != Wish::Run {
+            self.released = false;
+        }
+        self.wish = Wish::Run;
+        self.free_all();
+    }
+
+    pub(super) fn stop(&mut self, haste: Haste) {
+        self.wish = match self.wish {
+            Wish::Run => Wish::Stop(haste),
+            Wish::Stop(before) => Wish::Stop(before.max(haste)),
+            Wish::Remove => Wish::Remove,
+        };
+        self.free_all();
+    }
+
+    pub(super) fn redefine(&mut self, policy: &Policy, now: Mono) {
+        if self.wish == Wish::Remove {
+            self.start();
+        }
+        if self.policy.workers != policy.workers {
+            self.scale = None;
+        }
+        if self.policy != *policy {
+            self.policy = policy.clone();
+            self.changed = now;
+            self.free_all();
+        }
+    }
+
+    /// A slot's only worker ended unasked. `status` is `None` while it is not known yet.
+    pub(super) fn fall(&mut self, seen: &Seen, now: Mono, status: Option<Option<ExitStatus>>, transient: bool) {
+        let policy = self.policy.clone();
+        let track = self.track(seen.slot);
+        if ends_for_good(&policy, status, transient) {
+            track.not_before = Some(None);
+            return;
+        }
+        if seen.ready.is_some_and(|ready| now.since(ready) >= policy.backoff.stable) {
+            track.free();
+        }
+        let counted = !transient || track.forget(seen.asked);
+        if let Some(limit) = policy.start_limit {
+            let within = track.starts.iter().filter(|at| now.since(**at) < limit.within).count();
+            track.tripped |= !transient && within >= limit.count as usize;
+        }
+        let wait = if track.tripped { policy.backoff.max } else { least_wait(&policy, track.failures) };
+        track.failures += 1;
+        track.fell = counted;
+        track.not_before = Some(Some(now.after(wait)));
+    }
+
+    /// Writes down a start into an empty slot, if a death was its reason; says what bound it breaks.
+    pub(super) fn note_start(&mut self, slot: Slot, now: Mono) -> Option<String> {
+        let limit = self.policy.start_limit;
+        let track = self.track(slot);
+        if !std::mem::take(&mut track.fell) {
+            return None;
+        }
+        track.starts.push(now);
+        let limit = limit?;
+        let starts = track.starts.iter().filter(|at| now.since(**at) < limit.within).count();
+        let over = starts > limit.count as usize && !track.tripped;
+        over.then(|| format!("{starts} starts within {:?}, {} allowed", limit.within, limit.count))
+    }
+}
+
+fn ends_for_good(policy: &Policy, status: Option<Option<ExitStatus>>, transient: bool) -> bool {
+    match (policy.restart, status) {
+        (_, Some(Some(ExitStatus::Code(code)))) if policy.unrecoverable_exit_codes.contains(&code) => true,
+        (Restart::Always, _) => false,
+        (Restart::OnFailure, status) => status == Some(Some(ExitStatus::Code(0))),
+        (Restart::Never, _) => !transient,
+    }
+}
+
+/// The shortest wait that the policy allows after so many deaths in a row.
+fn least_wait(policy: &Policy, failures: u32) -> Duration {
+    let backoff = policy.backoff;
+    let Some(doublings) = failures.checked_sub(1) else { return Duration::ZERO };
+    let wait = backoff.min.saturating_mul(1 << doublings.min(30)).min(backoff.max);
+    backoff.min.max(wait.saturating_mul(3) / 4).min(backoff.max)
+}

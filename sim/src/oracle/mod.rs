@@ -1,0 +1,339 @@
+//! What must hold, told from the outside: the oracle sees the events that go in and the actions that come out, keeps
+//! its own small account of them, and never asks the fleet why.
+//!
+//! [`crew`] knows what operators want and when a slot may start; [`actions`] judges each action as it comes;
+//! [`sweep`] judges what was left undone once an event is handled.
+
+mod actions;
+mod crew;
+mod sweep;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use evercrew_core::Mono;
+use evercrew_core::fleet::{
+    Epoch, Event, ExitStatus, Generation, Haste, Readiness, Restart, ServiceId, Slot, Wish, WorkerId,
+};
+
+use crew::Crew;
+
+/// What the oracle knows of one living worker, by what the fleet was told and what it said.
+#[derive(Clone, Debug)]
+pub(crate) struct Seen {
+    pub(crate) service: ServiceId,
+    pub(crate) slot: Slot,
+    pub(crate) generation: Generation,
+    pub(crate) epoch: Epoch,
+    asked: Mono,
+    exec: Option<Mono>,
+    ready: Option<Mono>,
+    heard: Mono,
+    /// It owes beats: its service had a heartbeat when it became ready.
+    owes_beats: bool,
+    settle: Duration,
+    extended: Mono,
+    bowed: Option<Mono>,
+    told: Option<Mono>,
+    doomed: Option<Mono>,
+    killed: Option<Mono>,
+    /// Its slot has been taken from it.
+    lost_slot: bool,
+    /// How much time had been lost when its present wait began.
+    lost: Duration,
+}
+
+impl Seen {
+    fn serves(&self) -> bool {
+        self.ready.is_some() && self.bowed.is_none() && self.holds()
+    }
+
+    /// Whether it is what its slot has, as far as anybody outside can tell.
+    fn holds(&self) -> bool {
+        self.told.is_none() && self.killed.is_none() && self.doomed.is_none() && !self.lost_slot
+    }
+
+    fn is_leaving(&self) -> bool {
+        self.told.is_some() || self.killed.is_some() || self.doomed.is_some()
+    }
+}
+
+/// The account.
+#[derive(Debug, Default)]
+pub(crate) struct Oracle {
+    now: Mono,
+    last: Mono,
+    crews: BTreeMap<ServiceId, Crew>,
+    pub(crate) seen: BTreeMap<WorkerId, Seen>,
+    newest: u64,
+    halted: Option<Haste>,
+    pub(crate) exited: bool,
+    /// When everything that workers were owed was last granted anew.
+    granted: Mono,
+    lost: Duration,
+    /// The services whose rollout was stopped by the event being handled.
+    stopped: Vec<ServiceId>,
+    handled: u64,
+    /// The fleet was restored and only listens so far.
+    pub(crate) listens: bool,
+    /// The last moment that the shell before this one handled.
+    crashed: Mono,
+}
+
+/// A property that does not hold, in words.
+pub(crate) type Verdict = Result<(), String>;
+
+impl Oracle {
+    /// Writes down what the fleet is about to be told.
+    pub(crate) fn hear(&mut self, now: Mono, event: &Event) {
+        self.last = self.now;
+        self.now = now;
+        self.stopped.clear();
+        match event {
+            Event::Tick | Event::Unsignalled { .. } => {}
+            Event::Define { .. }
+            | Event::Remove { .. }
+            | Event::Start { .. }
+            | Event::Stop { .. }
+            | Event::Scale { .. }
+            | Event::Restart { .. }
+            | Event::Shutdown { .. } => self.hear_operator(event),
+            Event::Spawned { worker } => self.hear_exec(*worker),
+            Event::Ready { worker } => self.hear_ready(*worker),
+            Event::Beat { worker } => {
+                if let Some(seen) = self.seen.get_mut(worker) {
+                    seen.heard = now;
+                }
+            }
+            Event::Extend { worker, by } => {
+                if let Some(seen) = self.seen.get_mut(worker).filter(|seen| seen.exec.is_some()) {
+                    seen.extended = seen.extended.max(now.after(*by));
+                }
+            }
+            Event::Stopping { worker } => self.hear_bow(*worker),
+            Event::SpawnFailed { worker, transient } => self.hear_end(*worker, None, *transient),
+            Event::Exited { worker, status } => self.hear_end(*worker, Some(*status), false),
+            Event::Lost { worker } => self.hear_lost(*worker),
+            Event::Adopt { worker, service, slot, generation, epoch } => {
+                self.hear_adopted(*worker, (*service, *slot), *generation, *epoch);
+            }
+        }
+    }
+
+    fn hear_operator(&mut self, event: &Event) {
+        let now = self.now;
+        match event {
+            Event::Shutdown { now: at_once } => {
+                let haste = if *at_once { Haste::Now } else { Haste::Graceful };
+                self.halted = Some(self.halted.map_or(haste, |before| before.max(haste)));
+            }
+            Event::Stop { service, now: at_once } => {
+                if let Some(crew) = self.crews.get_mut(service) {
+                    crew.stop(if *at_once { Haste::Now } else { Haste::Graceful });
+                }
+            }
+            _ if self.halted.is_some() => {}
+            Event::Define { service, policy, .. } => match self.crews.get_mut(service) {
+                Some(crew) => {
+                    crew.redefine(policy, now);
+                    // Supervision that was switched off comes back with the next worker alone.
+                    let owed = policy.heartbeat.is_some();
+                    let crew = self.seen.values_mut().filter(|seen| seen.service == *service);
+                    crew.for_each(|seen| seen.owes_beats &= owed);
+                }
+                None => {
+                    self.crews.insert(*service, Crew::new(policy.clone()));
+                }
+            },
+            Event::Remove { service } => {
+                if let Some(crew) = self.crews.get_mut(service) {
+                    crew.wish = Wish::Remove;
+                    crew.free_all();
+                }
+            }
+            Event::Start { service } => {
+                if let Some(crew) = self.crews.get_mut(service) {
+                    crew.start();
+                }
+            }
+            Event::Scale { service, workers } => {
+                if let Some(crew) = self.crews.get_mut(service).filter(|crew| crew.wish != Wish::Remove) {
+                    crew.scale = Some(*workers);
+                    crew.forget_unwanted();
+                }
+            }
+            Event::Restart { service, .. } => {
+                if let Some(crew) = self.crews.get_mut(service).filter(|crew| crew.wish != Wish::Remove) {
+                    crew.start();
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn hear_exec(&mut self, worker: WorkerId) {
+        let (now, lost) = (self.now, self.lost);
+        let Some(seen) = self.seen.get_mut(&worker) else { return };
+        if seen.exec.is_none() {
+            seen.exec = Some(now);
+            if seen.holds() {
+                seen.lost = lost;
+            }
+        }
+        let ready = self.crews.get(&seen.service).is_some_and(|crew| crew.policy.ready == Readiness::Exec);
+        if ready {
+            self.hear_ready(worker);
+        }
+    }
+
+    fn hear_ready(&mut self, worker: WorkerId) {
+        let now = self.now;
+        let Some(seen) = self.seen.get_mut(&worker) else { return };
+        if seen.ready.is_some() || seen.bowed.is_some() || !seen.holds() {
+            return;
+        }
+        seen.exec.get_or_insert(now);
+        seen.ready = Some(now);
+        seen.heard = now;
+        if let Some(crew) = self.crews.get(&seen.service) {
+            seen.owes_beats = crew.policy.heartbeat.is_some();
+            seen.settle = crew.policy.rollout.settle;
+        }
+    }
+
+    fn hear_bow(&mut self, worker: WorkerId) {
+        let (now, lost) = (self.now, self.lost);
+        let Some(seen) = self.seen.get_mut(&worker) else { return };
+        if seen.bowed.is_some() || !seen.holds() {
+            return;
+        }
+        seen.exec.get_or_insert(now);
+        seen.bowed = Some(now);
+        seen.lost = lost;
+        let always = self.crews.get(&seen.service).is_some_and(|crew| crew.policy.restart == Restart::Always);
+        if always {
+            self.falls(worker, None, false);
+        }
+    }
+
+    fn hear_end(&mut self, worker: WorkerId, status: Option<ExitStatus>, transient: bool) {
+        let unasked = self.seen.get(&worker).is_some_and(Seen::holds);
+        if unasked {
+            self.falls(worker, Some(status), transient);
+        }
+        let Some(seen) = self.seen.remove(&worker) else { return };
+        // It had said that it ends and was helped along: whether that counts depends on what else was decided.
+        if !unasked
+            && !seen.lost_slot
+            && seen.bowed.is_some()
+            && let Some(crew) = self.crews.get_mut(&seen.service)
+        {
+            crew.track(seen.slot).free();
+        }
+    }
+
+    fn hear_lost(&mut self, worker: WorkerId) {
+        let Some(seen) = self.seen.remove(&worker) else { return };
+        if let Some(crew) = self.crews.get_mut(&seen.service) {
+            crew.track(seen.slot).forget(seen.asked);
+        }
+    }
+
+    fn hear_adopted(
+        &mut self,
+        worker: WorkerId,
+        (service, slot): (ServiceId, Slot),
+        generation: Generation,
+        epoch: Epoch,
+    ) {
+        let crew = self.crews.get(&service);
+        let seen = Seen {
+            service,
+            slot,
+            generation,
+            epoch,
+            asked: self.now,
+            exec: Some(self.now),
+            ready: Some(self.now),
+            heard: self.now,
+            owes_beats: crew.is_some_and(|crew| crew.policy.heartbeat.is_some()),
+            settle: Duration::ZERO,
+            extended: Mono::default(),
+            bowed: None,
+            told: None,
+            doomed: None,
+            killed: None,
+            lost_slot: false,
+            lost: self.lost,
+        };
+        self.newest = self.newest.max(worker.0);
+        if let Some(crew) = self.crews.get_mut(&service) {
+            crew.established.insert(epoch);
+            let track = crew.track(slot);
+            track.generation = track.generation.max(generation.0);
+        }
+        self.seen.insert(worker, seen);
+    }
+
+    /// The worker ends though nobody asked: the slot's account is charged where it has nothing else.
+    fn falls(&mut self, worker: WorkerId, status: Option<Option<ExitStatus>>, transient: bool) {
+        let now = self.now;
+        let Some(seen) = self.seen.get_mut(&worker) else { return };
+        seen.lost_slot = true;
+        let seen = seen.clone();
+        let others =
+            self.seen.values().any(|other| other.service == seen.service && other.slot == seen.slot && other.holds());
+        let up = self.is_up(seen.service);
+        let Some(crew) = self.crews.get_mut(&seen.service) else { return };
+        if up && !others && seen.slot.0 <= crew.wanted() {
+            crew.fall(&seen, now, status, transient);
+        }
+    }
+
+    /// Nothing of the fleet's memory was left: what it knows comes from the inventory and the configuration.
+    pub(crate) fn forget(&mut self) {
+        self.seen.clear();
+        for crew in self.crews.values_mut() {
+            crew.scale = None;
+            crew.wish = Wish::Run;
+            crew.released = true;
+            crew.rolling = false;
+            crew.forget();
+        }
+    }
+
+    /// The restored fleet acts again: what its workers are owed was granted anew.
+    pub(crate) fn acts(&mut self) {
+        self.listens = false;
+        self.lost += self.now.since(self.crashed);
+        self.granted = self.now;
+    }
+
+    /// A fleet was restored: states before it are told by nobody.
+    pub(crate) fn restored(&mut self, states: impl Iterator<Item = (ServiceId, evercrew_core::fleet::ServiceState)>) {
+        self.crashed = self.now;
+        for (service, state) in states {
+            if let Some(crew) = self.crews.get_mut(&service) {
+                crew.state = state;
+            }
+        }
+    }
+
+    fn is_up(&self, service: ServiceId) -> bool {
+        self.halted.is_none() && self.crews.get(&service).is_some_and(|crew| crew.wish == Wish::Run)
+    }
+
+    fn of(&self, service: ServiceId) -> impl Iterator<Item = &Seen> {
+        self.seen.values().filter(move |seen| seen.service == service)
+    }
+
+    fn living(&self, service: ServiceId) -> u32 {
+        self.of(service).count() as u32
+    }
+
+    /// Wanted slots in which a worker serves.
+    fn serving(&self, service: ServiceId, crew: &Crew) -> u32 {
+        let serves = |slot: u32| self.of(service).any(|seen| seen.slot.0 == slot && seen.serves());
+        (1..=crew.wanted()).filter(|slot| serves(*slot)).count() as u32
+    }
+}
