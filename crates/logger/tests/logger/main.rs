@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use evercrew_core::{Mono, Signal};
-use evercrew_sys::process;
-use evercrew_sys::{clock, pipe, terminal};
+use evercrew_sys::process::{self, Status};
+use evercrew_sys::{clock, pipe, record, terminal};
+use evercrew_wire::Text;
 use evercrew_wire::logger::{Stream, ToLogger};
 
 use harness::*;
