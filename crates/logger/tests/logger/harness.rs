@@ -7,12 +7,12 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use evercrew_core::{Mono, Signal};
+use evercrew_core::Signal;
 use evercrew_sys::channel::{self, Channel};
 use evercrew_sys::epoll::{Epoll, Interest};
 use evercrew_sys::process::{self, Status};
 use evercrew_sys::spawn::{self, Child, Plan, Program};
-use evercrew_sys::{clock, pipe, record, terminal};
+use evercrew_sys::{clock, pipe, record};
 use evercrew_wire::Text;
 use evercrew_wire::logger::{Stream, ToLogger};
 use tempfile::TempDir;

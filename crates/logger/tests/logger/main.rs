@@ -4,11 +4,11 @@ mod harness;
 
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read, Write};
-use std::os::fd::{AsFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::os::fd::AsFd;
 use std::time::Duration;
 
 use evercrew_core::{Mono, Signal};
+use evercrew_sys::epoll::{Epoll, Interest};
 use evercrew_sys::process::{self, Status};
 use evercrew_sys::{clock, pipe, record, terminal};
 use evercrew_wire::Text;
