@@ -75,7 +75,11 @@ fn engine(file: &Reader<'_>, context: &Context<'_>, directory: &Directory<'_>) -
                 .help("set `engine.directory` to a shorter path, like \"/run/evercrew\""),
         );
     }
-    Engine { directory: path, exit: table.choice("exit").unwrap_or(Exit::Never) }
+    Engine {
+        directory: path,
+        exit: table.choice("exit").unwrap_or(Exit::Never),
+        manager_restart_wait: std::time::Duration::ZERO,
+    }
 }
 
 /// A listener and its places.

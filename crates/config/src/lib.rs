@@ -46,6 +46,8 @@ pub use directory::engine_directory;
 pub use duration::parse_duration;
 pub use error::{ConfigError, ConfigErrors, Problem};
 pub use reference::reference;
-pub use settings::{Address, Builtin, Engine, Exit, Listener, Program, Ready, Service, Settings, Warning};
+pub use settings::{
+    Address, Builtin, Engine, Exit, Limits, ListenMode, Listener, Program, Ready, Service, Settings, Warning,
+};
 pub use source::{MOST_BYTES, Source, environment};
 pub use text::Origin;

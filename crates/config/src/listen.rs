@@ -9,7 +9,7 @@ use crate::convert::{self, Wrong, quoted};
 use crate::diagnostic::{Diagnostic, Report};
 use crate::raw::Value;
 use crate::reader::Reader;
-use crate::settings::{Address, Listener};
+use crate::settings::{Address, ListenMode, Listener};
 use crate::text::Span;
 
 /// Longest path that the kernel takes for a unix socket, in bytes.
@@ -23,7 +23,7 @@ pub(crate) fn listener(reader: &Reader<'_>, name: &str, base: &Base) -> Option<L
         return None;
     };
     match address(reader.report(), value, base) {
-        Ok(address) => Some(Listener { name: name.to_owned(), address, backlog }),
+        Ok(address) => Some(Listener { name: name.to_owned(), address, backlog, mode: ListenMode::Shared }),
         Err(wrong) => {
             reader.wrong("address", wrong);
             None

@@ -14,7 +14,7 @@ use crate::keys;
 use crate::places::ServicePlaces;
 use crate::raw::{Kind, Value};
 use crate::reader::Reader;
-use crate::settings::{Builtin, Program, Ready, Service};
+use crate::settings::{Builtin, Limits, Program, Ready, Service};
 use crate::stop;
 use crate::text::Span;
 
@@ -48,7 +48,7 @@ pub(crate) fn service(reader: &Reader<'_>, name: &str, name_at: Span, context: &
         workers: context.workers(reader),
         ready: match ready {
             Ready::Exec => Readiness::Exec,
-            Ready::Notify | Ready::Fd(_) => Readiness::Reported,
+            Ready::Notify | Ready::Fd(_) | Ready::Output(_) | Ready::Connect | Ready::Http(_) => Readiness::Reported,
         },
         ready_timeout: reader.duration("ready_timeout"),
         heartbeat: heartbeat.map(|(_, heartbeat)| heartbeat),
@@ -72,6 +72,13 @@ pub(crate) fn service(reader: &Reader<'_>, name: &str, name_at: Span, context: &
             directory: context.base.resolve(reader.path("directory").unwrap_or_default()),
             env: variables(reader),
             clear_env: reader.boolean("clear_env"),
+            user: None,
+            group: None,
+            umask: None,
+            limits: Limits::default(),
+            port: None,
+            before_start: Vec::new(),
+            recycle_memory: None,
             ready,
             heartbeat_interval: heartbeat.map(|(interval, _)| interval),
             policy,

@@ -35,6 +35,8 @@ pub struct Engine {
     pub directory: PathBuf,
     /// When the engine ends by itself.
     pub exit: Exit,
+    /// How long the supervisor waits before it starts a manager again that died.
+    pub manager_restart_wait: Duration,
 }
 
 /// When the engine ends by itself.
@@ -57,6 +59,17 @@ pub struct Listener {
     pub address: Address,
     /// Connections that may wait to be accepted.
     pub backlog: u32,
+    /// Whether the workers share one socket.
+    pub mode: ListenMode,
+}
+
+/// Whether the workers share one socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ListenMode {
+    /// One socket and one queue for all of them.
+    Shared,
+    /// A socket for each slot, all on the same address. TCP and builtin workers only.
+    ReusePort,
 }
 
 /// Where a listener listens.
@@ -79,16 +92,42 @@ pub struct Service {
     pub listen: Vec<String>,
     /// The workers' working directory. Absolute.
     pub directory: PathBuf,
-    /// Variables added to the environment.
+    /// Variables added to the environment: those of `env_file`, and over them those of `env`.
     pub env: BTreeMap<String, String>,
     /// Inherit nothing from the engine's environment.
     pub clear_env: bool,
+    /// The user that workers run as, by name or number; `None` is the engine's own.
+    pub user: Option<String>,
+    /// The group that workers run as, by name or number; `None` is the user's own.
+    pub group: Option<String>,
+    /// Permissions that files of the workers are made without; `None` is the engine's own.
+    pub umask: Option<u32>,
+    /// What the workers may use.
+    pub limits: Limits,
+    /// PORT of slot 1; slot n gets `port + n - 1`.
+    pub port: Option<u16>,
+    /// Commands that run to success before the first worker of a generation, with programs as in
+    /// [`Program::Command`].
+    pub before_start: Vec<Vec<String>>,
+    /// Memory, in bytes, at which a worker is replaced; shortened by `policy.recycle.jitter` as the age is.
+    pub recycle_memory: Option<u64>,
     /// How a worker says that it can work.
     pub ready: Ready,
     /// How often a worker is asked to beat; `Some` exactly when `policy.heartbeat` is.
     pub heartbeat_interval: Option<Duration>,
     /// What the fleet decides by.
     pub policy: Policy,
+}
+
+/// What the workers of a service may use.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// Resource limits as (name, soft, hard), each name of [`Limits::NAMES`] at most once; `u64::MAX` is no limit.
+    pub resources: Vec<(String, u64, u64)>,
+    /// The nice value, -20 to 19.
+    pub nice: Option<i32>,
+    /// How gladly the kernel kills for want of memory, -1000 to 1000.
+    pub oom_score_adj: Option<i32>,
 }
 
 /// What a worker runs.
@@ -108,7 +147,7 @@ pub enum Builtin {
 }
 
 /// How a worker says that it can work.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ready {
     /// Not at all: it counts as ready from exec on.
     Exec,
@@ -116,6 +155,36 @@ pub enum Ready {
     Notify,
     /// A newline on this descriptor.
     Fd(u16),
+    /// A line of its output that this regular expression (of the crate `regex-lite`) is found in.
+    Output(String),
+    /// A TCP connection to its own port on 127.0.0.1 is accepted. Only with [`Service::port`].
+    Connect,
+    /// GET of this path on its own port on 127.0.0.1 is answered with 2xx or 3xx. Only with [`Service::port`].
+    Http(String),
+}
+
+impl Limits {
+    /// The names of `resources`: those of `setrlimit(2)` in lower case.
+    pub const NAMES: &'static [&'static str] = &[
+        "as",
+        "core",
+        "cpu",
+        "data",
+        "fsize",
+        "memlock",
+        "msgqueue",
+        "nofile",
+        "nproc",
+        "rtprio",
+        "rttime",
+        "sigpending",
+        "stack",
+    ];
+
+    /// The (soft, hard) limit of the resource with this name.
+    pub fn resource(&self, name: &str) -> Option<(u64, u64)> {
+        self.resources.iter().find(|(known, _, _)| known == name).map(|(_, soft, hard)| (*soft, *hard))
+    }
 }
 
 impl Settings {

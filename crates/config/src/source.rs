@@ -37,6 +37,8 @@ pub struct Source {
     pub path: PathBuf,
     /// What was in it.
     pub text: String,
+    /// The files that it names, absolute, with what was in them: those of `include`, and each `env_file`.
+    pub files: Vec<(PathBuf, String)>,
     /// The arguments of `--set`, in order.
     pub set: Vec<String>,
     /// The variables that count: `EVERCREW__*`, `WEB_CONCURRENCY` and `EVERCREW_DIRECTORY`, sorted by name.
@@ -84,6 +86,7 @@ impl Source {
         Self {
             path: absolute(&path),
             text,
+            files: Vec::new(),
             set,
             environment,
             directory_override: directory.map(|path| absolute(&path)),
