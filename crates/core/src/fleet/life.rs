@@ -280,13 +280,20 @@ impl Service {
         }
         let worker = self.take_out(seat, step);
         if worker.phase == Phase::Spawning {
-            self.slot_mut(seat.slot).forget_start(worker.since);
+            self.forget_start(seat.slot, &worker);
         } else {
             let reason = worker.ending.unwrap_or(ExitReason::Unasked);
             self.write_exit(seat.slot, &worker, None, reason, step);
         }
         if worker.role == Role::Incumbent {
             self.inherit(seat.slot);
+        }
+    }
+
+    /// The worker that was asked for never was one: a start into an empty slot is taken back.
+    fn forget_start(&mut self, slot: usize, worker: &WorkerMemory) {
+        if worker.role == Role::Incumbent && worker.trial.is_none() {
+            self.slot_mut(slot).forget_start(worker.since);
         }
     }
 
@@ -303,7 +310,7 @@ impl Service {
             return;
         }
         if how == (End::Stillborn { transient: true }) {
-            self.slot_mut(slot).forget_start(had.since);
+            self.forget_start(slot, had);
         }
         if had.trial == Some(Trial::Rollout) && self.trial_failed(slot, had, how, step) {
             return;

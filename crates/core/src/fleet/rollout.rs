@@ -215,7 +215,7 @@ impl Service {
             return;
         }
         for slot in self.wanted_slots() {
-            let old = self.in_role(slot, Role::Incumbent).filter(|seat| self.worker(*seat).aged);
+            let old = self.in_role(slot, Role::Incumbent).filter(|seat| self.worker(*seat).is_outlived());
             let waits = self.memory.slots[slot].replace_after.is_some_and(|at| at > step.now);
             let Some(seat) = old.filter(|_| !waits) else { continue };
             self.replace(seat, Trial::Recycle, step);

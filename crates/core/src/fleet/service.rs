@@ -216,7 +216,7 @@ impl Service {
         for worker in &slot.workers {
             tally.ready += u32::from(worker.is_ready());
             held |= worker.holds_slot();
-            aged |= worker.role == Role::Incumbent && worker.aged;
+            aged |= worker.is_outlived();
         }
         if !self.is_up() || index >= self.wanted() as usize {
             tally.surplus = slot.workers.iter().filter(|worker| worker.is_untold()).count() as u32;
@@ -249,7 +249,7 @@ impl Service {
                 Standing::Open | Standing::Finished => None,
             };
         }
-        let aged = slot.workers.iter().any(|worker| worker.aged && worker.role == Role::Incumbent);
+        let aged = slot.workers.iter().any(WorkerMemory::is_outlived);
         slot.replace_after.filter(|_| aged).map(|at| (at, why))
     }
 

@@ -57,6 +57,11 @@ impl WorkerMemory {
         }
     }
 
+    /// Whether it is to be replaced for its age. One that ends by itself is not: its exit decides what follows.
+    pub(super) fn is_outlived(&self) -> bool {
+        self.aged && self.role == Role::Incumbent && self.is_ready()
+    }
+
     /// Whether a stop of its service has to tell it: it ends by itself at most.
     pub(super) fn is_untold(&self) -> bool {
         match self.phase {
