@@ -63,6 +63,15 @@ impl Process {
         }
     }
 
+    /// Its state and its arguments, for messages.
+    pub fn title(&self) -> String {
+        let read = |name: &str| std::fs::read(format!("/proc/{}/{name}", self.pid)).unwrap_or_default();
+        let text = |name: &str| String::from_utf8_lossy(&read(name)).replace('\0', " ");
+        let stat = text("stat");
+        let state = stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().next()).unwrap_or("gone");
+        format!("{} {state} {}", self.pid, text("cmdline"))
+    }
+
     /// When it was started, in the kernel's ticks: with the pid, its identity.
     pub fn start_time(&self) -> Option<u64> {
         process::start_time(self.pid)
