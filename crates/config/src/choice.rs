@@ -2,7 +2,7 @@
 
 use evercrew_core::fleet::{GiveUp, Restart};
 
-use crate::settings::{Builtin, Exit};
+use crate::settings::{Builtin, Exit, ListenMode};
 
 /// A value that is one of a few words.
 pub(crate) trait Choice: Copy + 'static {
@@ -15,6 +15,11 @@ pub(crate) trait Choice: Copy + 'static {
 impl Choice for Exit {
     const NAMES: &'static [&'static str] = &["never", "all-done", "any-failed"];
     const VALUES: &'static [Self] = &[Self::Never, Self::AllDone, Self::AnyFailed];
+}
+
+impl Choice for ListenMode {
+    const NAMES: &'static [&'static str] = &["shared", "reuseport"];
+    const VALUES: &'static [Self] = &[Self::Shared, Self::ReusePort];
 }
 
 impl Choice for Builtin {

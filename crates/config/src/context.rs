@@ -1,5 +1,7 @@
 //! What the meaning of a file depends on beside its text.
 
+use std::path::{Path, PathBuf};
+
 use crate::base::Base;
 use crate::convert;
 use crate::diagnostic::{Diagnostic, Report};
@@ -10,8 +12,10 @@ use crate::text::Span;
 
 /// What the meaning of a file depends on beside its text.
 pub(crate) struct Context<'a> {
-    /// Where relative paths start.
+    /// Where relative paths of the main file and of what overrides it start.
     pub(crate) base: Base,
+    /// The files that the main one names; file n is text n + 1.
+    pub(crate) files: &'a [(PathBuf, String)],
     /// What "auto" means.
     pub(crate) cpus: u32,
     /// The value of WEB_CONCURRENCY, when it is set and not empty.
@@ -19,6 +23,17 @@ pub(crate) struct Context<'a> {
 }
 
 impl Context<'_> {
+    /// The path that is written at `at`: relative ones start at the directory of the file that it stands in.
+    pub(crate) fn resolve(&self, at: Span, path: impl AsRef<Path>) -> PathBuf {
+        let file = at.text.checked_sub(1).and_then(|index| self.files.get(index));
+        file.map_or_else(|| self.base.resolve(&path), |(file, _)| Base::of(file).resolve(&path))
+    }
+
+    /// The text with what is in the file at `path`, if that was read.
+    pub(crate) fn text_of(&self, path: &Path) -> Option<usize> {
+        self.files.iter().position(|(known, _)| known == path).map(|index| index + 1)
+    }
+
     /// How many workers a service has.
     pub(crate) fn workers(&self, reader: &Reader<'_>) -> u32 {
         let report = reader.report();

@@ -8,10 +8,17 @@ use crate::diagnostic::{Report, shorten};
 use crate::duration::{self, NotADuration};
 use crate::nearest::nearest;
 use crate::raw::{Kind, Value};
-use crate::text::{Origin, Span};
+use crate::size::{self, NotASize};
+use crate::text::Span;
 
 /// Most items of an array.
 const MOST_ITEMS: usize = 1024;
+
+/// Most commands of `before_start`.
+const MOST_COMMANDS: usize = 16;
+
+/// Longest regular expression and longest path of a URL, in bytes.
+const LONGEST_PATTERN: usize = 1000;
 
 /// Why a value is not what its key expects; the reader adds which key and what was expected.
 #[derive(Clone)]
@@ -60,8 +67,7 @@ pub(crate) fn text(report: &Report, value: &Value) -> Result<String, Wrong> {
         Kind::Text(text) => text.clone(),
         Kind::Integer(_) | Kind::Float(_) | Kind::Boolean(_) | Kind::Datetime => {
             let bare = report.slice(value.at).to_owned();
-            let is_file = report.texts().get(value.at.text).is_none_or(|text| text.origin == Origin::File);
-            if is_file {
+            if report.is_file(value.at) {
                 return Err(Wrong::found(report, value).write(quoted(&bare)));
             }
             bare
@@ -95,6 +101,136 @@ pub(crate) fn integer(report: &Report, value: &Value, min: u32, max: u32) -> Res
         }
         _ => Err(Wrong::found(report, value)),
     }
+}
+
+/// A whole number within bounds that may be below zero.
+pub(crate) fn signed(report: &Report, value: &Value, min: i32, max: i32) -> Result<i32, Wrong> {
+    let within = |number: &i32| (min..=max).contains(number);
+    match &value.kind {
+        Kind::Integer(number) => i32::try_from(*number)
+            .ok()
+            .filter(within)
+            .ok_or_else(|| Wrong::because(value, format!("`{}` is not within these bounds", report.quote(value.at)))),
+        Kind::Text(text) if text.parse().is_ok_and(|number| within(&number)) => {
+            Err(Wrong::found(report, value).write(text))
+        }
+        _ => Err(Wrong::found(report, value)),
+    }
+}
+
+/// A number of bytes above zero.
+pub(crate) fn size(report: &Report, value: &Value) -> Result<u64, Wrong> {
+    let text = match &value.kind {
+        Kind::Text(text) => text,
+        Kind::Integer(number) if *number > 0 => {
+            let size = u64::try_from(*number).map_err(|_| too_large(value))?;
+            return Err(Wrong::found(report, value).write(format!("\"{}\"", size::format(size))));
+        }
+        _ => return Err(Wrong::found(report, value)),
+    };
+    match size::parse(text) {
+        Ok(0) => Err(Wrong::because(value, "zero makes no sense here")),
+        other => other.map_err(|error| not_a_size(report, value, error)),
+    }
+}
+
+fn too_large(value: &Value) -> Wrong {
+    Wrong::because(value, "larger than any machine")
+}
+
+fn not_a_size(report: &Report, value: &Value, error: NotASize) -> Wrong {
+    match error {
+        NotASize::TooLarge => too_large(value),
+        NotASize::Form(Some(meant)) => Wrong::found(report, value).write(format!("\"{meant}\"")),
+        NotASize::Form(None) => {
+            Wrong::found(report, value).help("a size is one whole number and one unit: B, KiB, MiB, GiB or TiB")
+        }
+    }
+}
+
+/// One number of a resource limit; `u64::MAX` is no limit.
+pub(crate) fn amount(report: &Report, value: &Value, bytes: bool) -> Result<u64, Wrong> {
+    match &value.kind {
+        // The greatest one would mean something else: no limit.
+        Kind::Integer(number) => u64::try_from(*number).ok().filter(|number| *number < u64::MAX).ok_or_else(|| {
+            let bound = if *number < 0 { "below zero" } else { "larger than any limit" };
+            Wrong::because(value, bound).help("no limit is \"unlimited\"")
+        }),
+        Kind::Text(text) if text == "unlimited" => Ok(u64::MAX),
+        Kind::Text(text) if matches!(text.as_str(), "infinity" | "infinite" | "none" | "-1") => {
+            Err(Wrong::found(report, value).write("\"unlimited\""))
+        }
+        Kind::Text(text) if text.parse::<u64>().is_ok() => Err(Wrong::found(report, value).write(text)),
+        Kind::Text(text) if bytes => size::parse(text).map_err(|error| not_a_size(report, value, error)),
+        _ => Err(Wrong::found(report, value)),
+    }
+}
+
+/// Permission bits.
+pub(crate) fn mask(report: &Report, value: &Value) -> Result<u32, Wrong> {
+    let digits = match &value.kind {
+        Kind::Integer(_) if report.is_file(value.at) => {
+            let written = report.slice(value.at);
+            let digits = written.strip_prefix("0o").unwrap_or(written);
+            let wrong = Wrong::found(report, value);
+            return Err(match octal(digits) {
+                Some(_) => wrong.write(format!("\"{digits:0>3}\"")),
+                None => wrong,
+            });
+        }
+        _ => text(report, value)?,
+    };
+    octal(&digits).ok_or_else(|| {
+        let shown = shorten(&digits);
+        Wrong::because(value, format!("`{shown}` is no octal number from 000 to 777"))
+    })
+}
+
+fn octal(digits: &str) -> Option<u32> {
+    let plain = !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit());
+    u32::from_str_radix(digits, 8).ok().filter(|mask| plain && *mask <= 0o777)
+}
+
+/// A user's or a group's name or number.
+pub(crate) fn account(report: &Report, value: &Value) -> Result<String, Wrong> {
+    let name = text(report, value)?;
+    if name.is_empty() {
+        return Err(Wrong::because(value, "found an empty name"));
+    }
+    if name.contains(|c: char| c == ':' || c == '/' || c.is_whitespace() || c.is_control()) {
+        return Err(Wrong::because(value, "a name has no `:`, no `/` and no blank"));
+    }
+    Ok(name)
+}
+
+/// A regular expression; its text.
+pub(crate) fn pattern(report: &Report, value: &Value) -> Result<String, Wrong> {
+    let pattern = text(report, value)?;
+    if pattern.is_empty() {
+        return Err(Wrong::because(value, "an empty one is found in every line"));
+    }
+    if pattern.len() > LONGEST_PATTERN {
+        return Err(Wrong::because(value, format!("longer than {LONGEST_PATTERN} bytes")));
+    }
+    match regex_lite::Regex::new(&pattern) {
+        Ok(_) => Ok(pattern),
+        Err(error) => Err(Wrong::because(value, error.to_string())),
+    }
+}
+
+/// The path of a URL.
+pub(crate) fn url_path(report: &Report, value: &Value) -> Result<String, Wrong> {
+    let path = text(report, value)?;
+    let plain = path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
+    if let Some((_, rest)) = path.split_once("://") {
+        let wrong = Wrong::because(value, "the path alone: address and port are the worker's own");
+        let path = rest.find('/').map_or("/", |at| &rest[at..]);
+        return Err(if plain { wrong.write(quoted(path)) } else { wrong });
+    }
+    if !plain || path.len() > LONGEST_PATTERN {
+        return Err(Wrong::because(value, "found characters that a path of a URL must write with `%`, or too many"));
+    }
+    if path.starts_with('/') { Ok(path) } else { Err(Wrong::found(report, value).write(quoted(&format!("/{path}")))) }
 }
 
 /// A number from 0 to 1.
@@ -199,8 +335,7 @@ pub(crate) fn items<'a>(report: &Report, value: &'a Value) -> Result<&'a [Value]
 /// A program and its arguments.
 pub(crate) fn argv(report: &Report, value: &Value) -> Result<Vec<String>, Wrong> {
     if let Kind::Text(line) = &value.kind {
-        let words: Vec<String> = line.split_whitespace().map(quoted).collect();
-        return Err(Wrong::found(report, value).write(format!("[{}]", words.join(", "))));
+        return Err(Wrong::found(report, value).write(format!("[{}]", words(line))));
     }
     let items = items(report, value)?;
     let argv: Vec<String> = items.iter().map(|item| text(report, item)).collect::<Result<_, _>>()?;
@@ -209,6 +344,26 @@ pub(crate) fn argv(report: &Report, value: &Value) -> Result<Vec<String>, Wrong>
         Some(program) if program.is_empty() => Err(Wrong::because(&items[0], "found an empty program name")),
         Some(_) => Ok(argv),
     }
+}
+
+/// The words of a line as items of an array.
+fn words(line: &str) -> String {
+    line.split_whitespace().map(quoted).collect::<Vec<_>>().join(", ")
+}
+
+/// Several programs, each with its arguments.
+pub(crate) fn argvs(report: &Report, value: &Value) -> Result<Vec<Vec<String>>, Wrong> {
+    if let Kind::Text(line) = &value.kind {
+        return Err(Wrong::found(report, value).write(format!("[[{}]]", words(line))));
+    }
+    let items = items(report, value)?;
+    if let [Value { kind: Kind::Text(_), .. }, ..] = items {
+        return Err(Wrong::because(value, "found one program").write(format!("[{}]", report.slice(value.at))));
+    }
+    if items.len() > MOST_COMMANDS {
+        return Err(Wrong::because(value, format!("found {} programs; {MOST_COMMANDS} are allowed", items.len())));
+    }
+    items.iter().map(|item| argv(report, item)).collect()
 }
 
 /// The text as a TOML string.

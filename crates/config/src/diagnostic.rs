@@ -6,7 +6,7 @@ use std::sync::Arc;
 use annotate_snippets::normalize_untrusted_str;
 
 use crate::error::{ConfigErrors, Problem};
-use crate::text::{Span, Text};
+use crate::text::{Origin, Span, Text};
 
 /// More findings than this are only counted.
 const MOST_FINDINGS: usize = 50;
@@ -111,6 +111,11 @@ impl Report {
     /// The text at `span`.
     pub(crate) fn slice(&self, span: Span) -> &str {
         self.texts.get(span.text).map_or("", |text| text.slice(span))
+    }
+
+    /// Whether `span` stands in a file, where strings have quotes.
+    pub(crate) fn is_file(&self, span: Span) -> bool {
+        self.texts.get(span.text).is_none_or(|text| text.origin == Origin::File)
     }
 
     /// Whether further findings are only counted, so that explaining them is wasted work.

@@ -32,6 +32,12 @@ pub enum ConfigError {
         /// Line of the first bad byte, from 1.
         line: usize,
     },
+    /// The files that the configuration names are more than [`crate::MOST_FILES`], or larger than
+    /// [`crate::MOST_BYTES_OF_ALL`] together.
+    TooMuch {
+        /// The first file that was not read.
+        path: PathBuf,
+    },
 }
 
 impl fmt::Display for ConfigError {
@@ -52,6 +58,14 @@ impl fmt::Display for ConfigError {
                 "reading the configuration {}: line {line} is not UTF-8 text; is this the right file?",
                 path.display()
             ),
+            Self::TooMuch { path } => write!(
+                f,
+                "reading the configuration {}: the files of `include` and `env_file` are more than {} or larger than \
+                 {} bytes together",
+                path.display(),
+                crate::MOST_FILES,
+                crate::MOST_BYTES_OF_ALL
+            ),
         }
     }
 }
@@ -60,7 +74,7 @@ impl std::error::Error for ConfigError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Read { source, .. } => Some(source),
-            Self::TooLarge { .. } | Self::NotText { .. } => None,
+            Self::TooLarge { .. } | Self::NotText { .. } | Self::TooMuch { .. } => None,
         }
     }
 }

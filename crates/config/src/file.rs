@@ -9,6 +9,7 @@ use crate::keys;
 use crate::listen::{self, too_long};
 use crate::order;
 use crate::places::Places;
+use crate::ports;
 use crate::raw::{Kind, Table, Value};
 use crate::reader::Reader;
 use crate::service::{self, Draft};
@@ -40,6 +41,7 @@ pub(crate) fn settings(report: &Report, root: &Table, context: &Context<'_>, dir
     let mut drafts = services(&file, context);
     order::resolve(report, &mut drafts);
     check_listeners(&file, &listeners, &drafts);
+    ports::check(report, &drafts, listeners.iter().map(|listener| (&listener.listener, listener.address_at)));
     if drafts.is_empty() && report.is_clean() {
         report.add(
             Diagnostic::warning(Span::new(0, 0..0), "there is no service, so nothing will run")
@@ -61,7 +63,7 @@ pub(crate) fn settings(report: &Report, root: &Table, context: &Context<'_>, dir
 
 fn engine(file: &Reader<'_>, context: &Context<'_>, directory: &Directory<'_>) -> Engine {
     let table = file.table_or_default("engine", &keys::ENGINE);
-    let given = table.path("directory").map(|path| context.base.resolve(path));
+    let given = table.path("directory").map(|path| context.resolve(table.at("directory"), path));
     let path = match (directory.command_line, given, &directory.environment) {
         (Some(path), _, _) => path.to_path_buf(),
         (None, Some(path), _) => path,
@@ -78,7 +80,7 @@ fn engine(file: &Reader<'_>, context: &Context<'_>, directory: &Directory<'_>) -
     Engine {
         directory: path,
         exit: table.choice("exit").unwrap_or(Exit::Never),
-        manager_restart_wait: std::time::Duration::ZERO,
+        manager_restart_wait: table.duration("manager_restart_wait"),
     }
 }
 
@@ -87,13 +89,19 @@ struct PlacedListener {
     listener: Listener,
     name_at: Span,
     address_at: Span,
+    mode_at: Span,
 }
 
 fn listeners(file: &Reader<'_>, context: &Context<'_>) -> Vec<PlacedListener> {
     let mut listeners = Vec::new();
     for (name, name_at, reader) in named(file, "listen", &keys::LISTEN, MOST_LISTENERS) {
-        if let Some(listener) = listen::listener(&reader, name, &context.base) {
-            listeners.push(PlacedListener { listener, name_at, address_at: reader.at("address") });
+        if let Some(listener) = listen::listener(&reader, name, context) {
+            listeners.push(PlacedListener {
+                listener,
+                name_at,
+                address_at: reader.at("address"),
+                mode_at: reader.at("mode"),
+            });
         }
     }
     listeners
@@ -168,6 +176,14 @@ fn check_listeners(file: &Reader<'_>, listeners: &[PlacedListener], drafts: &[Dr
         if !names().any(|known| known == name) {
             report.add(order::unknown("listener", name, *at, names()));
         }
+    }
+    for listener in listeners {
+        let name = &listener.listener.name;
+        let users = drafts.iter().filter_map(|draft| {
+            let (_, at) = draft.listen.iter().find(|(used, _)| used == name)?;
+            Some((&draft.service, *at))
+        });
+        listen::refuse_reuseport(report, &listener.listener, listener.mode_at, users);
     }
     let certain = report.is_clean();
     for listener in listeners {

@@ -38,6 +38,8 @@ pub(crate) enum Shape {
     Boolean,
     /// `false` alone: switches something off.
     Off,
+    /// `true` alone: chooses something.
+    On,
     /// A whole number within bounds.
     Integer {
         /// The least.
@@ -45,8 +47,37 @@ pub(crate) enum Shape {
         /// The greatest.
         max: u32,
     },
+    /// A whole number within bounds that may be below zero.
+    Signed {
+        /// The least.
+        min: i32,
+        /// The greatest.
+        max: i32,
+    },
     /// A number from 0 to 1.
     Share,
+    /// A number of bytes above zero.
+    Size,
+    /// A resource limit: one number for both, or a table of these keys.
+    Limit {
+        /// Whether bytes are counted.
+        bytes: bool,
+        /// `soft` and `hard`.
+        pair: &'static Section,
+    },
+    /// One number of a resource limit.
+    Amount {
+        /// Whether bytes are counted.
+        bytes: bool,
+    },
+    /// Permission bits, as octal digits.
+    Mask,
+    /// A user or a group.
+    Account,
+    /// A regular expression.
+    Pattern,
+    /// The path of a URL.
+    UrlPath,
     /// A span of time.
     Duration {
         /// Whether `"0s"` means something.
@@ -62,6 +93,10 @@ pub(crate) enum Shape {
     Choice(&'static [&'static str]),
     /// A program and its arguments.
     Argv,
+    /// Several programs, each with its arguments.
+    Argvs,
+    /// An array of paths that may have wildcards.
+    Globs,
     /// An array of names; the text says of what.
     Names(&'static str),
     /// An array of exit codes.
@@ -101,8 +136,17 @@ impl Shape {
             Self::Path => "a path (a string)".to_owned(),
             Self::Boolean => "`true` or `false`".to_owned(),
             Self::Off => "`false`".to_owned(),
+            Self::On => "`true`".to_owned(),
             Self::Integer { min, max } => format!("a whole number from {min} to {max}"),
+            Self::Signed { min, max } => format!("a whole number from {min} to {max}"),
             Self::Share => "a number from 0 to 1".to_owned(),
+            Self::Size => "a size like \"512KiB\", \"64MiB\" or \"2GiB\"".to_owned(),
+            Self::Limit { bytes, .. } => format!("{}, \"unlimited\" or a table {{ soft, hard }}", amount(*bytes)),
+            Self::Amount { bytes } => format!("{} or \"unlimited\"", amount(*bytes)),
+            Self::Mask => "octal digits like \"027\" (a string)".to_owned(),
+            Self::Account => "a name or a number (a string)".to_owned(),
+            Self::Pattern => "a regular expression (a string)".to_owned(),
+            Self::UrlPath => "a path like \"/healthz\"".to_owned(),
             Self::Duration { zero, forever } => {
                 let above = if *zero { "" } else { " above zero" };
                 let or = if *forever { ", or \"forever\"" } else { "" };
@@ -115,6 +159,8 @@ impl Shape {
                 any_of(&quoted)
             }
             Self::Argv => "a program and its arguments (an array of strings)".to_owned(),
+            Self::Argvs => "programs with their arguments (an array of arrays of strings)".to_owned(),
+            Self::Globs => "paths like \"conf.d/*.toml\" (an array of strings)".to_owned(),
             Self::Names(what) => format!("names of {what} (an array of strings)"),
             Self::ExitCodes => "exit codes from 0 to 255 (an array of integers)".to_owned(),
             Self::Variables => "variables (a table of strings)".to_owned(),
@@ -132,6 +178,10 @@ impl Shape {
             Self::Later => "nothing in this version".to_owned(),
         }
     }
+}
+
+fn amount(bytes: bool) -> &'static str {
+    if bytes { "a size like \"64MiB\" or a number of bytes" } else { "a whole number" }
 }
 
 /// `a, b or c`.

@@ -4,7 +4,7 @@ use evercrew_core::fleet::{GiveUp, Restart};
 
 use crate::choice::Choice;
 use crate::key::{Absent, Key, Section, Shape};
-use crate::settings::{Builtin, Exit};
+use crate::settings::{Builtin, Exit, ListenMode};
 
 const fn key(name: &'static str, shape: Shape, default: &'static str, doc: &'static str) -> Key {
     Key { name, shape, default: Absent::Means(default), doc }
@@ -32,7 +32,13 @@ pub(crate) static FILE: Section = Section {
         open("engine", Shape::Table(&ENGINE), "", "the engine itself"),
         open("listen", Shape::Named(&LISTEN), "", "sockets that services listen on"),
         open("service", Shape::Named(&SERVICE), "", "what runs"),
-        later("include"),
+        open(
+            "include",
+            Shape::Globs,
+            "none",
+            "further files with tables [listen.NAME] and [service.NAME], sorted by name; `*` and `?` may stand in the \
+             last part of a path and do not match a leading dot",
+        ),
         later("queue"),
     ],
 };
@@ -54,8 +60,8 @@ pub(crate) static ENGINE: Section = Section {
             "\"never\"",
             "when the engine ends by itself: never, when every service has finished, or when one has failed",
         ),
+        key("manager_restart_wait", TIME, "\"0s\"", "waiting time before a manager that died is started again"),
         later("signals"),
-        later("manager_restart_wait"),
         later("user"),
     ],
 };
@@ -72,7 +78,13 @@ pub(crate) static LISTEN: Section = Section {
             "1024",
             "connections that may wait to be accepted; the kernel's somaxconn bounds it",
         ),
-        later("mode"),
+        key(
+            "mode",
+            Shape::Choice(ListenMode::NAMES),
+            "\"shared\"",
+            "one queue of connections for all workers, or one for each (`reuseport`: TCP and builtin workers only, as \
+             connections in the queue of a worker that ends are lost unless a sibling takes it over)",
+        ),
     ],
 };
 
@@ -99,17 +111,24 @@ pub(crate) static SERVICE: Section = Section {
             "workers",
             Shape::Either(&[Shape::Integer { min: 0, max: MOST_WORKERS }, Shape::Choice(&["auto"])]),
             "WEB_CONCURRENCY, else 1",
-            "how many processes; \"auto\" is the number of processors this process may use",
+            "how many processes; \"auto\" is the number of processors this process may use, by affinity and cgroup quota",
         ),
         key("directory", Shape::Path, "\".\"", "the workers' working directory"),
         open("env", Shape::Variables, "none", "variables added to the environment that the workers inherit"),
+        open(
+            "env_file",
+            Shape::Path,
+            "none",
+            "file with lines NAME=value, read when the configuration is; `env` overrides it. Values may be quoted; a \
+             line that begins with `#` is a comment; nothing is expanded",
+        ),
         key("clear_env", Shape::Boolean, "false", "inherit nothing: workers see `env` and what the engine sets"),
         open(
             "ready",
             Shape::Either(&[Shape::Choice(&["exec", "notify"]), Shape::Table(&READY)]),
             "\"notify\" with `builtin`, \"exec\" with `command`",
-            "how a worker says that it can work: not at all (`exec`), by READY=1 on NOTIFY_SOCKET (`notify`), or by a \
-             newline on a descriptor (`{ fd = 5 }`)",
+            "how a worker says that it can work: not at all (`exec`), by READY=1 on NOTIFY_SOCKET (`notify`), or in one \
+             of the ways below",
         ),
         key(
             "ready_timeout",
@@ -151,15 +170,24 @@ pub(crate) static SERVICE: Section = Section {
             "how a worker is stopped: one signal and a grace, or a ladder of signals; KILL to the whole group follows \
              the last one",
         ),
-        open("recycle", Shape::Table(&RECYCLE), "never", "replace workers for their age, replacement first"),
+        open("recycle", Shape::Table(&RECYCLE), "never", "replace workers for age or memory, replacement first"),
         key("rollout", Shape::Table(&ROLLOUT), "{}", "how `restart` and a changed configuration replace the workers"),
-        later("env_file"),
-        later("user"),
-        later("group"),
-        later("umask"),
-        later("limits"),
-        later("port"),
-        later("before_start"),
+        open("user", Shape::Account, "the engine's own", "whom the workers run as, with all groups of that user"),
+        open("group", Shape::Account, "the user's own", "the group that the workers run as"),
+        open("umask", Shape::Mask, "the engine's own", "permissions that files of the workers are made without"),
+        open("limits", Shape::Table(&LIMITS), "the engine's own", "what each worker may use"),
+        open(
+            "port",
+            Shape::Integer { min: 1, max: 65_535 },
+            "none",
+            "slot n finds `port` + n - 1 in PORT; with it a rollout replaces a worker only when its port is free",
+        ),
+        key(
+            "before_start",
+            Shape::Argvs,
+            "[]",
+            "commands that run one after the other, each to success, before the first worker of a generation",
+        ),
         later("command_pipe"),
         later("jobs"),
     ],
@@ -168,17 +196,29 @@ pub(crate) static SERVICE: Section = Section {
 /// `ready = { … }`.
 pub(crate) static READY: Section = Section {
     title: "ready",
-    doc: "Readiness by something other than READY=1.",
+    doc: "Readiness by something other than READY=1: exactly one of these.",
     keys: &[
         open(
             "fd",
             Shape::Integer { min: 3, max: 255 },
-            "required",
-            "descriptor that the worker writes a newline to; the listeners take 3, 4, … first",
+            "none",
+            "a newline on this descriptor; the listeners take 3, 4, … first",
         ),
-        later("output"),
-        later("connect"),
-        later("http"),
+        open("output", Shape::Pattern, "none", "a line of its output that this is found in"),
+        open(
+            "connect",
+            Shape::On,
+            "none",
+            "its own port on 127.0.0.1 accepts a connection; needs `port`, as a shared listener accepts before any \
+             worker is there",
+        ),
+        open(
+            "http",
+            Shape::UrlPath,
+            "none",
+            "GET of this path on its own port on 127.0.0.1 is answered with 2xx or 3xx; needs `port`, as any worker \
+             might answer on a shared listener",
+        ),
     ],
 };
 
@@ -254,8 +294,13 @@ pub(crate) static RECYCLE: Section = Section {
     doc: "Replace workers though nothing is wrong with them.",
     keys: &[
         open("age", TIME_ABOVE_ZERO, "never", "age at which a worker is replaced"),
-        key("jitter", Shape::Share, "0.5", "share of the age by which each worker's is shortened at random"),
-        later("memory"),
+        open(
+            "memory",
+            Shape::Size,
+            "never",
+            "memory in use at which a worker is replaced: its own pages and what of them is swapped out",
+        ),
+        key("jitter", Shape::Share, "0.5", "share of both by which each worker's are lowered at random"),
         later("requests"),
         later("jobs"),
     ],
@@ -266,12 +311,91 @@ pub(crate) static ROLLOUT: Section = Section {
     title: "rollout",
     doc: "How workers are replaced. Not both `surge` and `unavailable` may be 0.",
     keys: &[
-        key("surge", Shape::Integer { min: 0, max: MOST_WORKERS }, "1", "processes above `workers` that may exist"),
-        key("unavailable", Shape::Integer { min: 0, max: MOST_WORKERS }, "0", "slots that may have no ready worker"),
+        open(
+            "surge",
+            Shape::Integer { min: 0, max: MOST_WORKERS },
+            "1; 0 with `port`",
+            "processes above `workers` that may exist",
+        ),
+        open(
+            "unavailable",
+            Shape::Integer { min: 0, max: MOST_WORKERS },
+            "0; 1 with `port` and no `surge`",
+            "slots that may have no ready worker",
+        ),
         key("settle", TIME, "\"2s\"", "how long a new worker must stay ready before the next is replaced"),
     ],
 };
 
+const fn limit(name: &'static str, bytes: bool, doc: &'static str) -> Key {
+    let pair = if bytes { &BYTE_LIMIT } else { &NUMBER_LIMIT };
+    open(name, Shape::Limit { bytes, pair }, "the engine's own", doc)
+}
+
+/// `limits = { … }`.
+pub(crate) static LIMITS: Section = Section {
+    title: "limits",
+    doc: "What each worker may use. One number sets the soft and the hard limit; to raise one above the engine's own \
+          the engine must run as root.",
+    keys: &[
+        limit("nofile", false, "open files"),
+        limit("nproc", false, "processes and threads of the user"),
+        limit("core", true, "a core file"),
+        limit("fsize", true, "a written file"),
+        limit("as", true, "virtual memory"),
+        limit("data", true, "the data segment"),
+        limit("stack", true, "the main thread's stack"),
+        limit("memlock", true, "locked memory"),
+        limit("cpu", false, "seconds of processor time"),
+        limit("msgqueue", true, "POSIX message queues"),
+        limit("sigpending", false, "queued signals of the user"),
+        limit("rtprio", false, "ceiling of the real-time priority"),
+        limit("rttime", false, "microseconds of real-time work without a blocking call"),
+        open("nice", Shape::Signed { min: -20, max: 19 }, "the engine's own", "niceness: 19 yields to all others"),
+        open(
+            "oom_score_adj",
+            Shape::Signed { min: -1000, max: 1000 },
+            "the engine's own",
+            "how gladly the kernel kills a worker when memory runs out: 1000 first, -1000 never",
+        ),
+    ],
+};
+
+/// A limit of a number of things.
+static NUMBER_LIMIT: Section = Section {
+    title: "limits (of a number)",
+    doc: "A soft limit, which a worker can raise, and a hard one.",
+    keys: &[
+        open("soft", Shape::Amount { bytes: false }, "required", "the limit in force"),
+        open("hard", Shape::Amount { bytes: false }, "required", "how far a worker may raise it"),
+    ],
+};
+
+/// A limit of a number of bytes.
+static BYTE_LIMIT: Section = Section {
+    title: "limits (of bytes)",
+    doc: "A soft limit, which a worker can raise, and a hard one.",
+    keys: &[
+        open("soft", Shape::Amount { bytes: true }, "required", "the limit in force"),
+        open("hard", Shape::Amount { bytes: true }, "required", "how far a worker may raise it"),
+    ],
+};
+
 /// Every section in the order of the reference.
-pub(crate) static SECTIONS: [&Section; 12] =
-    [&FILE, &ENGINE, &LISTEN, &SERVICE, &READY, &HEARTBEAT, &BACKOFF, &START_LIMIT, &STOP, &RUNG, &RECYCLE, &ROLLOUT];
+pub(crate) static SECTIONS: [&Section; 15] = [
+    &FILE,
+    &ENGINE,
+    &LISTEN,
+    &SERVICE,
+    &READY,
+    &HEARTBEAT,
+    &BACKOFF,
+    &START_LIMIT,
+    &STOP,
+    &RUNG,
+    &LIMITS,
+    &NUMBER_LIMIT,
+    &BYTE_LIMIT,
+    &RECYCLE,
+    &ROLLOUT,
+];

@@ -23,28 +23,37 @@ mod directory;
 mod duration;
 mod error;
 mod file;
+mod files;
+mod glob;
+mod include;
 mod key;
 mod keys;
+mod limits;
 mod listen;
 mod nearest;
 mod order;
 mod overrides;
 mod places;
+mod ports;
 mod programs;
 mod raw;
 mod reader;
+mod ready;
 mod reference;
 mod render;
 mod service;
 mod settings;
+mod size;
 mod source;
 mod stop;
 mod syntax;
 mod text;
+mod variables;
 
 pub use directory::engine_directory;
 pub use duration::parse_duration;
 pub use error::{ConfigError, ConfigErrors, Problem};
+pub use files::{MOST_BYTES_OF_ALL, MOST_FILES};
 pub use reference::reference;
 pub use settings::{
     Address, Builtin, Engine, Exit, Limits, ListenMode, Listener, Program, Ready, Service, Settings, Warning,

@@ -4,26 +4,27 @@ use std::net::SocketAddr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use crate::base::Base;
+use crate::context::Context;
 use crate::convert::{self, Wrong, quoted};
 use crate::diagnostic::{Diagnostic, Report};
 use crate::raw::Value;
 use crate::reader::Reader;
-use crate::settings::{Address, ListenMode, Listener};
+use crate::settings::{Address, ListenMode, Listener, Program, Service};
 use crate::text::Span;
 
 /// Longest path that the kernel takes for a unix socket, in bytes.
 pub(crate) const LONGEST_SOCKET_PATH: usize = 107;
 
 /// Reads one listener; nothing when it has no usable address.
-pub(crate) fn listener(reader: &Reader<'_>, name: &str, base: &Base) -> Option<Listener> {
+pub(crate) fn listener(reader: &Reader<'_>, name: &str, context: &Context<'_>) -> Option<Listener> {
     let backlog = reader.integer("backlog");
+    let mode = reader.choice("mode").unwrap_or(ListenMode::Shared);
     let Some(value) = reader.given("address") else {
         reader.missing("address", "write `address = \"127.0.0.1:8080\"` or `address = \"unix:run/web.sock\"`");
         return None;
     };
-    match address(reader.report(), value, base) {
-        Ok(address) => Some(Listener { name: name.to_owned(), address, backlog, mode: ListenMode::Shared }),
+    match address(reader.report(), value, context) {
+        Ok(address) => Some(Listener { name: name.to_owned(), address, backlog, mode }),
         Err(wrong) => {
             reader.wrong("address", wrong);
             None
@@ -31,7 +32,7 @@ pub(crate) fn listener(reader: &Reader<'_>, name: &str, base: &Base) -> Option<L
     }
 }
 
-fn address(report: &Report, value: &Value, base: &Base) -> Result<Address, Wrong> {
+fn address(report: &Report, value: &Value, context: &Context<'_>) -> Result<Address, Wrong> {
     let text = convert::text(report, value)?;
     if let Some(path) = text.strip_prefix("unix:") {
         if path.is_empty() {
@@ -40,7 +41,7 @@ fn address(report: &Report, value: &Value, base: &Base) -> Result<Address, Wrong
         if path.starts_with('@') {
             return Err(Wrong::because(value, "abstract sockets have no permissions and are not supported"));
         }
-        let path = base.resolve(path);
+        let path = context.resolve(value.at, path);
         return match too_long(&path) {
             None => Ok(Address::Unix(path)),
             Some(why) => Err(Wrong::because(value, why)),
@@ -84,6 +85,36 @@ fn explain(report: &Report, value: &Value, text: &str) -> Wrong {
         "localhost" => wrong.write(format!("\"127.0.0.1:{port}\"")),
         host if host.parse::<std::net::Ipv6Addr>().is_ok() => wrong.write(format!("\"[{host}]:{port}\"")),
         _ => Wrong::because(value, "host names are not resolved here, as they may name several addresses"),
+    }
+}
+
+/// Reports sockets that cannot be one for each worker. `users` are the programs of the services that name it.
+pub(crate) fn refuse_reuseport<'a>(
+    report: &Report,
+    listener: &Listener,
+    mode_at: Span,
+    users: impl Iterator<Item = (&'a Service, Span)>,
+) {
+    if listener.mode != ListenMode::ReusePort {
+        return;
+    }
+    let error = |label: &str| {
+        Diagnostic::error(mode_at, format!("the listener \"{}\" cannot be `reuseport`", listener.name)).label(label)
+    };
+    if matches!(listener.address, Address::Unix(_)) {
+        report.add(
+            error("only TCP has it").help("a unix socket has one queue: leave `mode` out, all workers share it fairly"),
+        );
+    }
+    for (service, at) in users.filter(|(service, _)| matches!(service.program, Program::Command(_))) {
+        report.add(
+            error("only builtin workers can share out what waits")
+                .also(at, format!("[service.{}] runs a command", service.name))
+                .help(
+                    "connections in the queue of a worker that ends are lost unless a sibling takes it over, which \
+                     a command cannot: leave `mode` out",
+                ),
+        );
     }
 }
 

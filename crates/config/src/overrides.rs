@@ -30,6 +30,12 @@ pub(crate) fn apply(report: &Report, index: usize, text: &Text, root: &mut Table
                 .label("expected names like service.web.workers"),
         );
     }
+    if let Some((name, at)) = names.first().filter(|(name, _)| name == "include") {
+        return report.add(
+            Diagnostic::error(*at, format!("`{name}` cannot be set from outside"))
+                .label("only the file itself says which files belong to it"),
+        );
+    }
     let Some(value) = value(report, index, text, key_end + 1) else { return };
     put(report, text.origin, root, &names, value);
 }

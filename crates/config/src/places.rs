@@ -20,6 +20,14 @@ pub(crate) struct ServicePlaces {
     pub(crate) program: Span,
     /// Its working directory, or its name when none is given.
     pub(crate) directory: Span,
+    /// Its user, or its name.
+    pub(crate) user: Span,
+    /// Its group, or its name.
+    pub(crate) group: Span,
+    /// Its first port, or its name.
+    pub(crate) port: Span,
+    /// What runs before it, or its name.
+    pub(crate) before_start: Span,
 }
 
 impl PartialEq for Places {

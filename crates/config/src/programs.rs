@@ -1,4 +1,4 @@
-//! Whether what the services run is there.
+//! Whether what the services run, and whom they run as, is there.
 
 use std::ffi::OsStr;
 use std::os::unix::fs::PermissionsExt;
@@ -8,9 +8,11 @@ use crate::diagnostic::{Diagnostic, Report};
 use crate::error::{ConfigErrors, Problem};
 use crate::places::ServicePlaces;
 use crate::settings::{Program, Service, Settings};
+use crate::text::Span;
 
 impl Settings {
-    /// Checks that every service's directory and program are there. `path` is the engine's PATH.
+    /// Checks that every service's directory and programs are there, those of `before_start` too. `path` is the
+    /// engine's PATH.
     ///
     /// # Errors
     /// Everything that is missing, at once.
@@ -18,7 +20,39 @@ impl Settings {
         let report = Report::new(std::sync::Arc::clone(&self.places.texts));
         for (service, places) in self.services.iter().zip(&self.places.services) {
             check_directory(&report, service, places);
-            check_program(&report, service, places, path);
+            if let Program::Command(argv) = &service.program {
+                check_program(&report, service, argv, places.program, path);
+            }
+            for argv in &service.before_start {
+                check_program(&report, service, argv, places.before_start, path);
+            }
+        }
+        report.finish().map(|_: Vec<Problem>| ())
+    }
+
+    /// Checks that every service's user and group are known; the closures tell of a name or a number.
+    ///
+    /// # Errors
+    /// Everything that is unknown, at once.
+    pub fn check_system(
+        &self,
+        user_exists: &dyn Fn(&str) -> bool,
+        group_exists: &dyn Fn(&str) -> bool,
+    ) -> Result<(), ConfigErrors> {
+        let report = Report::new(std::sync::Arc::clone(&self.places.texts));
+        for (service, places) in self.services.iter().zip(&self.places.services) {
+            let accounts = [
+                ("user", &service.user, places.user, user_exists),
+                ("group", &service.group, places.group, group_exists),
+            ];
+            for (what, name, at, exists) in accounts {
+                if let Some(name) = name.as_deref().filter(|name| !exists(name)) {
+                    report.add(
+                        Diagnostic::error(at, format!("[service.{}] runs as a {what} that is not there", service.name))
+                            .label(format!("this machine has no {what} \"{}\"", crate::diagnostic::shorten(name))),
+                    );
+                }
+            }
         }
         report.finish().map(|_: Vec<Problem>| ())
     }
@@ -30,7 +64,12 @@ impl Service {
     /// A name without `/` is looked for on the service's own PATH where `env` has one, else on `path`, the engine's.
     pub fn resolve_program(&self, path: Option<&OsStr>) -> Option<PathBuf> {
         let Program::Command(argv) = &self.program else { return None };
-        let program = Path::new(argv.first()?);
+        self.resolve(argv.first()?, path)
+    }
+
+    /// The file of the program that the first word of a command names, as for [`Self::resolve_program`].
+    pub fn resolve(&self, program: &str, path: Option<&OsStr>) -> Option<PathBuf> {
+        let program = Path::new(program);
         if program.is_absolute() {
             return is_executable(program).then(|| program.to_path_buf());
         }
@@ -62,15 +101,13 @@ fn check_directory(report: &Report, service: &Service, places: &ServicePlaces) {
     }
 }
 
-fn check_program(report: &Report, service: &Service, places: &ServicePlaces, path: Option<&OsStr>) {
-    let Program::Command(argv) = &service.program else { return };
+fn check_program(report: &Report, service: &Service, argv: &[String], at: Span, path: Option<&OsStr>) {
     let Some(name) = argv.first() else { return };
-    if service.resolve_program(path).is_some() {
+    if service.resolve(name, path).is_some() {
         return;
     }
     let program = Path::new(name);
-    let error =
-        Diagnostic::error(places.program, format!("[service.{}] runs a program that is not there", service.name));
+    let error = Diagnostic::error(at, format!("[service.{}] runs a program that is not there", service.name));
     let error = if !program.is_absolute() {
         let path = service.search_path(path).unwrap_or_default();
         error.label("not found on PATH").help(format!("PATH is {}", path.to_string_lossy()))

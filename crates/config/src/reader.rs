@@ -121,6 +121,11 @@ impl<'a> Reader<'a> {
         self.sound.get()
     }
 
+    /// What the table of keys says of `key`'s value.
+    pub(crate) fn shape(&self, key: &'static str) -> Option<&'static Shape> {
+        self.key(key).map(|key| &key.shape)
+    }
+
     /// Reports that `key`'s value is wrong.
     pub(crate) fn wrong(&self, key: &'static str, wrong: Wrong) {
         self.sound.set(false);
@@ -162,6 +167,57 @@ impl<'a> Reader<'a> {
     pub(crate) fn integer(&self, key: &'static str) -> u32 {
         let (min, max) = self.key(key).map_or((0, u32::MAX), |key| key.shape.bounds());
         self.read(key, |value| convert::integer(self.report, value, min, max)).unwrap_or_default()
+    }
+
+    /// A whole number without a default.
+    pub(crate) fn optional_integer(&self, key: &'static str) -> Option<u32> {
+        let (min, max) = self.key(key).map_or((0, u32::MAX), |key| key.shape.bounds());
+        self.read(key, |value| convert::integer(self.report, value, min, max))
+    }
+
+    /// A whole number that may be below zero.
+    pub(crate) fn signed(&self, key: &'static str) -> Option<i32> {
+        let Shape::Signed { min, max } = self.key(key)?.shape else { return None };
+        self.read(key, |value| convert::signed(self.report, value, min, max))
+    }
+
+    /// A number of bytes.
+    pub(crate) fn size(&self, key: &'static str) -> Option<u64> {
+        self.read(key, |value| convert::size(self.report, value))
+    }
+
+    /// Permission bits.
+    pub(crate) fn mask(&self, key: &'static str) -> Option<u32> {
+        self.read(key, |value| convert::mask(self.report, value))
+    }
+
+    /// A user or a group.
+    pub(crate) fn account(&self, key: &'static str) -> Option<String> {
+        self.read(key, |value| convert::account(self.report, value))
+    }
+
+    /// A regular expression.
+    pub(crate) fn pattern(&self, key: &'static str) -> Option<String> {
+        self.read(key, |value| convert::pattern(self.report, value))
+    }
+
+    /// The path of a URL.
+    pub(crate) fn url_path(&self, key: &'static str) -> Option<String> {
+        self.read(key, |value| convert::url_path(self.report, value))
+    }
+
+    /// Whether the key is `true`; `false` is refused.
+    pub(crate) fn on(&self, key: &'static str) -> bool {
+        let read = self.read(key, |value| match convert::boolean(self.report, value)? {
+            true => Ok(true),
+            false => Err(Wrong::because(value, "found `false`; leave it out instead")),
+        });
+        read.unwrap_or_default()
+    }
+
+    /// Several programs, each with its arguments.
+    pub(crate) fn argvs(&self, key: &'static str) -> Vec<Vec<String>> {
+        self.read(key, |value| convert::argvs(self.report, value)).unwrap_or_default()
     }
 
     /// A number from 0 to 1.
@@ -328,7 +384,23 @@ mod tests {
             Shape::Variables => reader.entries(key.name).is_empty(),
             Shape::Table(section) => reader.table(key.name, section).is_some(),
             Shape::Either(_) => matches!(reader.given(key.name), Some(Value { kind: Kind::Table(_), .. })),
-            Shape::Off | Shape::Address | Shape::Argv | Shape::Tables(_) | Shape::Named(_) | Shape::Later => false,
+            Shape::Argvs => reader.argvs(key.name).is_empty(),
+            Shape::Off
+            | Shape::On
+            | Shape::Signed { .. }
+            | Shape::Size
+            | Shape::Limit { .. }
+            | Shape::Amount { .. }
+            | Shape::Mask
+            | Shape::Account
+            | Shape::Pattern
+            | Shape::UrlPath
+            | Shape::Globs
+            | Shape::Address
+            | Shape::Argv
+            | Shape::Tables(_)
+            | Shape::Named(_)
+            | Shape::Later => false,
         };
         assert!(read, "the default of {} is not of its shape", key.name);
     }

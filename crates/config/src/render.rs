@@ -28,20 +28,40 @@ fn primary<'a>(texts: &'a [Text], finding: &'a Diagnostic, level: Level<'a>) -> 
     let title = level.primary_title(finding.title.as_str());
     let Some(text) = texts.get(finding.at.text) else { return Group::with_title(title) };
     let spans = finding.also.iter().map(|(span, _)| *span).filter(|span| span.text == finding.at.text);
-    let Some(window) = Window::around(text, spans.chain([finding.at])) else {
-        let (line, column) = text.position(finding.at);
-        let place = annotate_snippets::Origin::path(text.label.as_str()).line(line).char_column(column);
-        let group = title.element(place);
-        return if finding.label.is_empty() { group } else { group.element(Level::NOTE.message(&*finding.label)) };
+    let mut group = match Window::around(text, spans.chain([finding.at])) {
+        None => unseen(title.element(place(text, finding.at)), &finding.label),
+        Some(window) => {
+            let also = finding.also.iter().filter(|(span, _)| span.text == finding.at.text);
+            let snippet = window
+                .snippet(text)
+                .annotation(AnnotationKind::Primary.span(window.range(text, finding.at)).label(label(&finding.label)))
+                .annotations(also.map(|(span, label)| {
+                    AnnotationKind::Context.span(window.range(text, *span)).label(label.as_str())
+                }));
+            title.element(snippet)
+        }
     };
-    let also = finding.also.iter().filter(|(span, _)| span.text == finding.at.text);
-    let snippet = window
-        .snippet(text)
-        .annotation(AnnotationKind::Primary.span(window.range(text, finding.at)).label(label(&finding.label)))
-        .annotations(
-            also.map(|(span, label)| AnnotationKind::Context.span(window.range(text, *span)).label(label.as_str())),
-        );
-    title.element(snippet)
+    for (span, label) in finding.also.iter().filter(|(span, _)| span.text != finding.at.text) {
+        let Some(text) = texts.get(span.text) else { continue };
+        group = match Window::around(text, [*span].into_iter()) {
+            None => unseen(group.element(place(text, *span)), label),
+            Some(window) => {
+                let annotation = AnnotationKind::Context.span(window.range(text, *span)).label(label.as_str());
+                group.element(window.snippet(text).annotation(annotation))
+            }
+        };
+    }
+    group
+}
+
+/// The place alone, where the line is too long to show.
+fn place<'a>(text: &'a Text, span: Span) -> annotate_snippets::Origin<'a> {
+    let (line, column) = text.position(span);
+    annotate_snippets::Origin::path(text.label.as_str()).line(line).char_column(column)
+}
+
+fn unseen<'a>(group: Group<'a>, label: &'a str) -> Group<'a> {
+    if label.is_empty() { group } else { group.element(Level::NOTE.message(label)) }
 }
 
 fn label(text: &str) -> Option<&str> {

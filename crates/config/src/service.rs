@@ -1,25 +1,24 @@
 //! `[service.NAME]`: everything but what concerns several services.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use evercrew_core::Signal;
 use evercrew_core::fleet::{Backoff, GiveUp, Heartbeat, Policy, Readiness, Recycle, Restart, Rollout, StartLimit};
 
 use crate::context::Context;
-use crate::convert::{self, Wrong};
+use crate::convert::Wrong;
 use crate::diagnostic::Diagnostic;
 use crate::duration;
 use crate::keys;
+use crate::limits;
 use crate::places::ServicePlaces;
 use crate::raw::{Kind, Value};
 use crate::reader::Reader;
-use crate::settings::{Builtin, Limits, Program, Ready, Service};
+use crate::ready;
+use crate::settings::{Builtin, Program, Ready, Service};
 use crate::stop;
 use crate::text::Span;
-
-/// The first descriptor that a listener takes.
-const FIRST_LISTENER: usize = 3;
+use crate::variables::{self, Variables};
 
 /// A service with what is checked once all of them are known.
 pub(crate) struct Draft {
@@ -41,12 +40,15 @@ pub(crate) fn service(reader: &Reader<'_>, name: &str, name_at: Span, context: &
     if is_builtin && reader.given("listen").is_none() {
         reader.missing("listen", "`builtin = \"hello\"` serves HTTP: write which listeners, like `listen = [\"web\"]`");
     }
-    let ready = ready(reader, is_builtin, &listen);
+    let ready = ready::ready(reader, is_builtin, &listen);
+    let variables = variables::variables(reader, context);
+    let port = port(reader, is_builtin, &variables);
     let heartbeat = heartbeat(reader, is_builtin);
     let backoff = backoff(reader);
+    let (recycle, recycle_memory) = recycle(reader);
     let policy = Policy {
         workers: context.workers(reader),
-        ready: match ready {
+        ready: match &ready {
             Ready::Exec => Readiness::Exec,
             Ready::Notify | Ready::Fd(_) | Ready::Output(_) | Ready::Connect | Ready::Http(_) => Readiness::Reported,
         },
@@ -58,27 +60,34 @@ pub(crate) fn service(reader: &Reader<'_>, name: &str, name_at: Span, context: &
         start_limit: start_limit(reader, backoff),
         stop: stop::ladder(reader),
         start_delay: reader.duration("start_delay"),
-        rollout: rollout(reader),
-        recycle: recycle(reader),
+        rollout: rollout(reader, port.is_some()),
+        recycle,
         after: Vec::new(),
     };
     let place = |key| reader.given(key).map_or(name_at, |value| value.at);
     Draft {
-        places: ServicePlaces { program: first_word(reader, name_at), directory: place("directory") },
+        places: ServicePlaces {
+            program: first_word(reader, name_at),
+            directory: place("directory"),
+            user: place("user"),
+            group: place("group"),
+            port: place("port"),
+            before_start: place("before_start"),
+        },
         service: Service {
             name: name.to_owned(),
             program,
             listen: listen.iter().map(|(name, _)| name.clone()).collect(),
-            directory: context.base.resolve(reader.path("directory").unwrap_or_default()),
-            env: variables(reader),
+            directory: context.resolve(reader.at("directory"), reader.path("directory").unwrap_or_default()),
+            env: variables.into_iter().map(|(name, (value, _))| (name, value)).collect(),
             clear_env: reader.boolean("clear_env"),
-            user: None,
-            group: None,
-            umask: None,
-            limits: Limits::default(),
-            port: None,
-            before_start: Vec::new(),
-            recycle_memory: None,
+            user: reader.account("user"),
+            group: reader.account("group"),
+            umask: reader.mask("umask"),
+            limits: limits::limits(reader),
+            port,
+            before_start: before_start(reader, context),
+            recycle_memory,
             ready,
             heartbeat_interval: heartbeat.map(|(interval, _)| interval),
             policy,
@@ -113,66 +122,42 @@ fn program(reader: &Reader<'_>, name_at: Span, context: &Context<'_>) -> Program
     if reader.given("builtin").is_some() {
         return Program::Builtin(reader.choice("builtin").unwrap_or(Builtin::Hello));
     }
-    let mut argv = reader.argv("command").unwrap_or_default();
+    let argv = reader.argv("command").unwrap_or_default();
+    Program::Command(with_program(argv, reader.at("command"), context))
+}
+
+/// The command with the path of its program made absolute.
+fn with_program(mut argv: Vec<String>, at: Span, context: &Context<'_>) -> Vec<String> {
     if let Some(program) = argv.first_mut().filter(|program| program.contains('/')) {
         // The text was UTF-8; only the file's own directory may be another encoding.
-        *program = context.base.resolve(&*program).to_string_lossy().into_owned();
+        *program = context.resolve(at, &*program).to_string_lossy().into_owned();
     }
-    Program::Command(argv)
+    argv
 }
 
-fn ready(reader: &Reader<'_>, is_builtin: bool, listen: &[(String, Span)]) -> Ready {
-    let value = match reader.given("ready") {
-        None if is_builtin => return Ready::Notify,
-        None => return Ready::Exec,
-        Some(value) => value,
-    };
-    match &value.kind {
-        Kind::Table(_) => fd(reader, listen),
-        Kind::Text(_) => match convert::word(reader.report(), value, &["exec", "notify"]) {
-            Ok(0) if is_builtin => {
-                reader.wrong("ready", Wrong::because(value, "a builtin worker says itself when it is ready"));
-                Ready::Notify
-            }
-            Ok(0) => Ready::Exec,
-            Ok(_) => Ready::Notify,
-            Err(wrong) => {
-                reader.wrong("ready", wrong);
-                Ready::Exec
-            }
-        },
-        Kind::Integer(number) => {
-            reader.wrong("ready", Wrong::found(reader.report(), value).write(format!("{{ fd = {number} }}")));
-            Ready::Exec
-        }
-        Kind::Float(_) | Kind::Boolean(_) | Kind::Datetime | Kind::Array(_) => {
-            reader.wrong("ready", Wrong::found(reader.report(), value));
-            Ready::Exec
-        }
-    }
+fn before_start(reader: &Reader<'_>, context: &Context<'_>) -> Vec<Vec<String>> {
+    let at = reader.at("before_start");
+    reader.argvs("before_start").into_iter().map(|argv| with_program(argv, at, context)).collect()
 }
 
-fn fd(reader: &Reader<'_>, listen: &[(String, Span)]) -> Ready {
-    let Some(table) = reader.table("ready", &keys::READY) else { return Ready::Exec };
-    if table.given("fd").is_none() {
-        // Any other key has been reported already.
-        if table.is_empty() {
-            table.missing("fd", "write which descriptor, like `ready = { fd = 5 }`");
-        }
-        return Ready::Exec;
-    }
-    let number = u16::try_from(table.integer("fd")).unwrap_or(u16::MAX);
-    let taken = usize::from(number).checked_sub(FIRST_LISTENER).and_then(|index| listen.get(index));
-    if let Some((listener, at)) = taken {
-        let free = FIRST_LISTENER + listen.len();
-        reader.report().add(
-            Diagnostic::error(table.at("fd"), format!("descriptor {number} in {} is given twice", reader.name()))
-                .label("for readiness")
-                .also(*at, format!("for the listener \"{listener}\": listeners take descriptors from 3 on"))
-                .patch(table.at("fd"), free.to_string(), format!("{free} is free")),
+fn port(reader: &Reader<'_>, is_builtin: bool, variables: &Variables) -> Option<u16> {
+    let port = reader.optional_integer("port")?;
+    let report = reader.report();
+    if is_builtin {
+        report.add(
+            Diagnostic::error(reader.at("port"), format!("`port` in {} is for a command", reader.name()))
+                .label("a builtin worker serves its listeners"),
         );
     }
-    Ready::Fd(number)
+    if let Some((_, at)) = variables.get("PORT") {
+        report.add(
+            Diagnostic::error(*at, format!("{} sets PORT though it has `port`", reader.name()))
+                .label("the same for every worker")
+                .also(reader.at("port"), "different for each worker")
+                .help("take one of them out"),
+        );
+    }
+    u16::try_from(port).ok()
 }
 
 fn heartbeat(reader: &Reader<'_>, is_builtin: bool) -> Option<(Duration, Heartbeat)> {
@@ -252,13 +237,20 @@ fn start_limit(reader: &Reader<'_>, backoff: Backoff) -> Option<StartLimit> {
     Some(limit)
 }
 
-fn rollout(reader: &Reader<'_>) -> Rollout {
+/// With ports of its own a worker cannot start beside the one that it replaces.
+fn rollout(reader: &Reader<'_>, has_port: bool) -> Rollout {
     let table = reader.table_or_default("rollout", &keys::ROLLOUT);
-    let rollout = Rollout {
-        surge: table.integer("surge"),
-        unavailable: table.integer("unavailable"),
-        settle: table.duration("settle"),
-    };
+    let surge = table.optional_integer("surge").unwrap_or(u32::from(!has_port));
+    let unavailable = table.optional_integer("unavailable").unwrap_or(u32::from(has_port && surge == 0));
+    let rollout = Rollout { surge, unavailable, settle: table.duration("settle") };
+    if has_port && rollout.surge > 0 {
+        table.report().add(
+            Diagnostic::warning(table.at("surge"), format!("{} starts workers on ports in use", table.name()))
+                .label("a slot's new worker finds the port that its old one still listens on")
+                .also(reader.at("port"), "one port for each slot")
+                .help("leave `surge` out, unless the program sets SO_REUSEPORT"),
+        );
+    }
     if rollout.surge == 0 && rollout.unavailable == 0 && table.is_sound() {
         table.report().add(
             Diagnostic::error(table.at("surge"), format!("{} can replace nothing", table.name()))
@@ -269,48 +261,8 @@ fn rollout(reader: &Reader<'_>) -> Rollout {
     rollout
 }
 
-fn recycle(reader: &Reader<'_>) -> Recycle {
-    let Some(table) = reader.table("recycle", &keys::RECYCLE) else { return Recycle::default() };
-    Recycle { age: table.optional_duration("age"), jitter: table.share("jitter") }
-}
-
-fn variables(reader: &Reader<'_>) -> BTreeMap<String, String> {
-    let report = reader.report();
-    let mut variables = BTreeMap::new();
-    for entry in reader.entries("env") {
-        let name = crate::diagnostic::shorten(&entry.key);
-        if entry.key.is_empty() || entry.key.contains(['=', '\0']) {
-            report.add(
-                Diagnostic::error(entry.key_at, format!("`env` in {} has a variable `{name}`", reader.name()))
-                    .label("a variable's name is not empty and has no `=`"),
-            );
-        } else if is_ours(&entry.key) {
-            report.add(
-                Diagnostic::error(entry.key_at, format!("`env` in {} sets `{name}`", reader.name()))
-                    .label("the engine sets this variable itself, for each worker"),
-            );
-        }
-        match convert::text(report, &entry.value) {
-            Ok(value) => {
-                variables.insert(entry.key.clone(), value);
-            }
-            Err(wrong) => reader.wrong("env", wrong),
-        }
-    }
-    variables
-}
-
-fn is_ours(variable: &str) -> bool {
-    const EXACT: [&str; 9] = [
-        "EVERCREW_COMMAND_FD",
-        "EVERCREW_GENERATION",
-        "EVERCREW_INSTANCE",
-        "EVERCREW_ROLE",
-        "EVERCREW_SERVICE",
-        "EVERCREW_SLOT",
-        "EVERCREW_WORKER",
-        "LISTEN_PID",
-        "NOTIFY_SOCKET",
-    ];
-    EXACT.contains(&variable) || variable.starts_with("LISTEN_FD") || variable.starts_with("WATCHDOG_")
+fn recycle(reader: &Reader<'_>) -> (Recycle, Option<u64>) {
+    let Some(table) = reader.table("recycle", &keys::RECYCLE) else { return (Recycle::default(), None) };
+    let recycle = Recycle { age: table.optional_duration("age"), jitter: table.share("jitter") };
+    (recycle, table.size("memory"))
 }

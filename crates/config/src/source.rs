@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::Read;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use toml::de::DeTable;
 
@@ -12,6 +13,8 @@ use crate::context::Context;
 use crate::diagnostic::Report;
 use crate::error::{ConfigError, ConfigErrors};
 use crate::file::{self, Directory};
+use crate::files;
+use crate::include;
 use crate::overrides;
 use crate::raw::Table;
 use crate::settings::Settings;
@@ -52,8 +55,11 @@ pub struct Source {
 impl Source {
     /// Reads the file at `path` and keeps of `environment` what counts. `directory` is `--directory`.
     ///
+    /// The files that it names are read too: those of `include` and each `env_file`. One that is not there is no
+    /// error here but one of [`Source::parse`], which knows the place.
+    ///
     /// # Errors
-    /// When the file cannot be read, is larger than [`MOST_BYTES`] or is not UTF-8.
+    /// When a file cannot be read, is larger than [`MOST_BYTES`] or is not UTF-8; when there are too many.
     pub fn read(
         path: &Path,
         set: Vec<String>,
@@ -62,7 +68,9 @@ impl Source {
     ) -> Result<Self, ConfigError> {
         let path = absolute(path);
         let text = text(&path)?;
-        Ok(Self::new(path, text, set, environment, directory))
+        let mut source = Self::new(path, text, set, environment, directory);
+        source.files = files::read(&source)?;
+        Ok(source)
     }
 
     /// A configuration whose text is at hand; relative paths in it start at the directory of `path`.
@@ -99,22 +107,42 @@ impl Source {
     /// # Errors
     /// Everything that is wrong in it, at once.
     pub fn parse(&self) -> Result<Settings, ConfigErrors> {
+        self.understand().map(|understood| understood.settings)
+    }
+
+    /// What the configuration means, with the table that it was read from.
+    pub(crate) fn understand(&self) -> Result<Understood, ConfigErrors> {
         let report = Report::new(self.texts());
         let mut root = self.table(&report);
+        self.include(&report, &mut root);
         // What a broken text leaves behind would only give errors that are none.
         let report = report.refuse_errors()?;
         apply_overrides(&report, &mut root);
-        let web_concurrency = report.texts().iter().enumerate().find_map(|(index, text)| {
+        let texts = Arc::clone(report.texts());
+        let web_concurrency = texts.iter().enumerate().find_map(|(index, text)| {
             let value = text.body.strip_prefix(WEB_CONCURRENCY)?.strip_prefix('=')?;
             let at = Span::new(index, text.body.len() - value.len()..text.body.len());
             (text.origin == Origin::Environment && !value.trim().is_empty()).then_some((value, at))
         });
-        let context = Context { base: Base::of(&self.path), cpus: self.cpus, web_concurrency };
+        let context = Context { base: Base::of(&self.path), files: &self.files, cpus: self.cpus, web_concurrency };
         let directory =
             Directory { command_line: self.directory_override.as_deref(), environment: self.directory_variable() };
         let mut settings = file::settings(&report, &root, &context, &directory);
         settings.warnings = report.finish()?;
-        Ok(settings)
+        Ok(Understood { settings, root, texts })
+    }
+
+    /// Puts the tables of the included files beside those of the main one.
+    pub(crate) fn include(&self, report: &Report, root: &mut Table) {
+        let patterns = include::patterns(report, root, &Base::of(&self.path));
+        include::check_all_read(report, &patterns, &self.files, &self.path);
+        for (index, (path, text)) in self.files.iter().enumerate() {
+            if patterns.iter().any(|(pattern, _)| pattern.matches(path)) {
+                let (parsed, errors) = DeTable::parse_recoverable(text);
+                syntax::report_all(report, index + 1, &errors);
+                include::merge(report, root, Table::from_toml(index + 1, parsed.get_ref()));
+            }
+        }
     }
 
     /// EVERCREW_DIRECTORY, when it is set and not empty.
@@ -123,9 +151,14 @@ impl Source {
         Some(PathBuf::from(value))
     }
 
-    /// The file first, then the variables, then the arguments.
+    /// The file first, then the files that it names, then the variables, then the arguments.
     pub(crate) fn texts(&self) -> Vec<Text> {
-        let file = Text { origin: Origin::File, label: self.path.display().to_string(), body: self.text.clone() };
+        let file = |path: &Path, text: &str| Text {
+            origin: Origin::File,
+            label: path.display().to_string(),
+            body: text.to_owned(),
+        };
+        let files = self.files.iter().map(|(path, text)| file(path, text));
         let environment = self.environment.iter().map(|(name, value)| Text {
             origin: Origin::Environment,
             label: "environment".to_owned(),
@@ -136,15 +169,25 @@ impl Source {
             label: "--set".to_owned(),
             body: argument.clone(),
         });
-        [file].into_iter().chain(environment).chain(set).collect()
+        std::iter::once(file(&self.path, &self.text)).chain(files).chain(environment).chain(set).collect()
     }
 
     /// The file's table; of a file with syntax errors, what could be read.
     pub(crate) fn table(&self, report: &Report) -> Table {
         let (parsed, errors) = DeTable::parse_recoverable(&self.text);
-        syntax::report_all(report, &errors);
+        syntax::report_all(report, 0, &errors);
         Table::from_toml(0, parsed.get_ref())
     }
+}
+
+/// What a configuration means, and the table that it was read from.
+pub(crate) struct Understood {
+    /// The meaning.
+    pub(crate) settings: Settings,
+    /// The values of the file with those that override them.
+    pub(crate) root: Table,
+    /// The texts that its places are in.
+    pub(crate) texts: Arc<[Text]>,
 }
 
 /// Puts the variables and then the arguments over the values of the file.
@@ -173,6 +216,17 @@ pub(crate) fn absolute(path: &Path) -> PathBuf {
 
 fn relative_to_here(path: String) -> String {
     if path.is_empty() { path } else { absolute(Path::new(&path)).into_os_string().into_string().unwrap_or(path) }
+}
+
+/// Why there is no text of the file at `path`. It is looked at only to say this.
+pub(crate) fn explain_unread(path: &Path) -> String {
+    match path.metadata() {
+        Ok(metadata) if metadata.is_dir() => format!("{} is a directory", path.display()),
+        Ok(metadata) if !metadata.is_file() => format!("{} is no regular file", path.display()),
+        Ok(_) => format!("{} was not there when the configuration was read", path.display()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => format!("there is no file {}", path.display()),
+        Err(error) => format!("{}: {error}", path.display()),
+    }
 }
 
 /// The text of a file, with bounds.

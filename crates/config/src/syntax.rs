@@ -6,11 +6,11 @@ use crate::convert::quoted;
 use crate::diagnostic::{Diagnostic, Report};
 use crate::text::Span;
 
-/// Reports the first error of each line: the others are mostly its echo.
-pub(crate) fn report_all(report: &Report, errors: &[Error]) {
-    let Some(text) = report.texts().first() else { return };
+/// Reports the first error of each line of the text numbered `index`: the others are mostly its echo.
+pub(crate) fn report_all(report: &Report, index: usize, errors: &[Error]) {
+    let Some(text) = report.texts().get(index) else { return };
     let mut places: Vec<(Span, &Error)> =
-        errors.iter().map(|error| (Span::new(0, error.span().unwrap_or(0..text.body.len())), error)).collect();
+        errors.iter().map(|error| (Span::new(index, error.span().unwrap_or(0..text.body.len())), error)).collect();
     places.sort_by_key(|(at, _)| *at);
     let mut told_to = 0;
     for (at, error) in places {

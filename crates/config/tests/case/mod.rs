@@ -1,5 +1,5 @@
 //! A configuration file of the tests. Its first lines may say what is given beside it:
-//! `#set: key=value`, `#env: NAME=value`, `#directory: /path`.
+//! `#set: key=value`, `#env: NAME=value`, `#directory: /path`. Files that it names lie in `NAME.files/` beside it.
 
 use std::path::{Path, PathBuf};
 
@@ -42,7 +42,28 @@ impl Case {
         let directory = given("#directory:").pop().map(PathBuf::from);
         let path = PathBuf::from("/etc/evercrew/evercrew.toml");
         let source = Source::new(path, self.text.clone(), given("#set:"), environment, directory);
-        Source { cpus: 4, ..source }
+        Source { cpus: 4, files: self.files(), ..source }
+    }
+
+    /// What lies in `NAME.files`, as if it lay in `/etc/evercrew`.
+    fn files(&self) -> Vec<(PathBuf, String)> {
+        let root = self.folder.join(format!("{}.files", self.name));
+        let mut folders = vec![root.clone()];
+        let mut files = Vec::new();
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).into_iter().flatten() {
+                let path = entry.expect("a readable folder").path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else {
+                    let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+                    let place = Path::new("/etc/evercrew").join(path.strip_prefix(&root).expect("inside"));
+                    files.push((place, text));
+                }
+            }
+        }
+        files.sort();
+        files
     }
 
     /// Where the expected result lies: beside the file.

@@ -1,0 +1,86 @@
+//! `limits`: what each worker may use.
+
+use crate::convert::{self, Wrong};
+use crate::diagnostic::Diagnostic;
+use crate::key::{Section, Shape};
+use crate::keys::LIMITS;
+use crate::raw::{Kind, Value};
+use crate::reader::Reader;
+use crate::settings::Limits;
+
+/// Reads `limits` of a service.
+pub(crate) fn limits(service: &Reader<'_>) -> Limits {
+    let Some(table) = service.table("limits", &LIMITS) else { return Limits::default() };
+    let mut resources = Vec::new();
+    for key in LIMITS.keys {
+        if let Shape::Limit { bytes, pair } = key.shape
+            && let Some(value) = table.given(key.name)
+            && let Some((soft, hard)) = limit(&table, key.name, value, bytes, pair)
+        {
+            resources.push((key.name.to_owned(), soft, hard));
+        }
+    }
+    Limits { resources, nice: table.signed("nice"), oom_score_adj: table.signed("oom_score_adj") }
+}
+
+fn limit(
+    table: &Reader<'_>,
+    key: &'static str,
+    value: &Value,
+    bytes: bool,
+    pair: &'static Section,
+) -> Option<(u64, u64)> {
+    let Kind::Table(both) = &value.kind else {
+        return match convert::amount(table.report(), value, bytes) {
+            Ok(amount) => Some((amount, amount)),
+            Err(wrong) => {
+                table.wrong(key, wrong);
+                None
+            }
+        };
+    };
+    let both = table.nested(key, pair, both, value.at);
+    for key in ["soft", "hard"] {
+        if both.given(key).is_none() {
+            both.missing(key, "write both, like `{ soft = 1024, hard = 4096 }`, or one number for both");
+            return None;
+        }
+    }
+    let (soft, hard) = (both.amount("soft")?, both.amount("hard")?);
+    if soft > hard {
+        both.report().add(
+            Diagnostic::error(both.at("soft"), format!("{} is above its hard limit", both.name()))
+                .label("`soft` is greater than `hard`")
+                .also(both.at("hard"), "the hard limit"),
+        );
+    }
+    Some((soft, hard))
+}
+
+/// The error for a value that is no amount, from its table's own key.
+impl Reader<'_> {
+    fn amount(&self, key: &'static str) -> Option<u64> {
+        let bytes = matches!(self.shape(key), Some(Shape::Amount { bytes: true }));
+        match convert::amount(self.report(), self.given(key)?, bytes) {
+            Ok(amount) => Some(amount),
+            Err(wrong) => {
+                let wrong: Wrong = wrong;
+                self.wrong(key, wrong);
+                None
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_of_keys_has_every_name() {
+        let mut named: Vec<&str> =
+            LIMITS.keys.iter().filter(|key| matches!(key.shape, Shape::Limit { .. })).map(|key| key.name).collect();
+        named.sort_unstable();
+        assert_eq!(named, Limits::NAMES);
+    }
+}
