@@ -169,6 +169,7 @@ impl Simulation {
             self.shell.world.postpone(lasts);
         }
         self.shell.now = self.shell.now.after(lasts);
+        self.shell.oracle.stood_still = true;
         if !machine {
             self.shell.live();
         }

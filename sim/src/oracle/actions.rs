@@ -205,7 +205,8 @@ impl Oracle {
             Notice::WasAway { .. } => {
                 self.granted = now;
                 self.lost += now.since(self.last);
-                Ok(())
+                // A shell that sleeps no longer than it was told is never so late.
+                demand(self.returns, || "the fleet let its shell sleep past a deadline".into())
             }
             Notice::WorkerSpawned { .. }
             | Notice::WorkerReady { .. }

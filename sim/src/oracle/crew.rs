@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use evercrew_core::Mono;
-use evercrew_core::fleet::{Epoch, ExitStatus, Haste, Policy, Restart, ServiceState, Slot, Wish};
+use evercrew_core::fleet::{Epoch, ExitStatus, GiveUp, Haste, Policy, Restart, ServiceState, Slot, Wish};
 
 use super::Seen;
 
@@ -36,6 +36,8 @@ pub(super) struct Track {
     fell: bool,
     /// Not before this moment; `None` for never.
     not_before: Option<Option<Mono>>,
+    /// It waits no longer than until then.
+    latest: Option<Mono>,
     /// The rollout that runs has renewed it, which it does at once and once.
     renewed: bool,
 }
@@ -164,12 +166,22 @@ impl Crew {
         track.failures += 1;
         track.fell = counted;
         track.not_before = Some(Some(now.after(wait)));
+        let retries = policy.start_limit.is_none_or(|limit| limit.then == GiveUp::Retry);
+        let longest = policy.backoff.max.max(policy.backoff.min) * 11 / 10;
+        track.latest = retries.then(|| now.after(longest));
+    }
+
+    /// Whether the slot waits longer than any wait lasts.
+    pub(super) fn is_overdue(&self, slot: Slot, now: Mono) -> bool {
+        let track = self.tracks.get(&slot);
+        track.is_some_and(|track| track.latest.is_some_and(|at| at <= now))
     }
 
     /// Writes down a start into an empty slot, if a death was its reason; says what bound it breaks.
     pub(super) fn note_start(&mut self, slot: Slot, now: Mono) -> Option<String> {
         let limit = self.policy.start_limit;
         let track = self.track(slot);
+        track.latest = None;
         if !std::mem::take(&mut track.fell) {
             return None;
         }

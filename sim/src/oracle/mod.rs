@@ -76,6 +76,10 @@ pub(crate) struct Oracle {
     handled: u64,
     /// The fleet was restored and only listens so far.
     pub(crate) listens: bool,
+    /// The shell stood still before the next event.
+    pub(crate) stood_still: bool,
+    /// The event being handled is the first one after that.
+    returns: bool,
     /// The last moment that the shell before this one handled.
     crashed: Mono,
 }
@@ -88,6 +92,7 @@ impl Oracle {
     pub(crate) fn hear(&mut self, now: Mono, event: &Event) {
         self.last = self.now;
         self.now = now;
+        self.returns = std::mem::take(&mut self.stood_still);
         self.stopped.clear();
         match event {
             Event::Tick | Event::Unsignalled { .. } => {}

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use evercrew_core::Mono;
-use evercrew_core::fleet::{Fleet, Haste, Wish, WorkerId};
+use evercrew_core::fleet::{Fleet, Haste, Slot, Wish, WorkerId};
 
 use super::{Oracle, Seen, Verdict};
 
@@ -34,6 +34,7 @@ impl Oracle {
         }
         let gone: Vec<_> = gone.into_iter().map(|(id, _)| *id).collect();
         self.crews.retain(|id, _| !gone.contains(id));
+        self.sweep_slots()?;
         if self.handled.is_multiple_of(16) { self.sweep_views(fleet) } else { Ok(()) }
     }
 
@@ -87,6 +88,20 @@ impl Oracle {
         }
         if seen.slot.0 > crew.wanted() {
             return Err(format!("{worker:?} in {:?} was not told that {} are wanted", seen.slot, crew.wanted()));
+        }
+        Ok(())
+    }
+
+    /// Where there is room, no slot waits longer than its backoff can last.
+    fn sweep_slots(&self) -> Verdict {
+        for (service, crew) in &self.crews {
+            let idle = !self.is_up(*service) || crew.rolling || self.living(*service) >= crew.most();
+            for slot in (1..=crew.wanted()).map(Slot).filter(|_| !idle) {
+                let held = self.of(*service).any(|seen| seen.slot == slot && seen.holds());
+                if !held && crew.is_overdue(slot, self.now) {
+                    return Err(format!("{service:?} {slot:?} is empty and waits longer than any backoff lasts"));
+                }
+            }
         }
         Ok(())
     }
