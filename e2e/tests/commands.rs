@@ -209,3 +209,35 @@ fn a_hundred_requests_in_one_write_get_a_hundred_terminal_replies() {
     assert!(replies.iter().all(|reply| reply["status"] == "ok"));
     assert_eq!(engine.down(), 0);
 }
+
+#[test]
+fn events_are_followed_across_managers_until_the_engine_ends() {
+    let mut engine = Engine::up(EVERCREW, SLEEPERS);
+    let mut follower = std::process::Command::new(EVERCREW)
+        .args(["events", "-f", "--since", "1", "--json", "-c"])
+        .arg(engine.home().join("evercrew.toml"))
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .expect("run the binary");
+    let mut lines = BufReader::new(follower.stdout.take().expect("piped")).lines().map_while(Result::ok);
+    let mut seen: Vec<Value> = Vec::new();
+    let mut until = |fits: &dyn Fn(&Value) -> bool| {
+        for line in lines.by_ref() {
+            seen.push(serde_json::from_str(&line).expect("JSON"));
+            if seen.last().is_some_and(fits) {
+                return true;
+            }
+        }
+        false
+    };
+    assert!(until(&|event| event["kind"] == "service.ready"));
+    engine.manager().signal(Signal::Kill);
+    assert!(until(&|event| event["kind"] == "engine.manager-started"));
+    engine.ok(&["scale", "sleep=3"]);
+    assert!(until(&|event| event["kind"] == "worker.ready" && event["worker"] == "sleep.3"));
+    assert_eq!(engine.down(), 0);
+    assert!(!until(&|_| false), "it ends with the engine");
+    assert_eq!(follower.wait().expect("reap").code(), Some(0));
+    let numbers: Vec<u64> = seen.iter().filter_map(|event| event["seq"].as_u64()).collect();
+    assert!(numbers.windows(2).all(|pair| pair[1] == pair[0] + 1), "each once, in order: {numbers:?}");
+}

@@ -6,6 +6,7 @@ mod kill;
 mod load;
 mod many;
 mod programs;
+mod services;
 mod stop;
 
 /// The binary of this tree.

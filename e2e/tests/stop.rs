@@ -98,6 +98,30 @@ fn stopped_by(configuration: &str, stop: impl Fn(&Process)) {
 }
 
 #[test]
+fn an_immediate_stop_still_shows_the_last_lines() {
+    let script = "i=0; while :; do i=$((i+1)); echo line $i; echo $i > last.new; mv last.new last; done";
+    let mut engine = Engine::up(EVERCREW, &format!("[service.s]\ncommand = [\"sh\", \"-c\", {script:?}]\n"));
+    let wait = engine.home().join("last");
+    let began = Instant::now();
+    while !wait.exists() {
+        assert!(began.elapsed() < SOON);
+        std::thread::yield_now();
+    }
+    engine.supervisor().signal(Signal::Quit);
+    assert_eq!(engine.wait(SOON), 0);
+    let last: u64 = std::fs::read_to_string(wait).expect("a number").trim().parse().expect("a number");
+    let log = std::fs::read_to_string(engine.home().join(".evercrew/logs/s.1.log")).expect("its file");
+    let lines: Vec<&str> = log.lines().filter_map(|line| line.split_once(" line ")).map(|(_, n)| n).collect();
+    let numbers: Vec<u64> = lines.iter().filter_map(|n| n.parse().ok()).collect();
+    assert!(
+        numbers.last() >= Some(&last),
+        "line {last} was written and is not in the file, which ends with {:?}",
+        numbers.last()
+    );
+    assert!(numbers.windows(2).all(|pair| pair[1] == pair[0] + 1), "lines are missing");
+}
+
+#[test]
 fn a_stop_that_no_manager_acknowledges_is_carried_out_by_the_supervisor() {
     let mut engine = Engine::up(EVERCREW, SLEEPERS);
     engine.manager().signal(Signal::Stop);

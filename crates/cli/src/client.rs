@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use evercrew_sys::lock::{Lock, LockError};
 use evercrew_wire::control::{Reply, ReplyStatus, Request};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::failure::{Failure, code};
 
@@ -70,7 +70,9 @@ impl Engine {
                 Ok(stream) => return Ok(stream),
                 Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
                     let text = format!("not permitted to use {}", self.socket().display());
-                    return Err(Failure::new(77, text).hint("run the command as the engine's user or as root"));
+                    return Err(
+                        Failure::new(code::FORBIDDEN, text).hint("run the command as the engine's user or as root")
+                    );
                 }
                 Err(error) => {
                     if !wait_for_engine && !self.runs() {
@@ -128,25 +130,38 @@ impl Engine {
         }
     }
 
-    /// Follows a stream of replies until the connection ends or `each` says stop.
+    /// Follows events, also across managers, until the engine ends or `each` says stop.
     ///
     /// # Errors
     /// When no engine runs or the request is refused.
-    pub(crate) fn follow(&self, question: &Question, mut each: impl FnMut(&Reply) -> bool) -> Result<(), Failure> {
-        let stream = self.connect(Instant::now() + ANSWER, false)?;
-        let ended = |error: io::Error| Failure::unavailable(format!("the engine ended the connection: {error}"));
-        send(&stream, question, None).map_err(ended)?;
-        for line in BufReader::new(&stream).lines() {
-            let reply: Reply = serde_json::from_str(&line.map_err(ended)?).map_err(io::Error::other).map_err(ended)?;
-            if reply.status == ReplyStatus::Failure {
-                let failure = Failure::new(reply.code.unwrap_or(code::FAILURE), reply.message);
-                return Err(failure.hint(reply.hint.unwrap_or_default()));
+    pub(crate) fn follow(&self, question: &mut Question, mut each: impl FnMut(&Value) -> bool) -> Result<(), Failure> {
+        loop {
+            let stream = match self.connect(Instant::now() + ANSWER, false) {
+                Ok(stream) => stream,
+                Err(_) if question.args.contains_key("since") && !self.runs() => return Ok(()),
+                Err(failure) => return Err(failure),
+            };
+            if send(&stream, question, None).is_err() {
+                continue;
             }
-            if !each(&reply) {
-                break;
+            for line in BufReader::new(&stream).lines() {
+                let Some(reply) = line.ok().and_then(|line| serde_json::from_str::<Reply>(&line).ok()) else { break };
+                if reply.status == ReplyStatus::Failure {
+                    let failure = Failure::new(reply.code.unwrap_or(code::FAILURE), reply.message);
+                    return Err(failure.hint(reply.hint.unwrap_or_default()));
+                }
+                if let Some(next) = reply.content["next"].as_u64() {
+                    question.args.insert("since".into(), json!(next));
+                    continue;
+                }
+                if let Some(seq) = reply.content["seq"].as_u64() {
+                    question.args.insert("since".into(), json!(seq + 1));
+                }
+                if !reply.content.is_null() && !each(&reply.content) {
+                    return Ok(());
+                }
             }
         }
-        Ok(())
     }
 }
 

@@ -4,7 +4,6 @@ use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
 use evercrew_sys::process;
-use evercrew_wire::control::Reply;
 use serde_json::{Map, Value, json};
 
 use crate::arguments::{Command, Global};
@@ -136,7 +135,7 @@ fn events(engine: &Engine, global: &Global, follow: bool, since: Option<u64>) ->
     if let Some(since) = since {
         args.insert("since".into(), json!(since));
     }
-    let question = Question { verb: "events", args, timeout: global.timeout, prompt: true, lost: Lost::AskAgain };
+    let mut question = Question { verb: "events", args, timeout: global.timeout, prompt: true, lost: Lost::AskAgain };
     let line = |event: &Value| if global.json { event.to_string() } else { table::event(event) };
     if !follow {
         let reply = engine.ask(&question, |_| {})?;
@@ -145,9 +144,7 @@ fn events(engine: &Engine, global: &Global, follow: bool, since: Option<u64>) ->
         }
         return Ok(0);
     }
-    engine.follow(&question, |reply: &Reply| {
-        reply.content.is_null() || writeln!(io::stdout(), "{}", line(&reply.content)).is_ok()
-    })?;
+    engine.follow(&mut question, |event| writeln!(io::stdout(), "{}", line(event)).is_ok())?;
     Ok(0)
 }
 

@@ -8,6 +8,7 @@ pub(crate) mod code {
     pub(crate) const USAGE: u8 = 2;
     pub(crate) const NOT_RUNNING: u8 = 3;
     pub(crate) const UNAVAILABLE: u8 = 69;
+    pub(crate) const FORBIDDEN: u8 = 77;
     pub(crate) const CONFIGURATION: u8 = 78;
     pub(crate) const TIMEOUT: u8 = 124;
 }

@@ -1,17 +1,17 @@
 //! `up`: check everything that can be checked, then become the supervisor.
 
 use std::ffi::{CString, OsString};
-use std::fs::DirBuilder;
+use std::fs::{self, DirBuilder, Permissions};
 use std::io::{self, Read};
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use evercrew_config::{ConfigError, Settings, Source};
 use evercrew_sys::lock::{Lock, LockError};
-use evercrew_sys::{exec, memfd, process};
+use evercrew_sys::{exec, memfd, process, user};
 use evercrew_wire::Text;
 use evercrew_wire::deposit::{self, Configuration};
 
@@ -40,10 +40,39 @@ pub(crate) fn read_configuration(global: &Global) -> Result<(Source, Settings), 
     settings
         .check_programs(std::env::var_os("PATH").as_deref())
         .map_err(|errors| refuse(errors.render(color), errors.problems().len()))?;
+    check_users(&settings)?;
     for warning in &settings.warnings {
         eprint!("{}", warning.render(color));
     }
     Ok((source, settings))
+}
+
+/// Users and groups that this machine knows and that we may become.
+fn check_users(settings: &Settings) -> Result<(), Failure> {
+    let own = user::current();
+    for service in &settings.services {
+        let refuse = |what: &str, name: &str| {
+            let text = format!("service `{}`: this machine has no {what} `{name}`", service.name);
+            Failure::new(code::CONFIGURATION, text)
+                .hint(format!("add it, or set service.{}.{what} to one that it has", service.name))
+        };
+        let uid = match &service.user {
+            Some(name) => Some(user::find(name).ok().flatten().ok_or_else(|| refuse("user", name))?.uid),
+            None => None,
+        };
+        let gid = match &service.group {
+            Some(name) => Some(user::find_group(name).ok().flatten().ok_or_else(|| refuse("group", name))?),
+            None => None,
+        };
+        let other = uid.is_some_and(|uid| uid != own.0) || gid.is_some_and(|gid| gid != own.1);
+        if other && own.0 != 0 {
+            let text = format!("service `{}` runs as another user or group, which only root can start", service.name);
+            return Err(
+                Failure::new(code::FORBIDDEN, text).hint("start the engine as root, or leave `user` and `group` out")
+            );
+        }
+    }
+    Ok(())
 }
 
 /// Becomes the supervisor; returns only when that fails.
@@ -53,17 +82,21 @@ pub(crate) fn read_configuration(global: &Global) -> Result<(Source, Settings), 
 pub(crate) fn up(global: &Global) -> Result<u8, Failure> {
     let (source, settings) = read_configuration(global)?;
     let directory = &settings.engine.directory;
-    make_directory(directory)?;
+    // A worker of another user reaches its notify socket through it; what is in it is open to nobody else all the same.
+    let others = settings.services.iter().any(|service| service.user.is_some() || service.group.is_some());
+    let mode = if others { 0o711 } else { 0o700 };
+    make_directory(directory, mode)?;
     let lock = lock(directory)?;
     let instance =
         new_instance().map_err(|error| Failure::unavailable(format!("cannot read /dev/urandom: {error}")))?;
     leftovers::end(directory)?;
     leftovers::remember(directory, &instance)?;
-    make_directory(&directory.join("notify"))?;
+    make_directory(&directory.join("notify"), mode)?;
     let configuration = Configuration {
         version: deposit::VERSION,
         path: Text::from(&source.path),
         text: source.text,
+        files: source.files.iter().map(|(path, text)| (Text::from(path), text.clone())).collect(),
         set: source.set,
         environment: source.environment,
         directory: source.directory_override.as_ref().map(Text::from),
@@ -135,8 +168,12 @@ fn c_string(text: OsString) -> io::Result<CString> {
 }
 
 /// Ours alone: sockets in it are open to nobody else.
-fn make_directory(path: &Path) -> Result<(), Failure> {
-    let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
+fn make_directory(path: &Path, mode: u32) -> Result<(), Failure> {
+    let made = DirBuilder::new()
+        .recursive(true)
+        .mode(mode)
+        .create(path)
+        .and_then(|()| fs::set_permissions(path, Permissions::from_mode(mode)));
     let text = |error| Failure::unavailable(format!("cannot make the directory {}: {error}", path.display()));
     made.map_err(|error| text(error).hint("set engine.directory to one that you may write to"))
 }

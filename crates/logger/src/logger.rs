@@ -11,7 +11,8 @@ use evercrew_sys::channel::{Channel, Received};
 use evercrew_sys::epoll::{Epoll, Interest, Ready};
 use evercrew_sys::signal::SignalFd;
 use evercrew_sys::{clock, descriptor, record};
-use evercrew_wire::logger::{Stream, ToLogger};
+use evercrew_wire::logger::{FromLogger, Stream, ToLogger};
+use regex_lite::Regex;
 
 use crate::Error;
 use crate::assembly::{Assembly, LINE_LIMIT};
@@ -158,16 +159,21 @@ impl Logger {
                 self.files.configure(directory.to_path());
                 self.terminal.enable(terminal);
             }
-            ToLogger::Attach { worker, name, service, generation: _, stream } => {
+            ToLogger::Attach { worker, name, service, generation: _, stream, ready } => {
                 if let Some(pipe) = descriptor {
-                    self.attach((worker, stream), Writer { name: name.into(), service: service.into() }, pipe);
+                    // The manager has checked it; one that is none makes nobody ready.
+                    let ready = ready.and_then(|ready| Regex::new(&ready).ok());
+                    self.attach((worker, stream), Writer { name: name.into(), service: service.into() }, pipe, ready);
                 }
             }
         }
     }
 
-    fn attach(&mut self, key: (u64, Stream), writer: Writer, pipe: OwnedFd) {
-        if self.tokens.contains_key(&key) {
+    fn attach(&mut self, key: (u64, Stream), writer: Writer, pipe: OwnedFd, ready: Option<Regex>) {
+        if let Some(token) = self.tokens.get(&key) {
+            if let Some(source) = self.sources.get_mut(token) {
+                source.ready = ready;
+            }
             return;
         }
         let token = self.next_token;
@@ -180,7 +186,8 @@ impl Logger {
         self.next_token += 1;
         self.files.attach(&writer.name);
         self.tokens.insert(key, token);
-        self.sources.insert(token, Source { key, pipe: File::from(pipe), writer, assembly: Assembly::default() });
+        self.sources
+            .insert(token, Source { key, pipe: File::from(pipe), writer, assembly: Assembly::default(), ready });
     }
 
     fn read_signals(&mut self) {
@@ -198,6 +205,13 @@ impl Logger {
         }
     }
 
+    /// A manager that does not read, or is just being replaced, asks again by attaching again.
+    fn tell(&self, said: &FromLogger) {
+        if let (Some(link), Ok(bytes)) = (&self.link, said.encode()) {
+            let _ = record::send(link, &bytes, &[]);
+        }
+    }
+
     fn begin_end(&mut self) {
         self.end = self.end.or_else(|| Some(clock::mono().after(PATIENCE)));
     }
@@ -211,11 +225,17 @@ impl Logger {
                 let stamp = stamp();
                 let before = source.assembly.held();
                 let (terminal, files, writer) = (&mut self.terminal, &mut self.files, &source.writer);
+                let (ready, mut matched) = (&mut source.ready, false);
                 source.assembly.feed(&self.buffer[..count], limit, &mut |line| {
+                    matched |= Source::makes_ready(ready, line.text);
                     terminal.line(writer, &line);
                     files.line(&writer.name, &stamp, &line);
                 });
                 self.held = self.held.saturating_sub(before).saturating_add(source.assembly.held());
+                if matched {
+                    let worker = source.key.0;
+                    self.tell(&FromLogger::Matched { worker });
+                }
             }
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
             Err(_) => self.detach(token),

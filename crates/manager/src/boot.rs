@@ -132,7 +132,7 @@ pub(crate) fn model(found: &mut Found) -> Result<Model, Fatal> {
     let settings: Settings =
         deposit::source(&configuration).parse().map_err(|errors| unusable(errors.render(false)))?;
     check_descriptors(&settings, found.inventory.nofile.1).map_err(unusable)?;
-    let crew = Crew::new(settings);
+    let crew = Crew::new(settings).map_err(|error| unusable(format!("evercrew: {error}")))?;
     let mut news = News::default();
     let state = found.state.take().and_then(|fd| match read_state(&fd, &crew) {
         Ok(state) => Some(state),

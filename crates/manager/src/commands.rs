@@ -141,16 +141,21 @@ impl Manager {
     }
 
     fn shutdown_command(&mut self, request: &Request) -> Reply {
-        let now = flag(request, "now");
-        self.decide(Event::Shutdown { now });
+        if flag(request, "now") {
+            self.stop_now();
+        } else {
+            self.decide(Event::Shutdown { now: false });
+        }
         ok(request, "stopping", json!({"supervisor": {"pid": self.engine.supervisor}}))
     }
 
     fn follow_events(&mut self, client: ClientId, request: &Request) -> Option<Reply> {
         let since = request.args.get("since").and_then(Value::as_u64);
         if flag(request, "follow") {
-            self.events.subscribe(client, request.id.clone(), since.unwrap_or(self.events.next()));
-            return Some(Reply::new(&request.id, ReplyStatus::Processing, "following"));
+            let since = since.unwrap_or(self.events.next());
+            self.events.subscribe(client, request.id.clone(), since);
+            let following = Reply::new(&request.id, ReplyStatus::Processing, "following");
+            return Some(following.with_content(json!({"next": since})));
         }
         let mut events = self.events.since(since.unwrap_or(0));
         // Numbers start at 1: asking for all of them is no gap.
@@ -177,7 +182,7 @@ impl Manager {
         self.waitings.add(Waiting { client, request: request.id.clone(), goal, deadline });
     }
 
-    fn services(&self) -> Vec<ServiceId> {
+    pub(crate) fn services(&self) -> Vec<ServiceId> {
         (0u32..).map(ServiceId).take(self.crew.settings.services.len()).collect()
     }
 

@@ -12,6 +12,7 @@ use evercrew_core::{Mono, Signal};
 use evercrew_wire::supervisor::{Kept, Label, Worker};
 use std::time::Duration;
 
+use crate::identity::{self, Identity};
 use crate::link::Shared;
 use crate::watch::Watch;
 
@@ -84,12 +85,20 @@ impl Process {
 #[derive(Debug)]
 pub(crate) struct Crew {
     pub(crate) settings: Settings,
+    identities: Vec<Option<Identity>>,
     pub(crate) processes: BTreeMap<WorkerId, Process>,
 }
 
 impl Crew {
-    pub(crate) fn new(settings: Settings) -> Self {
-        Self { settings, processes: BTreeMap::new() }
+    /// # Errors
+    /// A user or group that this machine does not know.
+    pub(crate) fn new(settings: Settings) -> Result<Self, String> {
+        Ok(Self { identities: identity::resolve(&settings)?, settings, processes: BTreeMap::new() })
+    }
+
+    /// Whom its workers run as, where not as the engine.
+    pub(crate) fn identity(&self, service: ServiceId) -> Option<&Identity> {
+        self.identities.get(usize::try_from(service.0).ok()?)?.as_ref()
     }
 
     /// The service's name.

@@ -15,6 +15,7 @@ pub(crate) fn source(configuration: &Configuration) -> Source {
     Source {
         path: configuration.path(),
         text: configuration.text.clone(),
+        files: configuration.files.iter().map(|(path, text)| (path.to_path(), text.clone())).collect(),
         set: configuration.set.clone(),
         environment: configuration.environment.clone(),
         directory_override: configuration.directory.as_ref().map(evercrew_wire::Text::to_path),

@@ -6,6 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::identity::Identity;
 use evercrew_config::{Builtin, Program, Ready, Service};
 use evercrew_core::Signal;
 use evercrew_core::fleet::{StopLadder, WorkerId};
@@ -48,7 +49,6 @@ impl Launcher {
             source(ROLE_DESCRIPTOR, Source::Link),
         ];
         let mut spawn = self.role("logger", worker, label, descriptors);
-        spawn.nofile = None;
         spawn.environment.extend(std::env::var_os("NO_COLOR").map(|value| entry("NO_COLOR", &value)));
         spawn
     }
@@ -68,7 +68,11 @@ impl Launcher {
             descriptors,
             notify: None,
             die_with_supervisor: false,
-            nofile: Some((self.nofile.0, self.nofile.1)),
+            limits: Vec::new(),
+            credentials: None,
+            umask: None,
+            nice: None,
+            oom_score_adj: None,
             stop_signal: Signal::Term.name().to_owned(),
             stop_grace_ms: 5000,
         }
@@ -78,8 +82,17 @@ impl Launcher {
     ///
     /// # Errors
     /// When its program cannot be found.
-    pub(crate) fn worker(&mut self, worker: WorkerId, service: &Service, label: Label) -> Result<Spawn, FindError> {
+    pub(crate) fn worker(
+        &mut self,
+        worker: WorkerId,
+        service: &Service,
+        identity: Option<&Identity>,
+        label: Label,
+    ) -> Result<Spawn, FindError> {
         let mut environment = if service.clear_env { BTreeMap::new() } else { self.environment.clone() };
+        if let Some(identity) = identity {
+            environment.extend(identity.variables());
+        }
         environment.extend(service.env.iter().map(|(name, value)| (name.into(), value.into())));
         let (program, arguments) = match &service.program {
             Program::Command(command) => {
@@ -92,7 +105,9 @@ impl Launcher {
             }
         };
         let mut pid_variables = Vec::new();
+        let owner = identity.map(|identity| (identity.credentials.uid, identity.credentials.gid));
         let notify = self.speak_conventions(service, &label, &mut environment, &mut pid_variables);
+        let notify = notify.map(|path| NotifySocket { path, owner });
         Ok(Spawn {
             worker: worker.0,
             program,
@@ -103,7 +118,11 @@ impl Launcher {
             descriptors: descriptors(service),
             notify,
             die_with_supervisor: true,
-            nofile: Some((self.nofile.0, self.nofile.1)),
+            limits: self.limits(service),
+            credentials: identity.map(|identity| identity.credentials.clone()),
+            umask: service.umask,
+            nice: service.limits.nice,
+            oom_score_adj: service.limits.oom_score_adj,
             stop_signal: stop_signal(&service.policy.stop).name().to_owned(),
             stop_grace_ms: grace(&service.policy.stop).as_millis().try_into().unwrap_or(u64::MAX),
             label,
@@ -117,7 +136,7 @@ impl Launcher {
         label: &Label,
         environment: &mut BTreeMap<OsString, OsString>,
         pid_variables: &mut Vec<String>,
-    ) -> Option<NotifySocket> {
+    ) -> Option<Text> {
         let mut set = |name: &str, value: &str| environment.insert(name.into(), value.into());
         set("EVERCREW_WORKER", &label.name);
         set("EVERCREW_SERVICE", &label.service);
@@ -125,6 +144,9 @@ impl Launcher {
         set("EVERCREW_GENERATION", &label.generation.to_string());
         set("EVERCREW_INSTANCE", &self.instance);
         set("WEB_CONCURRENCY", "1");
+        if let Some(port) = port(service, label.slot) {
+            set("PORT", &port.to_string());
+        }
         if !service.listen.is_empty() {
             set("LISTEN_FDS", &service.listen.len().to_string());
             set("LISTEN_FDNAMES", &service.listen.join(":"));
@@ -144,7 +166,16 @@ impl Launcher {
         }
         let path = self.directory.join("notify").join(format!("{}.{}", label.name, label.generation));
         environment.insert("NOTIFY_SOCKET".into(), path.clone().into());
-        Some(NotifySocket { path: Text::from(&path), owner: None })
+        Some(Text::from(&path))
+    }
+
+    /// The configured limits; open files are what the engine was started with, not what it raised them to.
+    fn limits(&self, service: &Service) -> Vec<(String, u64, u64)> {
+        let mut limits = service.limits.resources.clone();
+        if service.limits.resource("nofile").is_none() {
+            limits.push(("nofile".to_owned(), self.nofile.0, self.nofile.1));
+        }
+        limits
     }
 
     fn find(
@@ -175,6 +206,11 @@ impl Launcher {
     pub(crate) fn directory(&self) -> &Path {
         &self.directory
     }
+}
+
+/// A slot's own port.
+pub(crate) fn port(service: &Service, slot: u32) -> Option<u16> {
+    u16::try_from(u32::from(service.port?).checked_add(slot.checked_sub(1)?)?).ok()
 }
 
 /// EVERCREW_ROLE, valid for the process that it is given to and for none that inherits it.

@@ -6,13 +6,12 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use evercrew_config::Exit;
-use evercrew_core::fleet::{Event, Fleet, Scope, ServiceId, ServiceState, WorkerId};
+use evercrew_core::fleet::{Event, Fleet, Scope, WorkerId};
 use evercrew_core::{Mono, Signal};
+use evercrew_sys::clock;
 use evercrew_sys::notify::Message;
 use evercrew_sys::signal::{self, SignalFd};
 use evercrew_sys::terminal::Stderr;
-use evercrew_sys::{clock, process};
 use evercrew_wire::control::{Reply, Request};
 use evercrew_wire::deposit::State;
 use evercrew_wire::supervisor::{self as wire, Numbered, ToSupervisor};
@@ -22,7 +21,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use crate::boot::{self, Fatal, Found, Model, News};
 use crate::clients::{self, ClientId, Clients};
-use crate::crew::{Crew, LOGGER};
+use crate::crew::Crew;
 use crate::deposit;
 use crate::events::Events;
 use crate::launch::Launcher;
@@ -79,7 +78,7 @@ pub(crate) struct Manager {
     pub(crate) inputs: mpsc::Sender<Input>,
     log: Stderr,
     debug: bool,
-    exit_code: u8,
+    pub(crate) exit_code: u8,
     pub(crate) exit: bool,
 }
 
@@ -262,6 +261,7 @@ impl Manager {
             }
             () = self.link.writable(), if self.link.wants_to_write() => {}
             () = logger_writable(self.logger.as_ref()), if logger_writes => {}
+            said = logger_says(self.logger.as_ref()) => self.logger_said(said),
             Some(input) = receiver.recv() => self.input(input),
             () = sleep(wait), if wait.is_some() => self.decide(Event::Tick),
         }
@@ -386,37 +386,11 @@ impl Manager {
             fleet: self.fleet.snapshot(),
         };
         let sealed = deposit::seal(&state)?;
-        let bytes = ToSupervisor::Deposit { configuration: false }.encode().map_err(io::Error::other)?;
+        let wait = self.crew.settings.engine.manager_restart_wait;
+        let restart_wait_ms = wait.as_millis().try_into().unwrap_or(u64::MAX);
+        let deposit = ToSupervisor::Deposit { configuration: false, restart_wait_ms };
+        let bytes = deposit.encode().map_err(io::Error::other)?;
         Ok(Record { bytes, descriptors: vec![Arc::new(sealed)] })
-    }
-
-    /// `[engine] exit`.
-    fn end_by_configuration(&mut self) {
-        if self.fleet.stopping() || self.crew.settings.engine.exit == Exit::Never {
-            return;
-        }
-        let states: Vec<(ServiceId, ServiceState)> = self
-            .fleet
-            .services()
-            .iter()
-            .filter(|view| view.service != LOGGER)
-            .map(|view| (view.service, view.state))
-            .collect();
-        let failed = states.iter().find(|(_, state)| *state == ServiceState::Failed);
-        let done = |state| matches!(state, ServiceState::Finished | ServiceState::Stopped);
-        match (self.crew.settings.engine.exit, failed) {
-            (Exit::AnyFailed, Some((service, _))) => {
-                let words = format!("{} failed: ending, as `engine.exit` says", self.crew.name(*service));
-                self.exit_code = 1;
-                self.tell(Level::Error, "engine.stopping", json!({"reason": "any-failed"}), &words);
-                self.decide(Event::Shutdown { now: false });
-            }
-            (Exit::AllDone, _) if states.iter().all(|(_, state)| done(*state)) => {
-                self.tell(Level::Info, "engine.stopping", json!({"reason": "all-done"}), "every service has finished");
-                self.decide(Event::Shutdown { now: false });
-            }
-            (Exit::Never | Exit::AllDone | Exit::AnyFailed, _) => {}
-        }
     }
 
     /// Records a fact that is not the fleet's.
@@ -427,6 +401,8 @@ impl Manager {
             _ => Map::new(),
         };
         self.events.add(kind, fields);
+        // Its number is given: the next manager must not give it again.
+        self.dirty = true;
     }
 
     pub(crate) fn write_log(&self, level: Level, words: &str) {
@@ -442,24 +418,6 @@ impl Manager {
             Err(error) => self.write_log(Level::Error, &error.to_string()),
         }
     }
-
-    /// Nobody is left who could: every worker's group is killed by its pidfd, which names no other process. The logger
-    /// sees its link end and leaves by itself when the pipes are empty.
-    fn supervisor_is_gone(&mut self) {
-        self.write_log(Level::Error, "the supervisor is gone; ending every worker");
-        for (worker, process) in &self.crew.processes {
-            if self.logger.as_ref().is_some_and(|(logger, _)| logger == worker) {
-                continue;
-            }
-            if let Some(pidfd) = &process.pidfd {
-                let _ = process::signal_group_by_pidfd(pidfd_of(pidfd), process.pid, Signal::Kill);
-            }
-        }
-    }
-}
-
-fn pidfd_of(pidfd: &Shared) -> std::os::fd::BorrowedFd<'_> {
-    std::os::fd::AsFd::as_fd(pidfd.as_ref())
 }
 
 /// The other end is closed, as opposed to something that could not be read from it.
@@ -476,6 +434,13 @@ fn is_end(error: &io::Error) -> bool {
 async fn sleep(wait: Option<Duration>) {
     match wait {
         Some(wait) => tokio::time::sleep(wait).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn logger_says(logger: Option<&(WorkerId, Link)>) -> io::Result<Option<(Vec<u8>, Vec<OwnedFd>)>> {
+    match logger {
+        Some((_, link)) => link.receive(wire::MAX_RECORD).await,
         None => std::future::pending().await,
     }
 }

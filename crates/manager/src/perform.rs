@@ -3,11 +3,12 @@
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use evercrew_core::fleet::{Action, Event, ExitStatus, Notice, Scope, ServiceId, WorkerId};
+use evercrew_config::Ready;
+use evercrew_core::fleet::{Action, Event, ExitStatus, Notice, Scope, ServiceId, WorkerId, WorkerState};
 use evercrew_core::{Mono, Signal};
 use evercrew_sys::signal;
 use evercrew_wire::Text;
-use evercrew_wire::logger::{Stream, ToLogger};
+use evercrew_wire::logger::{FromLogger, Stream, ToLogger};
 use evercrew_wire::supervisor::{self as wire, Numbered, Program, Status, ToManager, ToSupervisor, Worker};
 use serde_json::json;
 
@@ -16,6 +17,7 @@ use crate::link::{Link, Record};
 use crate::manager::Manager;
 use crate::notices::{self, Level};
 use crate::operator::Meaning;
+use crate::probe;
 use crate::watch::watch;
 
 /// Records that may wait for the logger beyond what one takeover tells it.
@@ -33,7 +35,7 @@ impl Manager {
                     return None;
                 }
                 let settings = self.crew.service(service)?;
-                match self.launcher.worker(worker, settings, label) {
+                match self.launcher.worker(worker, settings, self.crew.identity(service), label) {
                     Ok(spawn) => {
                         self.spawn(spawn);
                         None
@@ -152,7 +154,7 @@ impl Manager {
         self.tell(level, "engine.signal", fields, &format!("{signal} from {sender}: {what}"));
         match meaning {
             Meaning::Stop => self.decide(Event::Shutdown { now: false }),
-            Meaning::StopNow => self.decide(Event::Shutdown { now: true }),
+            Meaning::StopNow => self.stop_now(),
             Meaning::ScaleBy(by) => {
                 let service = ServiceId(0);
                 if let Some(view) = self.fleet.service(service) {
@@ -167,7 +169,11 @@ impl Manager {
     pub(crate) fn process_found(&mut self, worker: &Worker, parts: &mut Parts) {
         let id = WorkerId(worker.worker);
         let mut process = Process::new(worker, parts);
-        process.watch = watch(id, parts.notify.take(), parts.ready.take(), &self.inputs);
+        let target = self.crew.find(&worker.label.service).and_then(|service| self.crew.service(service));
+        let target = target.and_then(|service| probe::target(service, worker.label.slot));
+        // One that is ready already has answered a manager before this one.
+        let starting = self.fleet.worker(id).is_some_and(|(.., state)| state == WorkerState::Starting);
+        process.watch = watch(id, parts, target.filter(|_| starting), &self.inputs);
         if worker.label.service == LOGGER_NAME {
             self.crew.processes.insert(id, process);
             if let Some(link) = parts.link.take() {
@@ -175,10 +181,21 @@ impl Manager {
             }
             return;
         }
+        let ready = self.ready_line(id, &process);
         if let Some((_, logger)) = &mut self.logger {
-            attach(logger, id, &process);
+            attach(logger, id, &process, ready.as_deref());
         }
         self.crew.processes.insert(id, process);
+    }
+
+    /// The regular expression of the line that makes this worker ready, while it is not.
+    fn ready_line(&self, id: WorkerId, process: &Process) -> Option<String> {
+        let (.., state) = self.fleet.worker(id)?;
+        let service = self.crew.service(self.crew.find(&process.label.service)?)?;
+        match &service.ready {
+            Ready::Output(pattern) if state == WorkerState::Starting => Some(pattern.clone()),
+            Ready::Output(_) | Ready::Exec | Ready::Notify | Ready::Fd(_) | Ready::Connect | Ready::Http(_) => None,
+        }
     }
 
     fn logger_found(&mut self, id: WorkerId, end: OwnedFd) {
@@ -189,9 +206,18 @@ impl Manager {
         let directory = Text::from(&self.launcher.logs());
         push(&mut link, &ToLogger::Configure { directory, terminal: self.terminal }, Vec::new());
         for (worker, process) in &self.crew.processes {
-            attach(&mut link, *worker, process);
+            attach(&mut link, *worker, process, self.ready_line(*worker, process).as_deref());
         }
         self.logger = Some((id, link));
+    }
+
+    /// What the logger says; its end shows when it is reaped.
+    pub(crate) fn logger_said(&mut self, said: std::io::Result<Option<(Vec<u8>, Vec<OwnedFd>)>>) {
+        match said.ok().flatten().map(|(bytes, _)| FromLogger::decode(&bytes)) {
+            Some(Ok(FromLogger::Matched { worker })) => self.decide(Event::Ready { worker: WorkerId(worker) }),
+            Some(Err(error)) => self.write_log(Level::Warn, &error.to_string()),
+            None => self.logger = None,
+        }
     }
 
     /// A logger that is gone or does not read is replaced like any worker, and told everything again.
@@ -209,7 +235,7 @@ impl Manager {
     }
 }
 
-fn attach(link: &mut Link, worker: WorkerId, process: &Process) {
+fn attach(link: &mut Link, worker: WorkerId, process: &Process, ready: Option<&str>) {
     for (stream, pipe) in [(Stream::Output, &process.output), (Stream::Error, &process.error)] {
         if let Some(pipe) = pipe {
             let record = ToLogger::Attach {
@@ -218,6 +244,7 @@ fn attach(link: &mut Link, worker: WorkerId, process: &Process) {
                 service: process.label.service.clone(),
                 generation: process.label.generation,
                 stream,
+                ready: ready.map(str::to_owned),
             };
             push(link, &record, vec![Arc::clone(pipe)]);
         }

@@ -1,4 +1,4 @@
-//! What a worker says of itself: its notify socket and its readiness pipe.
+//! What a worker says of itself: its notify socket, its readiness pipe, its own port.
 
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
@@ -9,7 +9,9 @@ use evercrew_sys::notify::NotifySocket;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+use crate::crew::Parts;
 use crate::manager::Input;
+use crate::probe::{self, Target};
 use crate::readiness;
 
 /// Tasks that read for one worker; they end when this is dropped.
@@ -26,18 +28,21 @@ impl Drop for Watch {
     }
 }
 
-/// Reads what is there; `None` if the worker has no such channel.
+/// Reads what is there and asks `target` until it answers; `None` if there is nothing of both.
 pub(crate) fn watch(
     worker: WorkerId,
-    notify: Option<OwnedFd>,
-    ready: Option<OwnedFd>,
+    parts: &mut Parts,
+    target: Option<Target>,
     inputs: &mpsc::Sender<Input>,
 ) -> Option<Watch> {
     let mut tasks = Vec::new();
-    if let Some(socket) = notify {
+    if let Some(target) = target {
+        tasks.push(tokio::spawn(ask(worker, target, inputs.clone())));
+    }
+    if let Some(socket) = parts.notify.take() {
         tasks.push(tokio::spawn(end_quietly(read_notifications(worker, socket, inputs.clone()))));
     }
-    if let Some(pipe) = ready {
+    if let Some(pipe) = parts.ready.take() {
         tasks.push(tokio::spawn(end_quietly(read_newline(worker, pipe, inputs.clone()))));
     }
     (!tasks.is_empty()).then_some(Watch { tasks })
@@ -46,6 +51,12 @@ pub(crate) fn watch(
 /// A channel that cannot be read says nothing: the ready timeout or the heartbeat deals with that.
 async fn end_quietly(task: impl Future<Output = io::Result<()>>) {
     let _ = task.await;
+}
+
+async fn ask(worker: WorkerId, target: Target, inputs: mpsc::Sender<Input>) {
+    probe::until_answered(&target).await;
+    // The loop is gone when this fails.
+    let _ = inputs.send(Input::SaidReady(worker)).await;
 }
 
 async fn read_notifications(worker: WorkerId, socket: OwnedFd, inputs: mpsc::Sender<Input>) -> io::Result<()> {

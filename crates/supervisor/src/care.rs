@@ -40,6 +40,8 @@ pub(crate) enum Duty {
 /// The supervisor's own timers.
 #[derive(Debug, Default)]
 pub(crate) struct Care {
+    /// Least wait before every restart of the manager (`manager_restart_wait`).
+    least_wait: Duration,
     started: Option<Mono>,
     start_at: Option<Mono>,
     backoff: Option<Duration>,
@@ -53,6 +55,11 @@ impl Care {
     /// With the first manager due at once.
     pub(crate) fn new(now: Mono) -> Self {
         Self { start_at: Some(now), ..Self::default() }
+    }
+
+    /// Least wait before a manager is started in the place of one that died.
+    pub(crate) fn wait_between_managers(&mut self, wait: Duration) {
+        self.least_wait = wait;
     }
 
     /// A manager was started.
@@ -74,7 +81,7 @@ impl Care {
         }
         let wait = self.backoff.unwrap_or(Duration::ZERO);
         self.backoff = Some(if wait.is_zero() { BACKOFF_MIN } else { (wait * 2).min(BACKOFF_MAX) });
-        self.start_at = Some(now.after(wait));
+        self.start_at = Some(now.after(wait.max(self.least_wait)));
     }
 
     /// The oldest unacknowledged record was queued at this time (`None`: nothing is owed).
@@ -173,6 +180,15 @@ mod tests {
         care.manager_started(at(now));
         care.manager_died(at(now + 5000), Blame::Outside);
         assert_eq!(care.deadline(), Some(at(now + 5000)));
+    }
+
+    #[test]
+    fn a_manager_waits_as_long_as_it_is_told() {
+        let mut care = Care::new(at(0));
+        care.manager_started(at(0));
+        care.wait_between_managers(Duration::from_millis(1500));
+        care.manager_died(at(10), Blame::Outside);
+        assert_eq!(care.deadline(), Some(at(1510)));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use evercrew_core::{Mono, Signal};
 use evercrew_sys::channel::Received;
@@ -295,7 +296,8 @@ impl Engine {
                     child.signalled = Some(signal);
                 }
             }
-            ToSupervisor::Deposit { configuration } => {
+            ToSupervisor::Deposit { configuration, restart_wait_ms } => {
+                self.care.wait_between_managers(Duration::from_millis(restart_wait_ms));
                 let mut descriptors = descriptors.into_iter();
                 if let Some(state) = descriptors.next() {
                     self.custody.deposit(state, descriptors.next().filter(|_| configuration));

@@ -9,7 +9,7 @@ use std::time::Duration;
 use evercrew_core::{Mono, Signal};
 use evercrew_sys::limits::{Limit, Resource};
 use evercrew_sys::notify::NotifySocket;
-use evercrew_sys::spawn::{Group, Plan, Program, SpawnError, Step};
+use evercrew_sys::spawn::{Credentials, Group, Plan, Program, SpawnError, Step};
 use evercrew_sys::{channel, descriptor, pipe, spawn};
 use evercrew_wire::Text;
 use evercrew_wire::supervisor::{self as wire, Kept, Source, Spawn};
@@ -54,11 +54,15 @@ pub(crate) fn launch(
         descriptors,
         group: Group::Session,
         parent_death: request.die_with_supervisor.then_some(Signal::Kill),
-        limits: request
-            .nofile
-            .map(|(soft, hard)| Limit { resource: Resource::OpenFiles, soft, hard })
-            .into_iter()
-            .collect(),
+        limits: request.limits.iter().map(limit).collect::<Result<_, _>>()?,
+        credentials: request.credentials.as_ref().map(|wire::Credentials { uid, gid, groups }| Credentials {
+            uid: *uid,
+            gid: *gid,
+            groups: groups.clone(),
+        }),
+        umask: request.umask,
+        nice: request.nice,
+        oom_score_adj: request.oom_score_adj,
         ..Plan::new(program, request.arguments.iter().map(c_string).collect::<Result<_, _>>()?)
     };
     let child = spawn::spawn(&plan)?;
@@ -102,6 +106,11 @@ fn open(source: &Source, custody: &Custody, kept: &mut Vec<(Kept, OwnedFd)>) -> 
             Ok(OwnedFd::from(theirs))
         }
     }
+}
+
+fn limit((name, soft, hard): &(String, u64, u64)) -> Result<Limit, SpawnError> {
+    let resource = Resource::from_name(name).ok_or(SpawnError { step: Step::Limits, errno: EINVAL })?;
+    Ok(Limit { resource, soft: *soft, hard: *hard })
 }
 
 /// The supervisor's own 1 or 2.

@@ -27,6 +27,9 @@ pub struct Configuration {
     pub path: Text,
     /// What stood in it.
     pub text: String,
+    /// The files that it names, with what stood in them.
+    #[serde(default)]
+    pub files: Vec<(Text, String)>,
     /// `--set`, in order.
     #[serde(default)]
     pub set: Vec<String>,

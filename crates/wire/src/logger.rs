@@ -31,6 +31,20 @@ pub enum ToLogger {
         generation: u32,
         /// Which output.
         stream: Stream,
+        /// A regular expression; its first line is told with [`FromLogger::Matched`].
+        #[serde(default)]
+        ready: Option<String>,
+    },
+}
+
+/// A record from the logger.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "kebab-case")]
+pub enum FromLogger {
+    /// A line of this worker matched what its pipe was attached with.
+    Matched {
+        /// The worker's identity.
+        worker: u64,
     },
 }
 
@@ -42,6 +56,24 @@ pub enum Stream {
     Output,
     /// stderr.
     Error,
+}
+
+impl FromLogger {
+    /// As JSON.
+    ///
+    /// # Errors
+    /// When serialization fails, which only a bug can cause.
+    pub fn encode(&self) -> Result<Vec<u8>, Error> {
+        serde_json::to_vec(self).map_err(Error::new("encode a record from the logger"))
+    }
+
+    /// From JSON.
+    ///
+    /// # Errors
+    /// When the bytes are no record of this protocol.
+    pub fn decode(bytes: &[u8]) -> Result<Self, Error> {
+        serde_json::from_slice(bytes).map_err(Error::new("decode a record from the logger"))
+    }
 }
 
 impl ToLogger {

@@ -44,6 +44,9 @@ pub enum ToSupervisor {
     Deposit {
         /// Whether a second descriptor carries a new configuration deposit.
         configuration: bool,
+        /// Least wait before a manager is started in the place of one that died, in milliseconds.
+        #[serde(default)]
+        restart_wait_ms: u64,
     },
     /// Text for the service manager above us (`NOTIFY_SOCKET`).
     Notify {
@@ -139,13 +142,36 @@ pub struct Spawn {
     pub notify: Option<NotifySocket>,
     /// SIGKILL when the supervisor dies.
     pub die_with_supervisor: bool,
-    /// Open files: soft and hard limit to restore.
+    /// Resource limits by name (`nofile`): soft and hard.
     #[serde(default)]
-    pub nofile: Option<(u64, u64)>,
+    pub limits: Vec<(String, u64, u64)>,
+    /// Whom it runs as, where not as the supervisor.
+    #[serde(default)]
+    pub credentials: Option<Credentials>,
+    /// Permissions that its files are made without.
+    #[serde(default)]
+    pub umask: Option<u32>,
+    /// Its nice value.
+    #[serde(default)]
+    pub nice: Option<i32>,
+    /// How gladly the kernel kills it for want of memory.
+    #[serde(default)]
+    pub oom_score_adj: Option<i32>,
     /// What the supervisor sends when it has to stop the worker on its own.
     pub stop_signal: String,
     /// How long it then waits before KILL.
     pub stop_grace_ms: u64,
+}
+
+/// Whom a process runs as.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Credentials {
+    /// Its user.
+    pub uid: u32,
+    /// Its group.
+    pub gid: u32,
+    /// Its supplementary groups, exactly.
+    pub groups: Vec<u32>,
 }
 
 /// What is executed.

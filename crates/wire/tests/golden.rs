@@ -11,10 +11,10 @@ use evercrew_core::{Mono, Signal};
 use evercrew_wire::Text;
 use evercrew_wire::control::{Reply, ReplyStatus, Request};
 use evercrew_wire::deposit::{Configuration, State, VERSION};
-use evercrew_wire::logger::{Stream, ToLogger};
+use evercrew_wire::logger::{FromLogger, Stream, ToLogger};
 use evercrew_wire::supervisor::{
-    Address, Bind, Descriptor, Inventory, Kept, Label, NotifySocket, Numbered, Program, Scope, Source, Spawn, Status,
-    ToManager, ToSupervisor, Worker,
+    Address, Bind, Credentials, Descriptor, Inventory, Kept, Label, NotifySocket, Numbered, Program, Scope, Source,
+    Spawn, Status, ToManager, ToSupervisor, Worker,
 };
 
 fn golden(name: &str, bytes: &[u8]) -> Vec<u8> {
@@ -129,6 +129,7 @@ fn the_configuration_deposit_is_written_and_read_as_ever() {
         version: VERSION,
         path: Text::from("/srv/evercrew.toml"),
         text: "[engine]\n".into(),
+        files: vec![(Text::from("/srv/env"), "A=b".into())],
         set: vec!["service.web.workers=2".into()],
         environment: vec![("WEB_CONCURRENCY".into(), "2".into())],
         directory: Some(Text(vec![b'/', 0xff])),
@@ -176,7 +177,11 @@ fn spawn() -> Spawn {
         descriptors: (0..).zip(sources).map(|(number, source)| Descriptor { number, source }).collect(),
         notify: Some(NotifySocket { path: Text::from("/run/n"), owner: Some((1, 2)) }),
         die_with_supervisor: true,
-        nofile: Some((1024, 4096)),
+        limits: vec![("nofile".into(), 1024, 4096)],
+        credentials: Some(Credentials { uid: 1, gid: 2, groups: vec![3] }),
+        umask: Some(0o27),
+        nice: Some(5),
+        oom_score_adj: Some(-1),
         stop_signal: "TERM".into(),
         stop_grace_ms: 30_000,
     }
@@ -193,7 +198,7 @@ fn records_to_the_supervisor_are_written_and_read_as_ever() {
         ToSupervisor::Spawn(Box::new(Spawn { program: Program::Attached, ..spawn() })),
         ToSupervisor::Signal { worker: 1, signal: "TERM".into(), scope: Scope::Process },
         ToSupervisor::Signal { worker: 1, signal: "KILL".into(), scope: Scope::Group },
-        ToSupervisor::Deposit { configuration: true },
+        ToSupervisor::Deposit { configuration: true, restart_wait_ms: 5 },
         ToSupervisor::Notify { text: "READY=1".into() },
         ToSupervisor::Ack { n: 7 },
         ToSupervisor::Exit { code: 69, message: "why".into() },
@@ -268,10 +273,13 @@ fn logger_records_and_control_lines_go_there_and_back() {
             service: "web".into(),
             generation: 2,
             stream: Stream::Error,
+            ready: Some("up".into()),
         },
     ] {
         assert_eq!(ToLogger::decode(&record.encode().expect("encode")).expect("decode"), record);
     }
+    let matched = FromLogger::Matched { worker: 7 };
+    assert_eq!(FromLogger::decode(&matched.encode().expect("encode")).expect("decode"), matched);
     let request: Request = serde_json::from_str(r#"{"id":"7","verb":"status"}"#).expect("decode");
     assert_eq!((request.id.as_str(), request.deadline_ms, request.args.len()), ("7", None, 0));
     let reply = Reply::new("7", ReplyStatus::Ok, "done");

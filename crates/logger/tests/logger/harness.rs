@@ -78,7 +78,7 @@ impl Logger {
 
     pub(crate) fn attach_pipe(&self, worker: u64, name: &str, stream: Stream, reader: &OwnedFd) {
         let service = name.split('.').next().unwrap_or(name).to_owned();
-        let message = ToLogger::Attach { worker, name: name.to_owned(), service, generation: 1, stream };
+        let message = ToLogger::Attach { worker, name: name.to_owned(), service, generation: 1, stream, ready: None };
         self.send(&message, &[reader.as_fd()]);
     }
 

@@ -12,7 +12,7 @@ use evercrew_sys::epoll::{Epoll, Interest};
 use evercrew_sys::process::{self, Status};
 use evercrew_sys::{clock, pipe, record, terminal};
 use evercrew_wire::Text;
-use evercrew_wire::logger::{Stream, ToLogger};
+use evercrew_wire::logger::{FromLogger, Stream, ToLogger};
 
 use harness::*;
 
@@ -138,6 +138,7 @@ fn the_end_of_the_link_is_the_end() {
         service: "web".to_owned(),
         generation: 1,
         stream: Stream::Output,
+        ready: None,
     };
     record::send(&link, &attach.encode().expect("encode"), &[reader.as_fd()]).expect("send");
     drop(reader);
@@ -334,8 +335,14 @@ fn nonsense_on_the_link_is_skipped() {
     record::send(&logger.link, b"{\"type\":\"newer\"}", &[]).expect("send");
     record::send(&logger.link, b"\xff", &[]).expect("send");
     logger.link.send(b"?", &[]).expect("send");
-    let attach =
-        ToLogger::Attach { worker: 9, name: "x.1".into(), service: "x".into(), generation: 1, stream: Stream::Output };
+    let attach = ToLogger::Attach {
+        worker: 9,
+        name: "x.1".into(),
+        service: "x".into(),
+        generation: 1,
+        stream: Stream::Output,
+        ready: None,
+    };
     logger.send(&attach, &[]);
     let mut one = logger.attach(1, "web.1", Stream::Output);
     one.write_all(b"fine\n").expect("write");
@@ -395,4 +402,32 @@ fn many_lines_of_many_writers_arrive_whole() {
             assert_eq!(line, &format!("{worker}:{number}:{}", "y".repeat(number % 200)));
         }
     }
+}
+
+#[test]
+fn the_first_line_that_matches_is_told_once() {
+    let logger = Logger::start(File::create("/dev/null").expect("open").into(), &[]);
+    let (reader, mut writer) = pipe::pair().map(|(reader, writer)| (reader, File::from(writer))).expect("pipe");
+    let attach = ToLogger::Attach {
+        worker: 7,
+        name: "web.1".to_owned(),
+        service: "web".to_owned(),
+        generation: 1,
+        stream: Stream::Output,
+        ready: Some("^listening on [0-9]+".to_owned()),
+    };
+    logger.send(&attach, &[reader.as_fd()]);
+    writer.write_all(b"starting\nlistening on 80\nlistening on 81\n").expect("write");
+    drop(writer);
+    let mut said = Vec::new();
+    until("the match is told", || {
+        let (mut bytes, mut descriptors) = (Vec::new(), Vec::new());
+        if record::receive(&logger.link, 1 << 16, &mut bytes, &mut descriptors).is_ok() {
+            said.push(FromLogger::decode(&bytes).expect("a record"));
+        }
+        !said.is_empty() && logger.lines("web.1").len() == 3
+    });
+    let (mut bytes, mut descriptors) = (Vec::new(), Vec::new());
+    assert!(record::receive(&logger.link, 1 << 16, &mut bytes, &mut descriptors).is_err(), "told twice");
+    assert_eq!(said, [FromLogger::Matched { worker: 7 }]);
 }
