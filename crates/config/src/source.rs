@@ -25,7 +25,7 @@ use crate::text::{Origin, Span, Text};
 pub const MOST_BYTES: u64 = 1024 * 1024;
 
 /// The variable that gives the number of workers to services that do not say.
-const WEB_CONCURRENCY: &str = "WEB_CONCURRENCY";
+pub(crate) const WEB_CONCURRENCY: &str = "WEB_CONCURRENCY";
 
 /// The variable that gives the engine's directory to files that do not say.
 pub(crate) const DIRECTORY: &str = "EVERCREW_DIRECTORY";

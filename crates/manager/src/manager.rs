@@ -228,7 +228,9 @@ impl Manager {
                 for (client, reply) in self.waitings.end() {
                     self.clients.reply(client, &reply);
                 }
+                // The supervisor ends with this record, so the answers leave before it.
                 self.clients.finish().await;
+                self.send(&ToSupervisor::Exit { code: self.exit_code, message: String::new() }, Vec::new());
                 flush_all(&mut self.link).await?;
                 return Ok(0);
             }
@@ -360,9 +362,6 @@ impl Manager {
         }
         if let Some(n) = self.handled.take() {
             self.send(&ToSupervisor::Ack { n }, Vec::new());
-        }
-        if self.exit {
-            self.send(&ToSupervisor::Exit { code: self.exit_code, message: String::new() }, Vec::new());
         }
         // A supervisor that is gone shows on the next read.
         let _ = self.link.flush();

@@ -47,6 +47,10 @@ impl Engine {
     /// (we are the subreaper, so it is our child by then).
     pub(crate) fn end(&mut self) {
         self.kill_all();
+        if let Some(manager) = &self.manager {
+            // Its end of file would wake every wait below.
+            let _ = self.epoll.remove(manager.channel.as_fd());
+        }
         let until = clock::mono().after(LAST_KILL);
         let mut ready = Vec::new();
         loop {
@@ -70,8 +74,7 @@ impl Engine {
             while let Ok(Some(_)) = self.signals.read() {}
         }
         if let Some(manager) = self.manager.take() {
-            manager.kill();
-            let _ = process::reap(manager.pid);
+            manager.end();
         }
         self.custody.unbind_all();
         let _ = std::fs::remove_dir(self.directory.join("notify"));

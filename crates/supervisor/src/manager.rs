@@ -4,6 +4,7 @@ use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
+use std::time::Duration;
 
 use evercrew_core::Signal;
 use evercrew_sys::channel::Channel;
@@ -53,12 +54,26 @@ impl Manager {
         })
     }
 
+    /// Waits for its end, which it has announced, makes sure of it, and reaps it.
+    pub(crate) fn end(&self) {
+        for _ in 0..2 {
+            if process::wait_exit(self.pidfd.as_fd(), LAST_WAIT).unwrap_or(false) {
+                break;
+            }
+            self.kill();
+        }
+        let _ = process::reap(self.pid);
+    }
+
     /// Ends it, stopped or not.
     pub(crate) fn kill(&self) {
         // It has ended already when this fails, and the wait says so.
         let _ = process::signal(self.pidfd.as_fd(), Signal::Kill);
     }
 }
+
+/// How long a manager that has said all it had to may take to end, and a killed one to be gone.
+const LAST_WAIT: Duration = Duration::from_secs(1);
 
 /// Ours, less what is meant for this process alone.
 fn inherited_environment() -> Vec<CString> {
