@@ -16,7 +16,15 @@ relative to the file's own directory. Durations are a whole number and a unit: `
 
 Single values can be overridden, later ones win: first by the environment
 (`EVERCREW__SERVICE__WEB__WORKERS=2`; a `-` in a name is written `_`), then by `--set service.web.workers=2`. The value
-is TOML; quotes around a plain string may be left out. `evercrew check` reports everything that is wrong, at once.
+is TOML; quotes around a plain string may be left out. `evercrew check` reports everything that is wrong, at once;
+`evercrew config show --origin` shows what every key comes to and where that comes from.
+
+Sizes are a whole number and a unit: `\"512KiB\"`, `\"64MiB\"`, `\"2GiB\"`. Files that `include` names are read with the
+main one, at most 512 of them; they have tables [listen.NAME] and [service.NAME] only, names must differ from those of
+every other file, and relative paths in them are relative to their own directory.
+
+For editors, `evercrew schema > evercrew.schema.json` writes the JSON schema; the first line
+`#:schema ./evercrew.schema.json` of a file names it.
 ";
 
 /// The page `docs/reference/configuration.md`.

@@ -148,3 +148,93 @@ fn everything_that_is_missing_is_told_at_once() {
     let told = errors.render(false).replace(&*folder.path().to_string_lossy(), "FOLDER");
     insta::assert_snapshot!(told);
 }
+
+#[test]
+fn what_the_file_names_is_read_once_and_for_all() {
+    let (folder, path) = folder("include = [\"conf.d/*.toml\", \"conf.d/b.toml\", \"none.d/*\", \"*.toml\"]\n");
+    let root = folder.path();
+    let conf = root.join("conf.d");
+    fs::create_dir(&conf).expect("a directory");
+    fs::create_dir(conf.join("z.toml")).expect("a directory");
+    fs::write(conf.join("b.toml"), "[service.b]\ncommand = [\"b\"]\nenv_file = \"b.env\"\n").expect("a file");
+    fs::write(conf.join("a.toml"), "[service.a]\ncommand = [\"a\"]\nenv_file = \"../a.env\"\n").expect("a file");
+    fs::write(conf.join(".c.toml"), "broken").expect("a file");
+    fs::write(conf.join("b.env"), "FROM=conf.d\n").expect("a file");
+    fs::write(root.join("a.env"), "FROM=root\n").expect("a file");
+    fs::write(root.join("set.env"), "FROM=set\n").expect("a file");
+    let set = vec!["service.a.env_file=set.env".to_owned()];
+    let source = Source::read(&path, set, std::iter::empty(), None).expect("readable");
+    let read: Vec<&Path> = source.files.iter().map(|(path, _)| path.as_path()).collect();
+    assert_eq!(read, [conf.join("a.toml"), conf.join("b.toml"), root.join("set.env"), conf.join("b.env")]);
+    fs::remove_dir_all(&conf).expect("removed");
+    fs::remove_file(root.join("set.env")).expect("removed");
+    let settings = source.parse().unwrap_or_else(|errors| panic!("{errors}"));
+    let from = |name: &str| settings.service(name).and_then(|service| service.env.get("FROM")).map(String::as_str);
+    assert_eq!((from("a"), from("b")), (Some("set"), Some("conf.d")));
+}
+
+#[test]
+fn a_named_file_that_cannot_be_read_is_told() {
+    let (folder, path) = folder("include = [\"more.toml\"]\n");
+    let more = folder.path().join("more.toml");
+    let told = || read(&path).expect("readable").parse().expect_err("not read").to_string();
+    assert!(told().contains("there is no file"), "{}", told());
+    fs::create_dir(&more).expect("a directory");
+    assert!(told().contains("is a directory"), "{}", told());
+    fs::remove_dir(&more).expect("removed");
+    let socket = std::os::unix::net::UnixListener::bind(&more).expect("a socket");
+    assert!(told().contains("is no regular file"), "{}", told());
+    drop(socket);
+    fs::remove_file(&more).expect("removed");
+    fs::write(&more, b"\xff").expect("a file");
+    assert!(matches!(read(&path), Err(ConfigError::NotText { line: 1, path }) if path == more));
+    fs::write(&more, vec![b' '; 1024 * 1024 + 1]).expect("a file");
+    assert!(matches!(read(&path), Err(ConfigError::TooLarge { path }) if path == more));
+}
+
+#[test]
+fn files_without_end_are_refused() {
+    let (folder, path) = folder("include = [\"conf.d/*\"]\n");
+    let conf = folder.path().join("conf.d");
+    fs::create_dir(&conf).expect("a directory");
+    for number in 0..=evercrew_config::MOST_FILES {
+        fs::write(conf.join(format!("{number}.toml")), "").expect("a file");
+    }
+    let refused = read(&path).expect_err("one too many");
+    assert!(matches!(refused, ConfigError::TooMuch { .. }), "{refused}");
+    assert!(refused.to_string().contains("512"), "{refused}");
+    fs::remove_dir_all(&conf).expect("removed");
+    fs::create_dir(&conf).expect("a directory");
+    for number in 0..9 {
+        fs::write(conf.join(format!("{number}.toml")), vec![b' '; 1024 * 1024]).expect("a file");
+    }
+    assert!(matches!(read(&path), Err(ConfigError::TooMuch { .. })));
+    fs::remove_file(conf.join("8.toml")).expect("removed");
+    assert!(read(&path).is_ok());
+}
+
+#[test]
+fn users_and_groups_must_be_there() {
+    let (folder, path) = folder(
+        "[service.a]\ncommand = [\"a\"]\nuser = \"app\"\ngroup = \"nobodys\"\n\
+         [service.b]\ncommand = [\"b\"]\nuser = \"ghost\"\n\
+         [service.c]\ncommand = [\"c\"]\n",
+    );
+    let settings = read(&path).expect("readable").parse().expect("good");
+    let errors = settings.check_system(&|user| user == "app", &|_| false).expect_err("two are unknown");
+    let told = errors.render(false).replace(&*folder.path().to_string_lossy(), "FOLDER");
+    insta::assert_snapshot!(told);
+    assert!(settings.check_system(&|_| true, &|_| true).is_ok());
+}
+
+#[test]
+fn what_runs_before_a_start_must_be_there_too() {
+    let (folder, path) =
+        folder("[service.a]\ncommand = [\"./tool\"]\nbefore_start = [[\"./tool\"], [\"./gone\", \"now\"]]\n");
+    executable(&folder.path().join("tool"));
+    let settings = read(&path).expect("readable").parse().expect("good");
+    let errors = settings.check_programs(None).expect_err("one is gone");
+    assert_eq!(errors.problems().len(), 1);
+    assert_eq!(errors.problems()[0].position(), (3, 16));
+    assert!(errors.to_string().contains("gone does not exist"), "{errors}");
+}
