@@ -2,6 +2,12 @@
 //!
 //! [`Fleet`] holds every service, its slots and their workers. A shell feeds it [`Event`]s and performs the
 //! [`Action`]s; between two events it sleeps no longer than [`Fleet::deadline`] and then sends [`Event::Tick`].
+//!
+//! The way of an event: `machine` takes it in, `command` leads it to its place. What happens to a worker is looked up
+//! in the table of `phase` and done in `life`; what an empty slot does next is decided in `restart`; who replaces whom
+//! in `rollout`. Then `reconcile` compares what is wanted with what is there: every start and every stop comes from
+//! there, whatever the reason. `memory` is all that is remembered, and what [`Fleet::snapshot`] writes down;
+//! `service` keeps counts over it, so that no event costs a walk over all slots; `schedule` holds the deadlines.
 
 mod command;
 mod event;

@@ -12,7 +12,7 @@ pub struct ServiceView {
     pub state: ServiceState,
     /// Wanted workers (the configuration's number or what `Scale` set).
     pub wanted: u32,
-    /// Workers in state ready.
+    /// Workers in state ready; during a rollout they may be more than wanted.
     pub ready: u32,
     /// The version of the command new workers run.
     pub epoch: Epoch,
@@ -78,13 +78,13 @@ pub enum WorkerState {
 /// A service's state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ServiceState {
-    /// Not all wanted workers have been ready yet.
+    /// Not every wanted slot has had a ready worker yet, or none has one at present; none failed.
     Starting,
     /// Every wanted slot has a ready worker.
     Ready,
-    /// It was ready; fewer slots than wanted have a ready worker, at least one has.
+    /// At least one slot has a ready worker, but not all: one failed, or one that was ready before is not now.
     Degraded,
-    /// It was or should be ready and no slot is, and at least one slot failed.
+    /// No slot has a ready worker, and at least one failed.
     Failed,
     /// It is being stopped.
     Stopping,
