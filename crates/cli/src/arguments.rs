@@ -113,8 +113,26 @@ pub(crate) enum Command {
     },
     /// Check the configuration; 0 or 78
     Check,
+    /// Look at the configuration
+    Config {
+        #[command(subcommand)]
+        question: Configuration,
+    },
+    /// Print the JSON schema of the configuration file, for editors
+    Schema,
     /// Print the version
     Version,
+}
+
+/// What to know of the configuration.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Configuration {
+    /// Print what every key comes to, defaults included
+    Show {
+        /// Say where each value comes from: a file and line, the environment, --set, or the default
+        #[arg(long)]
+        origin: bool,
+    },
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

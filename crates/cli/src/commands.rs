@@ -6,10 +6,10 @@ use std::time::Duration;
 use evercrew_sys::process;
 use serde_json::{Map, Value, json};
 
-use crate::arguments::{Command, Global};
+use crate::arguments::{Command, Configuration, Global};
 use crate::client::{Engine, Lost, Question};
 use crate::failure::{Failure, code};
-use crate::{table, up};
+use crate::{configuration, table, up};
 
 /// Runs a command; gives its exit code.
 ///
@@ -27,6 +27,14 @@ pub(crate) fn run(command: &Command, global: &Global) -> Result<u8, Failure> {
     match command {
         Command::Up => up::up(global),
         Command::Check => check(global),
+        Command::Config { question: Configuration::Show { origin } } => {
+            print(&configuration::show(global, *origin)?);
+            Ok(0)
+        }
+        Command::Schema => {
+            print(&evercrew_config::schema());
+            Ok(0)
+        }
         Command::Version => Ok(version(global)),
         Command::Down { now } => down(&engine(), global, *now),
         Command::Status { names } => status(&engine(), global, names),

@@ -3,6 +3,7 @@
 mod arguments;
 mod client;
 mod commands;
+mod configuration;
 mod failure;
 mod leftovers;
 mod role;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use evercrew_core::Signal;
-use evercrew_core::fleet::{Policy, ServiceId, StopLadder, StopStep};
+use evercrew_core::fleet::{Policy, Recycle, ServiceId, StopLadder, StopStep};
 use serde_json::{Value as Json, json};
 
 use crate::choice::Choice;
@@ -129,6 +129,9 @@ fn service(under: &mut Under<'_>, service: &Service, env_file: Option<PathBuf>) 
 }
 
 fn limits(under: &mut Under<'_>, limits: &Limits) {
+    if *limits == Limits::default() {
+        return under.put("limits", None);
+    }
     for key in keys::LIMITS.keys {
         let name = format!("limits.{}", key.name);
         match (&key.shape, key.name) {
@@ -175,14 +178,19 @@ fn policy(under: &mut Under<'_>, service: &Service, policy: &Policy, name: &dyn 
         }
     }
     stop(under, &policy.stop);
-    let recycle = policy.recycle;
-    let recycles = recycle.age.is_some() || service.recycle_memory.is_some() || recycle.jitter > 0.0;
-    under.put("recycle.age", recycle.age.map(time));
-    under.put("recycle.memory", service.recycle_memory.map(|memory| json!(size::format(memory))));
-    under.put("recycle.jitter", recycles.then(|| json!(recycle.jitter)));
+    recycle(under, service.recycle_memory, policy.recycle);
     under.put("rollout.surge", json!(policy.rollout.surge));
     under.put("rollout.unavailable", json!(policy.rollout.unavailable));
     under.put("rollout.settle", time(policy.rollout.settle));
+}
+
+fn recycle(under: &mut Under<'_>, memory: Option<u64>, recycle: Recycle) {
+    if memory.is_none() && recycle == Recycle::default() {
+        return under.put("recycle", None);
+    }
+    under.put("recycle.age", recycle.age.map(time));
+    under.put("recycle.memory", memory.map(|memory| json!(size::format(memory))));
+    under.put("recycle.jitter", json!(recycle.jitter));
 }
 
 /// The short form where it says the same as the ladder.
@@ -246,7 +254,7 @@ mod tests {
     #[test]
     fn every_key_of_the_table_is_shown() {
         let text = "[listen.web]\naddress = \"unix:s\"\n[service.web]\ncommand = [\"a\"]\nheartbeat = {}\n\
-                    ready = { fd = 5 }\n";
+                    ready = { fd = 5 }\nlimits = { nice = 1 }\nrecycle = {}\n";
         let source = Source::new("/etc/x.toml".into(), text.to_owned(), Vec::new(), std::iter::empty(), None);
         let settings = source.parse().expect("good");
         let shown: BTreeSet<String> = effective(&settings, |_| None).iter().map(|key| key.key.join(".")).collect();
