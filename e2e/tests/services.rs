@@ -225,3 +225,23 @@ fn a_ladder_keeps_its_times_and_reaches_a_stopped_process() {
     assert_eq!(quit.len(), 1);
     assert!(took >= Duration::from_millis(1650) && took < Duration::from_secs(4), "{took:?}");
 }
+
+#[test]
+fn a_worker_that_grows_is_replaced_before_it_leaves() {
+    let Some(python) = program("python") else { return };
+    let mut engine = Engine::new(EVERCREW, "");
+    let text = "import sys, time\nprint('up', flush=True)\nkeep = bytearray(80 << 20)\nfor i in range(0, len(keep), 4096): keep[i] = 1\ntime.sleep(1000)\n";
+    let script = engine.script("grow.py", text);
+    engine.configure(&format!(
+        "[service.s]\ncommand = [{python:?}, {script:?}]\nready = {{ output = \"^up\" }}\nrecycle = {{ memory = \"64MiB\", jitter = 0 }}\n\
+         rollout = {{ settle = \"100ms\" }}\n"
+    ));
+    engine.start();
+    engine.ready();
+    let mut events = engine.events(1);
+    let draining = events.worker("worker.draining", "s.1", SOON);
+    assert_eq!(draining["reason"], "recycle");
+    let spawned = events.seen().filter(|event| event["kind"] == "worker.ready").count();
+    assert_eq!(spawned, 2, "the replacement was ready first");
+    assert_eq!(engine.down(), 0);
+}

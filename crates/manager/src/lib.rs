@@ -20,6 +20,7 @@ mod crew;
 mod deposit;
 mod ending;
 mod events;
+mod growth;
 mod identity;
 mod launch;
 mod link;

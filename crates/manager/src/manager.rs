@@ -24,6 +24,7 @@ use crate::clients::{self, ClientId, Clients};
 use crate::crew::Crew;
 use crate::deposit;
 use crate::events::Events;
+use crate::growth::Growth;
 use crate::launch::Launcher;
 use crate::link::{Link, Record, Shared};
 use crate::notices::Level;
@@ -60,6 +61,7 @@ pub(crate) struct Manager {
     pub(crate) waitings: Waitings,
     pub(crate) engine: Engine,
     pub(crate) samples: Samples,
+    pub(crate) growth: Growth,
     /// As many as there are descriptors for.
     pub(crate) most_workers: u64,
     pub(crate) launcher: Launcher,
@@ -157,6 +159,7 @@ impl Manager {
         let Model { configuration, crew, fleet, state, news } = model;
         let state = state.as_ref();
         let directory = crew.settings.engine.directory.clone();
+        let growth_is_asked = crew.settings.services.iter().any(|service| service.recycle_memory.is_some());
         let manager = Self {
             fleet,
             crew,
@@ -169,6 +172,7 @@ impl Manager {
                 revision: state.map_or(1, |state| state.revision),
             },
             samples: Samples::default(),
+            growth: Growth::new(growth_is_asked, clock::mono()),
             most_workers: boot::most_workers(found.inventory.nofile.1),
             launcher: Launcher::new(directory, configuration.instance, found.inventory.nofile),
             operator: Operator::restore(state.and_then(|state| state.stop_signal_at).map(Mono::from_nanos)),
@@ -282,7 +286,7 @@ impl Manager {
 
     fn next_deadline(&self) -> Option<Mono> {
         let fleet = self.fleet.deadline().map(|(at, _)| at);
-        [fleet, self.waitings.deadline()].into_iter().flatten().min()
+        [fleet, self.waitings.deadline(), self.growth.deadline()].into_iter().flatten().min()
     }
 
     fn input(&mut self, input: Input) {
@@ -342,6 +346,7 @@ impl Manager {
 
     /// Deposit, then what follows from it, then the acknowledgement, then the answers.
     fn finish_batch(&mut self) {
+        self.look_at_growth();
         self.end_by_configuration();
         if !self.waitings.is_empty() {
             for (client, reply) in self.waitings.settle(clock::mono(), &self.fleet, &self.crew) {

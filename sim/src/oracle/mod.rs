@@ -95,7 +95,7 @@ impl Oracle {
         self.returns = std::mem::take(&mut self.stood_still);
         self.stopped.clear();
         match event {
-            Event::Tick | Event::Unsignalled { .. } => {}
+            Event::Tick | Event::Unsignalled { .. } | Event::Outgrown { .. } => {}
             Event::Define { .. }
             | Event::Remove { .. }
             | Event::Start { .. }

@@ -37,6 +37,7 @@ impl Fleet {
             Event::Beat { worker } => self.tell(worker, Input::Beat, out),
             Event::Extend { worker, by } => self.tell(worker, Input::Extend(by), out),
             Event::Stopping { worker } => self.tell(worker, Input::Stopping, out),
+            Event::Outgrown { worker } => self.tell(worker, Input::Outgrown, out),
             Event::Exited { worker, status } => self.tell(worker, Input::Exited(status), out),
             Event::Lost { worker } => self.tell(worker, Input::Lost, out),
             Event::Unsignalled { worker } => self.tell(worker, Input::Unsignalled, out),

@@ -97,6 +97,11 @@ pub enum Event {
         /// Which worker.
         worker: WorkerId,
     },
+    /// The worker has outgrown its bound (memory): it is replaced like one that is old enough.
+    Outgrown {
+        /// Which worker.
+        worker: WorkerId,
+    },
     /// The worker's process ended, its group was killed and it was reaped.
     Exited {
         /// Which worker.

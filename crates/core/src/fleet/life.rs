@@ -30,6 +30,7 @@ impl Service {
                 self.worker_mut(seat).extend(until);
             }
             Verdict::Bow => self.bow(seat, step),
+            Verdict::Age => self.worker_mut(seat).aged = true,
             Verdict::Gone(how) => self.gone(seat, how, step),
             Verdict::Forget => self.forget(seat, step),
             Verdict::Resend => {

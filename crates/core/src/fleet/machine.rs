@@ -179,6 +179,7 @@ impl Fleet {
             | Input::SpawnFailed { .. }
             | Input::Ready
             | Input::Stopping
+            | Input::Outgrown
             | Input::Exited(_)
             | Input::Lost
             | Input::Unsignalled

@@ -39,6 +39,7 @@ pub(super) enum Input {
     Beat,
     Extend(Duration),
     Stopping,
+    Outgrown,
     Exited(ExitStatus),
     Lost,
     Unsignalled,
@@ -64,6 +65,8 @@ pub(super) enum Verdict {
     Extend(Duration),
     /// It ends by itself: the slot is started anew where surge allows.
     Bow,
+    /// It is replaced, as an old one is.
+    Age,
     /// The process is gone.
     Gone(End),
     /// There never was a process.
@@ -113,6 +116,10 @@ pub(super) fn verdict(stage: Stage, input: Input) -> Verdict {
 
         (S::Spawning | S::Booting | S::Ready, I::Stopping) => V::Bow,
         (S::Draining | S::Stopping | S::Killed, I::Stopping) => V::Ignore,
+
+        (S::Ready, I::Outgrown) => V::Age,
+        // One that is not ready or ends anyway is not replaced for its size.
+        (S::Spawning | S::Booting | S::Draining | S::Stopping | S::Killed, I::Outgrown) => V::Ignore,
 
         // Also when the fleet believes that it runs: a ghost would be waited for for ever.
         (S::Spawning | S::Booting | S::Ready | S::Draining | S::Stopping | S::Killed, I::SpawnFailed { transient }) => {

@@ -48,6 +48,17 @@ pub fn memory(pid: u32) -> Option<u64> {
     pages.checked_mul(u64::try_from(page_size()).ok()?)
 }
 
+/// Bytes of memory that are the process's own: anonymous and swapped out. What it shares with its parent and the page
+/// cache is nobody's growth.
+pub fn private_memory(pid: u32) -> Option<u64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let kib = |field: &str| -> Option<u64> {
+        let line = text.lines().find_map(|line| line.strip_prefix(field))?;
+        line.split_ascii_whitespace().next()?.parse().ok()
+    };
+    kib("RssAnon:")?.checked_add(kib("VmSwap:").unwrap_or(0))?.checked_mul(1024)
+}
+
 /// Processor time used so far, in user mode and in the kernel.
 pub fn cpu_time(pid: u32) -> Option<Duration> {
     let stat = Stat::read(pid)?;

@@ -10,13 +10,14 @@ use crate::fleet::{ExitStatus, StopReason};
 const STAGES: [Stage; 6] =
     [Stage::Spawning, Stage::Booting, Stage::Ready, Stage::Draining, Stage::Stopping, Stage::Killed];
 
-const INPUTS: [Input; 12] = [
+const INPUTS: [Input; 13] = [
     Input::Spawned,
     Input::SpawnFailed { transient: false },
     Input::Ready,
     Input::Beat,
     Input::Extend(Duration::ZERO),
     Input::Stopping,
+    Input::Outgrown,
     Input::Exited(ExitStatus::Code(0)),
     Input::Lost,
     Input::Unsignalled,
@@ -44,6 +45,7 @@ fn input(input: Input) -> (&'static str, &'static str) {
         Input::Beat => ("beat", "a sign of life"),
         Input::Extend(_) => ("extend", "it asked for more time, at most an hour at once"),
         Input::Stopping => ("stopping", "it said by itself that it ends"),
+        Input::Outgrown => ("outgrown", "it uses more memory than it may"),
         Input::Exited(_) => ("exited", "its process ended"),
         Input::Lost => ("lost", "after a crash of the manager: no such process was ever made or is left"),
         Input::Unsignalled => ("unsignalled", "after a crash of the manager: its last signal never went out"),
@@ -64,6 +66,7 @@ fn cell(verdict: Verdict) -> (&'static str, &'static str) {
         Verdict::Bow => {
             ("bow", "it drains without a signal; where every exit is followed by a start, its slot is filled anew")
         }
+        Verdict::Age => ("age", "it is replaced, replacement first"),
         Verdict::Gone(End::Stillborn { .. } | End::Exited(_) | End::Doomed) => {
             ("gone", "it is forgotten; unless it was asked to go, its slot backs off, fails or finishes")
         }

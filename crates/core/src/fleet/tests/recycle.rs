@@ -100,3 +100,17 @@ fn a_worker_that_ends_by_itself_is_not_recycled_too() {
     rig.pass(secs(10));
     assert_eq!(rig.spawns(), []);
 }
+
+#[test]
+fn one_that_has_outgrown_its_bound_is_replaced_like_an_old_one() {
+    let mut rig = Rig::ready(Policy { recycle: Recycle::default(), ..policy(1) });
+    rig.send(Event::Outgrown { worker: WorkerId(1) });
+    assert_eq!(rig.signals(), [], "replacement first");
+    rig.send(Event::Outgrown { worker: WorkerId(1) });
+    let next = rig.newest(1);
+    rig.serve(next);
+    rig.pass(secs(2));
+    rig.exit(WorkerId(1));
+    assert_eq!(rig.rows(), [(1, 1, WorkerState::Ready)]);
+    assert_eq!(rig.view().workers[0].restarts, 0);
+}
