@@ -118,21 +118,38 @@ impl Report {
         self.texts.get(span.text).is_none_or(|text| text.origin == Origin::File)
     }
 
-    /// Whether further findings are only counted, so that explaining them is wasted work.
+    /// Whether further errors are only counted, so that explaining them is wasted work.
     pub(crate) fn is_full(&self) -> bool {
-        self.findings.borrow().len() >= MOST_FINDINGS
+        let findings = self.findings.borrow();
+        findings.len() >= MOST_FINDINGS && findings.iter().all(|finding| finding.severity == Severity::Error)
     }
 
     /// Adds a finding; one that says the same of the same place is told once.
     pub(crate) fn add(&self, finding: Diagnostic) {
+        let severity = finding.severity;
+        self.add_with(severity, || finding);
+    }
+
+    /// Adds a finding that is made only if it will be told. Of too many errors the rest is counted; warnings give way
+    /// to errors.
+    pub(crate) fn add_with(&self, severity: Severity, make: impl FnOnce() -> Diagnostic) {
+        let is_error = severity == Severity::Error;
         if self.is_full() {
-            self.untold.set(self.untold.get() + 1);
+            return self.untold.set(self.untold.get() + usize::from(is_error));
+        }
+        let crowded = self.findings.borrow().len() >= MOST_FINDINGS;
+        if crowded && !is_error {
             return;
         }
+        let finding = make();
         let mut findings = self.findings.borrow_mut();
-        if !findings.contains(&finding) {
-            findings.push(finding);
+        if findings.contains(&finding) {
+            return;
         }
+        if crowded && let Some(warning) = findings.iter().rposition(|finding| finding.severity == Severity::Warning) {
+            findings.remove(warning);
+        }
+        findings.push(finding);
     }
 
     /// Whether nothing makes the configuration unusable so far.
@@ -174,4 +191,35 @@ pub(crate) fn shorten(text: &str) -> String {
 /// Replaces what could steer a terminal.
 fn clean(text: &str) -> String {
     normalize_untrusted_str(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn warning(number: usize) -> Diagnostic {
+        Diagnostic::warning(Span::new(0, number..number), "odd")
+    }
+
+    fn error(number: usize) -> Diagnostic {
+        Diagnostic::error(Span::new(0, number..number), "wrong")
+    }
+
+    #[test]
+    fn any_number_of_warnings_is_no_error() {
+        let report = Report::new(Vec::new());
+        (0..500).for_each(|number| report.add(warning(number)));
+        assert_eq!(report.finish().map(|warnings| warnings.len()), Ok(MOST_FINDINGS));
+    }
+
+    #[test]
+    fn warnings_give_way_to_errors_and_errors_are_counted() {
+        let report = Report::new(Vec::new());
+        (0..500).for_each(|number| report.add(warning(number)));
+        (0..60).for_each(|number| report.add(error(number)));
+        let errors = report.finish().expect_err("errors");
+        assert!(errors.problems().iter().all(|problem| !problem.is_warning()));
+        assert_eq!(errors.problems().len(), MOST_FINDINGS);
+        assert!(errors.to_string().ends_with("error: and 10 more"), "{errors}");
+    }
 }

@@ -114,7 +114,12 @@ pub(crate) static SERVICE: Section = Section {
             "how many processes; \"auto\" is the number of processors this process may use, by affinity and cgroup quota",
         ),
         key("directory", Shape::Path, "\".\"", "the workers' working directory"),
-        open("env", Shape::Variables, "none", "variables added to the environment that the workers inherit"),
+        open(
+            "env",
+            Shape::Variables,
+            "none",
+            "variables added to the environment that the workers inherit, at most 1,024 with those of `env_file`",
+        ),
         open(
             "env_file",
             Shape::Path,

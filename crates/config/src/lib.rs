@@ -1,18 +1,21 @@
 //! Configuration: text to typed settings.
 //!
-//! **What it does.** [`Source`] is the text of a file with everything else that its meaning depends on; parsing it
+//! **What it does.** [`Source`] is the text of a file, and of those that it names, with everything else that its meaning
+//! depends on; parsing it
 //! gives [`Settings`] with every default filled in and every path absolute, or all that is wrong with it at once,
 //! each error with its place in the text and what to do. On the way it is an untyped table with places (`raw.rs`)
 //! that the environment and the command line override (`overrides.rs`).
 //!
 //! **Where to start.** [`Source::parse`], then `keys.rs`: the one table that says which keys there are, what they
-//! expect and what holds without them. The reference page is written from it.
+//! expect and what holds without them. The reference page and the JSON schema are written from it. [`Source::show`] goes
+//! the other way: what every key comes to, and where from.
 //!
 //! **What it must never know.** Running things: no process, no socket, no state of the engine. Only
-//! [`Source::read`], [`engine_directory`] and [`Settings::check_programs`] look at the file system.
+//! [`Source::read`], [`engine_directory`] and [`Settings::check_programs`] look at the file system, and the message about
+//! a named file that was not read.
 //!
-//! **How it is tested.** `tests/bad/*.toml` with the message of each, `tests/good/*.toml` with their meaning, and
-//! hostile texts made at random.
+//! **How it is tested.** `tests/bad/*.toml` with the message of each, `tests/good/*.toml` with their meaning, which
+//! what is shown must have too, and hostile texts made at random.
 
 mod base;
 mod choice;

@@ -1,5 +1,6 @@
 //! What every key comes to, and where that comes from.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -16,7 +17,7 @@ use crate::raw::{Table, Value};
 use crate::reader::Reader;
 use crate::source::{DIRECTORY, Source, Understood, WEB_CONCURRENCY};
 use crate::text::{Origin, Span};
-use crate::variables;
+use crate::variables::{self, Variables};
 
 /// A key with what it comes to.
 #[derive(Clone, Debug, PartialEq)]
@@ -82,7 +83,7 @@ impl Source {
     /// Everything that is wrong in the configuration, at once.
     pub fn show(&self) -> Result<Vec<Shown>, ConfigErrors> {
         let understood = self.understand()?;
-        let places = Finder { source: self, understood: &understood, report: Report::new(understood.texts.clone()) };
+        let places = Finder::new(self, &understood);
         let keys = effective(&understood.settings, |service| places.environment_file(service));
         Ok(keys.into_iter().map(|key| places.shown(key)).collect())
     }
@@ -92,22 +93,42 @@ impl Source {
 struct Finder<'a> {
     source: &'a Source,
     understood: &'a Understood,
-    /// Takes findings that were told, or refused, before.
-    report: Report,
+    /// The variables of each service, with their places.
+    variables: BTreeMap<&'a str, Variables>,
+    /// Of each text, where its lines begin.
+    lines: Vec<Vec<usize>>,
 }
 
-impl Finder<'_> {
+impl<'a> Finder<'a> {
+    fn new(source: &'a Source, understood: &'a Understood) -> Self {
+        // What is found was told before.
+        let report = Report::new(understood.texts.clone());
+        let services = understood.root.entry("service").and_then(|entry| entry.value.as_table());
+        let services = services.map_or(&[][..], |table| &table.entries);
+        let variables = services.iter().filter_map(|service| {
+            let table = service.value.as_table()?;
+            let reader = Reader::open(&report, &keys::SERVICE, table, service.key_at, service.key.as_str());
+            Some((service.key.as_str(), variables::variables(&reader, &context(source))))
+        });
+        let variables = variables.collect();
+        let lines = understood.texts.iter().map(|text| {
+            let after_newlines = text.body.match_indices('\n').map(|(at, _)| at + 1);
+            std::iter::once(0).chain(after_newlines).collect()
+        });
+        Self { source, understood, variables, lines: lines.collect() }
+    }
+
     fn shown(&self, Effective { key, value }: Effective) -> Shown {
         let names: Vec<&str> = key.iter().map(String::as_str).collect();
-        let found = find(&self.understood.root, &names).map(|value| self.provenance(value.at));
+        let found = || find(&self.understood.root, &names).map(|value| self.provenance(value.at));
         let provenance = match names[..] {
-            ["engine", "directory"] => self.directory(found),
-            ["service", _, "workers"] => found.unwrap_or_else(|| self.variable(WEB_CONCURRENCY)),
+            ["engine", "directory"] => self.directory(found()),
+            ["service", _, "workers"] => found().unwrap_or_else(|| self.variable(WEB_CONCURRENCY)),
             ["service", service, "env", variable] => {
-                let at = found.or_else(|| Some(self.provenance(self.variable_place(service, variable)?)));
-                at.unwrap_or(Provenance::Default)
+                let variable = self.variables.get(service).and_then(|variables| variables.get(variable));
+                variable.map_or(Provenance::Default, |(_, at)| self.provenance(*at))
             }
-            _ => found.unwrap_or(Provenance::Default),
+            _ => found().unwrap_or(Provenance::Default),
         };
         Shown { key, value, provenance }
     }
@@ -130,7 +151,11 @@ impl Finder<'_> {
         let Some(text) = self.understood.texts.get(at.text) else { return Provenance::Default };
         match text.origin {
             Origin::File => {
-                let (line, column) = text.position(at);
+                let (start, _) = text.clamp(at);
+                let lines = self.lines.get(at.text).map_or(&[][..], Vec::as_slice);
+                let line = lines.partition_point(|begin| *begin <= start);
+                let begin = line.checked_sub(1).and_then(|index| lines.get(index)).copied().unwrap_or_default();
+                let column = text.body.get(begin..start).unwrap_or_default().chars().count() + 1;
                 Provenance::File { path: PathBuf::from(&text.label), line, column }
             }
             Origin::Environment => Provenance::Environment(text.body.split('=').next().unwrap_or_default().to_owned()),
@@ -138,24 +163,16 @@ impl Finder<'_> {
         }
     }
 
-    fn context(&self) -> Context<'_> {
-        let base = Base::of(&self.source.path);
-        Context { base, files: &self.source.files, cpus: self.source.cpus, web_concurrency: None }
-    }
-
-    /// Where a variable of a service stands in its `env_file`.
-    fn variable_place(&self, service: &str, variable: &str) -> Option<Span> {
-        let entry = self.understood.root.entry("service")?.value.as_table()?.entry(service)?;
-        let reader = Reader::open(&self.report, &keys::SERVICE, entry.value.as_table()?, entry.key_at, service);
-        variables::variables(&reader, &self.context()).get(variable).map(|(_, at)| *at)
-    }
-
     /// The `env_file` of a service. Absolute.
     fn environment_file(&self, service: &str) -> Option<PathBuf> {
         let value = find(&self.understood.root, &["service", service, "env_file"])?;
         let Json::String(path) = json::of(value) else { return None };
-        Some(self.context().resolve(value.at, path))
+        Some(context(self.source).resolve(value.at, path))
     }
+}
+
+fn context(source: &Source) -> Context<'_> {
+    Context { base: Base::of(&source.path), files: &source.files, cpus: source.cpus, web_concurrency: None }
 }
 
 /// The value behind these names; a value that is no table, like a ladder of `stop`, stands for all inside it.

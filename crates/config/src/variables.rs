@@ -4,12 +4,15 @@ use std::collections::BTreeMap;
 
 use crate::context::Context;
 use crate::convert;
-use crate::diagnostic::{Diagnostic, Report, shorten};
+use crate::diagnostic::{Diagnostic, Report, Severity, shorten};
 use crate::reader::Reader;
 use crate::text::Span;
 
 /// The kernel takes no longer string in an environment; with `=` and the ending zero byte.
 const LONGEST: usize = 128 * 1024 - 2;
+
+/// Most variables of one service.
+const MOST: usize = 1024;
 
 /// A variable with the place of its value.
 pub(crate) type Variables = BTreeMap<String, (String, Span)>;
@@ -19,6 +22,9 @@ pub(crate) fn variables(reader: &Reader<'_>, context: &Context<'_>) -> Variables
     let mut variables = file(reader, context);
     let report = reader.report();
     for entry in reader.entries("env") {
+        if !variables.contains_key(&entry.key) && is_full(report, &variables, entry.key_at) {
+            break;
+        }
         let name = shorten(&entry.key);
         if entry.key.is_empty() || entry.key.contains(['=', '\0']) {
             report.add(
@@ -68,18 +74,23 @@ fn parse(report: &Report, text: usize) -> Variables {
         };
         let line = whole.trim_start_matches('\u{feff}').trim();
         if !line.is_empty() && !line.starts_with('#') {
+            if is_full(report, &variables, at(line)) {
+                break;
+            }
             match Line::parse(line) {
                 Ok(Line { name, value, written }) => add(report, &mut variables, (name, at(name)), value, at(written)),
-                Err((part, why)) => report.add(
-                    Diagnostic::error(at(part), "a line of an environment file is not understood")
-                        .label(why)
-                        .help("write NAME=value; values with blanks before `#` or with quotes need quotes around them"),
-                ),
+                Err((part, why)) => report.add_with(Severity::Error, || not_understood(at(part), why)),
             }
         }
         start += whole.len();
     }
     variables
+}
+
+fn not_understood(at: Span, why: &str) -> Diagnostic {
+    Diagnostic::error(at, "a line of an environment file is not understood")
+        .label(why)
+        .help("write NAME=value; values with blanks before `#` or with quotes need quotes around them")
 }
 
 fn add(report: &Report, variables: &mut Variables, (name, name_at): (&str, Span), value: String, at: Span) {
@@ -91,12 +102,20 @@ fn add(report: &Report, variables: &mut Variables, (name, name_at): (&str, Span)
     }
     refuse_long(report, name, &value, at);
     if let Some((_, first)) = variables.insert(name.to_owned(), (value, at)) {
-        report.add(
+        report.add_with(Severity::Warning, || {
             Diagnostic::warning(at, format!("`{}` is set twice in an environment file", shorten(name)))
                 .label("this one counts")
-                .also(first, "first time"),
-        );
+                .also(first, "first time")
+        });
     }
+}
+
+fn is_full(report: &Report, variables: &Variables, at: Span) -> bool {
+    let is_full = variables.len() >= MOST;
+    if is_full {
+        report.add(Diagnostic::error(at, "too many variables").label(format!("a service may have {MOST} of its own")));
+    }
+    is_full
 }
 
 fn refuse_long(report: &Report, name: &str, value: &str, at: Span) {
@@ -200,6 +219,19 @@ mod tests {
         assert_eq!(value("A='x \"y\" \\n'"), Ok(("A", "x \"y\" \\n".into())));
         assert_eq!(value(r#"A="x \"y\"\n\$HOME""#), Ok(("A", "x \"y\"\n$HOME".into())));
         assert_eq!(value("A=$HOME"), Ok(("A", "$HOME".into())));
+    }
+
+    #[test]
+    fn their_number_is_bounded() {
+        let lines = |count: usize| (0..count).map(|n| format!("V{n}=1\n")).collect::<String>();
+        let told = |count: usize| {
+            let text = "[service.web]\ncommand = [\"a\"]\nenv_file = \"e\"\nenv = { V0 = \"2\" }\n".to_owned();
+            let source = crate::Source::new("/x.toml".into(), text, Vec::new(), std::iter::empty(), None);
+            crate::Source { files: vec![("/e".into(), lines(count))], ..source }.parse()
+        };
+        assert!(told(MOST).is_ok());
+        let errors = told(MOST + 1).expect_err("one too many");
+        assert!(errors.to_string().contains("/e:1025:1"), "{errors}");
     }
 
     #[test]

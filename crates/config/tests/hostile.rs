@@ -6,9 +6,29 @@ use std::time::{Duration, Instant};
 use evercrew_config::{MOST_BYTES, Source};
 use proptest::prelude::*;
 
+/// A larger text is not read twice.
+const MANY: usize = 64 * 1024;
+
 fn read(text: &str, set: Vec<String>, environment: Vec<(String, String)>) {
     let path = PathBuf::from("/etc/evercrew/evercrew.toml");
-    let source = Source::new(path, text.to_owned(), set, environment.into_iter(), None);
+    check(&Source::new(path, text.to_owned(), set, environment.into_iter(), None));
+}
+
+/// With `more` as an included file and as the environment file of every service that names `web.env`.
+fn read_with(text: &str, more: &str) {
+    let source =
+        Source::new("/etc/evercrew/evercrew.toml".into(), text.to_owned(), Vec::new(), std::iter::empty(), None);
+    let file = |name: &str| (PathBuf::from("/etc/evercrew").join(name), more.to_owned());
+    check(&Source { files: vec![file("conf.d/a.toml"), file("web.env")], ..source });
+}
+
+fn check(source: &Source) {
+    if source.text.len() < MANY
+        && source.files.iter().all(|(path, text)| path.ends_with("web.env") || text.len() < MANY)
+        && let Ok(shown) = source.show()
+    {
+        shown.iter().for_each(|shown| assert!(!shown.name().is_empty() && !shown.provenance.to_string().is_empty()));
+    }
     match source.parse() {
         Ok(settings) => settings.warnings.iter().for_each(|warning| assert!(!warning.render(true).is_empty())),
         Err(errors) => {
@@ -63,6 +83,22 @@ fn a_mebibyte_of_anything_is_answered_soon() {
     }
 }
 
+#[test]
+fn files_of_a_mebibyte_are_answered_soon() {
+    let most = usize::try_from(MOST_BYTES).expect("a small number");
+    let fill = |piece: &str| piece.repeat(most / piece.len());
+    let many: String = (0..most / 10).map(|n| format!("V{n}=1\n")).collect();
+    let good = "include = [\"conf.d/*.toml\"]\n[service.web]\ncommand = [\"app\"]\nenv_file = \"web.env\"\n";
+    let own = "[service.web]\ncommand = [\"app\"]\nenv_file = \"web.env\"\n";
+    for more in [many, fill("A=1\n"), fill("\""), fill("A=\"\\n"), fill("x\n"), fill("[service.web]\n"), fill("#\n")] {
+        for text in [good, own] {
+            let started = Instant::now();
+            read_with(text, &more);
+            assert!(started.elapsed() < Duration::from_secs(20), "{}: {:?}", &more[..20], started.elapsed());
+        }
+    }
+}
+
 fn pieces() -> impl Strategy<Value = String> {
     let piece = prop_oneof![
         Just("[service.web]\n".to_owned()),
@@ -74,6 +110,14 @@ fn pieces() -> impl Strategy<Value = String> {
         Just("after = [\"web\"]\n".to_owned()),
         Just("stop = [{ signal = \"TERM\", for = \"forever\" }]\n".to_owned()),
         Just("ready = { fd = 3 }\n".to_owned()),
+        Just("ready = { output = \"(a\", http = \"/\" }\n".to_owned()),
+        Just("limits = { nofile = 1, core = { soft = 2, hard = 1 }, nice = 7 }\n".to_owned()),
+        Just("port = 65535\nbefore_start = [[\"a\"]]\n".to_owned()),
+        Just("recycle = { memory = \"1MiB\" }\numask = \"027\"\n".to_owned()),
+        Just("env_file = \"web.env\"\n".to_owned()),
+        Just("include = [\"conf.d/*.toml\", \"x\"]\n".to_owned()),
+        Just("A=\"b\\n\" #".to_owned()),
+        Just("export B='".to_owned()),
         Just("address = \"unix:\u{e4}\"\n".to_owned()),
         Just("\u{feff}".to_owned()),
         Just("\r\n".to_owned()),
@@ -94,6 +138,24 @@ proptest! {
     #[test]
     fn no_mixture_of_valid_pieces_panics(text in pieces()) {
         read(&text, Vec::new(), Vec::new());
+    }
+
+    #[test]
+    fn no_named_file_panics(text in pieces(), more in pieces(), anything in any::<String>()) {
+        let good = "include = [\"conf.d/*.toml\"]\n[service.web]\ncommand = [\"app\"]\nenv_file = \"web.env\"\n";
+        read_with(good, &more);
+        read_with(good, &anything);
+        read_with(&format!("include = [\"conf.d/*.toml\"]\n{text}"), &more);
+    }
+
+    #[test]
+    fn no_value_of_a_key_panics(value in pieces(), text in any::<String>()) {
+        let keys = ["ready", "limits.nofile", "limits.core.soft", "umask", "user", "port", "recycle.memory",
+            "before_start", "ready.output", "ready.http", "env_file"];
+        for key in keys {
+            let value = if value.len() % 2 == 0 { value.clone() } else { text.clone() };
+            read("[service.web]\ncommand = [\"app\"]\nport = 1\n", vec![format!("service.web.{key}={value}")], Vec::new());
+        }
     }
 
     #[test]
