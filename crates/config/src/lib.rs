@@ -1,10 +1,10 @@
 //! Configuration: text to typed settings.
 //!
 //! **What it does.** [`Source`] is the text of a file, and of those that it names, with everything else that its meaning
-//! depends on; parsing it
-//! gives [`Settings`] with every default filled in and every path absolute, or all that is wrong with it at once,
-//! each error with its place in the text and what to do. On the way it is an untyped table with places (`raw.rs`)
-//! that the environment and the command line override (`overrides.rs`).
+//! depends on; parsing it gives [`Settings`] with every default filled in and every path absolute, or all that is wrong
+//! with it at once, each error with its place in the text and what to do. On the way it is an untyped table with places
+//! (`raw.rs`) that included files add to (`include.rs`) and the environment and the command line override
+//! (`overrides.rs`).
 //!
 //! **Where to start.** [`Source::parse`], then `keys.rs`: the one table that says which keys there are, what they
 //! expect and what holds without them. The reference page and the JSON schema are written from it. [`Source::show`] goes

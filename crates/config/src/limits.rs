@@ -1,6 +1,6 @@
 //! `limits`: what each worker may use.
 
-use crate::convert::{self, Wrong};
+use crate::convert;
 use crate::diagnostic::Diagnostic;
 use crate::key::{Section, Shape};
 use crate::keys::LIMITS;
@@ -31,13 +31,8 @@ fn limit(
     pair: &'static Section,
 ) -> Option<(u64, u64)> {
     let Kind::Table(both) = &value.kind else {
-        return match convert::amount(table.report(), value, bytes) {
-            Ok(amount) => Some((amount, amount)),
-            Err(wrong) => {
-                table.wrong(key, wrong);
-                None
-            }
-        };
+        let amount = convert::amount(table.report(), value, bytes).map_err(|wrong| table.wrong(key, wrong));
+        return amount.ok().map(|amount| (amount, amount));
     };
     let both = table.nested(key, pair, both, value.at);
     for key in ["soft", "hard"] {
@@ -57,18 +52,11 @@ fn limit(
     Some((soft, hard))
 }
 
-/// The error for a value that is no amount, from its table's own key.
 impl Reader<'_> {
+    /// One number of a limit; what is none is reported.
     fn amount(&self, key: &'static str) -> Option<u64> {
         let bytes = matches!(self.shape(key), Some(Shape::Amount { bytes: true }));
-        match convert::amount(self.report(), self.given(key)?, bytes) {
-            Ok(amount) => Some(amount),
-            Err(wrong) => {
-                let wrong: Wrong = wrong;
-                self.wrong(key, wrong);
-                None
-            }
-        }
+        convert::amount(self.report(), self.given(key)?, bytes).map_err(|wrong| self.wrong(key, wrong)).ok()
     }
 }
 
