@@ -1,14 +1,19 @@
 //! The lock that says who runs in a directory.
 
-use rustix::fs::{FlockOperation, Mode, OFlags, flock, fstat, ftruncate, open, stat};
+use rustix::fs::{Mode, OFlags, fstat, ftruncate, open, stat};
 use rustix::io::{Errno, pread, pwrite};
+use std::ffi::{c_int, c_short};
 use std::fmt;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::mem;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 /// A held lock on a file whose text is our pid. It ends with the last descriptor of it, so with the process: a file
 /// that is left behind locks nothing. The file is never removed.
+///
+/// It is a lock of the open file description: kept across an exec with its descriptor, and one of the few kinds that
+/// can be asked about ([`holder`]) without being taken.
 #[derive(Debug)]
 pub struct Lock(OwnedFd);
 
@@ -59,10 +64,13 @@ impl Lock {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         loop {
             let fd = open(path, flags, Mode::RUSR | Mode::WUSR).map_err(|error| failed(error.into()))?;
-            match flock(&fd, FlockOperation::NonBlockingLockExclusive) {
+            let mut lock = whole_file();
+            match control(&fd, libc::F_OFD_SETLK, &mut lock) {
                 Ok(()) => {}
-                Err(Errno::WOULDBLOCK) => return Err(LockError::Held { pid: holder(&fd) }),
-                Err(error) => return Err(failed(error.into())),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    return Err(LockError::Held { pid: written_pid(&fd) });
+                }
+                Err(error) => return Err(failed(error)),
             }
             if is_still_at(&fd, path).map_err(failed)? {
                 write_pid(&fd).map_err(failed)?;
@@ -73,7 +81,52 @@ impl Lock {
     }
 }
 
-fn holder(fd: &OwnedFd) -> Option<u32> {
+/// Who holds a lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Holder {
+    /// Nobody, or there is no such file.
+    Nobody,
+    /// Some process, with its pid as the file tells; `None` when it has not written it yet.
+    Somebody(Option<u32>),
+}
+
+/// Asks who holds the lock at `path`. Neither takes it, nor writes, nor is in the way of who takes it meanwhile.
+///
+/// # Errors
+/// When the file is there but cannot be opened or asked about.
+pub fn holder(path: &Path) -> io::Result<Holder> {
+    // Not made to wait by what is no regular file.
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let fd = match open(path, flags, Mode::empty()) {
+        Ok(fd) => fd,
+        Err(Errno::NOENT | Errno::NOTDIR) => return Ok(Holder::Nobody),
+        Err(error) => return Err(error.into()),
+    };
+    let mut lock = whole_file();
+    control(&fd, libc::F_OFD_GETLK, &mut lock)?;
+    let free = c_int::from(lock.l_type) == libc::F_UNLCK;
+    Ok(if free { Holder::Nobody } else { Holder::Somebody(written_pid(&fd)) })
+}
+
+/// An exclusive lock of every byte.
+fn whole_file() -> libc::flock {
+    // SAFETY: plain numbers, all of which may be zero.
+    let mut lock: libc::flock = unsafe { mem::zeroed() };
+    // Both are below 3.
+    lock.l_type = libc::F_WRLCK as c_short;
+    lock.l_whence = libc::SEEK_SET as c_short;
+    lock
+}
+
+/// `command` is F_OFD_SETLK or F_OFD_GETLK, which writes its answer to `lock`.
+fn control(fd: &OwnedFd, command: c_int, lock: &mut libc::flock) -> io::Result<()> {
+    // SAFETY: an open descriptor, and a structure that is ours for the time of the call, which is all that these
+    // commands read and write.
+    let result = unsafe { libc::fcntl(fd.as_raw_fd(), command, std::ptr::from_mut(lock)) };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+fn written_pid(fd: &OwnedFd) -> Option<u32> {
     let mut text = [0u8; 32];
     let length = pread(fd, &mut text, 0).ok()?;
     std::str::from_utf8(text.get(..length)?).ok()?.trim().parse().ok()
@@ -116,9 +169,16 @@ impl AsFd for Lock {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::process::Command;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::{Mutex, PoisonError};
+
+    /// A child that another test starts holds a copy of every lock of this program until its exec.
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
     #[test]
     fn a_held_lock_names_its_holder_and_a_left_file_locks_nothing() {
+        let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
         let directory = tempfile::tempdir().expect("directory");
         let path = directory.path().join("lock");
         let lock = Lock::acquire(&path).expect("first");
@@ -132,6 +192,61 @@ mod tests {
         let lock = Lock::acquire(&path).expect("stale");
         assert_eq!(std::fs::read_to_string(&path).expect("read"), format!("{}\n", std::process::id()));
         drop(lock);
+    }
+
+    #[test]
+    fn asking_tells_the_holder_and_makes_no_file() {
+        let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+        let directory = tempfile::tempdir().expect("directory");
+        let path = directory.path().join("lock");
+        assert_eq!(holder(&path).expect("no file"), Holder::Nobody);
+        assert!(!path.exists());
+        let lock = Lock::acquire(&path).expect("free");
+        assert_eq!(holder(&path).expect("held"), Holder::Somebody(Some(std::process::id())));
+        drop(lock);
+        std::fs::write(&path, "17\n").expect("write");
+        assert_eq!(holder(&path).expect("left"), Holder::Nobody);
+        assert_eq!(std::fs::read_to_string(&path).expect("read"), "17\n");
+        assert_eq!(holder(&path.join("below")).expect("a file is no directory"), Holder::Nobody);
+        let link = directory.path().join("link");
+        std::os::unix::fs::symlink(&path, &link).expect("link");
+        assert!(holder(&link).is_err());
+    }
+
+    #[test]
+    fn who_asks_is_never_in_the_way_of_who_locks() {
+        let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+        let directory = tempfile::tempdir().expect("directory");
+        let path = directory.path().join("lock");
+        let done = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let asking = scope.spawn(|| {
+                let mut asked = 0;
+                while !done.load(Ordering::Relaxed) {
+                    holder(&path).expect("ask");
+                    asked += 1;
+                }
+                asked
+            });
+            let refused = (0..2000).filter(|_| Lock::acquire(&path).is_err()).count();
+            done.store(true, Ordering::Relaxed);
+            assert!(asking.join().expect("no panic") > 0);
+            assert_eq!(refused, 0);
+        });
+    }
+
+    #[test]
+    fn the_lock_goes_with_its_descriptor_into_another_program_and_ends_with_it() {
+        let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+        let directory = tempfile::tempdir().expect("directory");
+        let path = directory.path().join("lock");
+        let lock = OwnedFd::from(Lock::acquire(&path).expect("free"));
+        let mut child = Command::new("sleep").arg("1000").stdin(lock).spawn().expect("sleep");
+        assert_eq!(holder(&path).expect("ask"), Holder::Somebody(Some(std::process::id())));
+        assert!(matches!(Lock::acquire(&path), Err(LockError::Held { .. })));
+        child.kill().expect("kill");
+        child.wait().expect("reap");
+        assert_eq!(holder(&path).expect("ask"), Holder::Nobody);
     }
 
     #[test]
