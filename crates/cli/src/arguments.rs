@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Keeps a crew of worker processes working.
 #[derive(Debug, Parser)]
-#[command(name = "evercrew", version, max_term_width = 100, disable_version_flag = true)]
+#[command(name = "evercrew", version, max_term_width = 100)]
 #[command(after_help = "Start with `evercrew up`, look with `evercrew status`, stop with `evercrew down`.")]
 pub(crate) struct Arguments {
     #[command(flatten)]

@@ -5,7 +5,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use evercrew_sys::lock::{Lock, LockError};
+use evercrew_sys::lock::{self, Holder};
 use evercrew_wire::control::{Reply, ReplyStatus, Request};
 use serde_json::{Map, Value, json};
 
@@ -54,28 +54,33 @@ impl Engine {
         self.directory.join("control.sock")
     }
 
-    /// Whether a supervisor holds the directory.
-    pub(crate) fn runs(&self) -> bool {
-        let lock = self.directory.join("lock");
-        lock.exists() && matches!(Lock::acquire(&lock), Err(LockError::Held { .. }))
+    /// Whether a supervisor holds the directory. Only asks: many may ask while one starts.
+    ///
+    /// # Errors
+    /// [`code::FORBIDDEN`] when it is another user's, so that there is no telling.
+    pub(crate) fn runs(&self) -> Result<bool, Failure> {
+        let path = self.directory.join("lock");
+        match lock::holder(&path) {
+            Ok(Holder::Nobody) => Ok(false),
+            Ok(Holder::Somebody(_)) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Err(forbidden(&path)),
+            Err(error) => Err(Failure::unavailable(format!("cannot look at {}: {error}", path.display()))),
+        }
     }
 
     /// Connects; waits while an engine is starting or changing its manager, `patience` at most.
     ///
     /// # Errors
-    /// [`code::UNAVAILABLE`] when none runs.
+    /// [`code::UNAVAILABLE`] when none runs, [`code::FORBIDDEN`] when it is another user's.
     fn connect(&self, until: Instant, wait_for_engine: bool) -> Result<UnixStream, Failure> {
         loop {
             match UnixStream::connect(self.socket()) {
                 Ok(stream) => return Ok(stream),
                 Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                    let text = format!("not permitted to use {}", self.socket().display());
-                    return Err(
-                        Failure::new(code::FORBIDDEN, text).hint("run the command as the engine's user or as root")
-                    );
+                    return Err(forbidden(&self.socket()));
                 }
                 Err(error) => {
-                    if !wait_for_engine && !self.runs() {
+                    if !wait_for_engine && !self.runs()? {
                         return Err(none_runs(&self.directory, &error));
                     }
                     if Instant::now() >= until {
@@ -105,7 +110,9 @@ impl Engine {
         let started = Instant::now();
         loop {
             let stream = self.connect(appear, wait_for_engine).map_err(|failure| match question.timeout {
-                Some(_) if wait_for_engine => Failure::new(code::TIMEOUT, "no engine appeared in time"),
+                Some(_) if wait_for_engine && failure.code == code::UNAVAILABLE => {
+                    Failure::new(code::TIMEOUT, "no engine appeared in time")
+                }
                 _ => failure,
             })?;
             let bounded = question.prompt || question.timeout.is_some();
@@ -138,7 +145,8 @@ impl Engine {
         loop {
             let stream = match self.connect(Instant::now() + ANSWER, false) {
                 Ok(stream) => stream,
-                Err(_) if question.args.contains_key("since") && !self.runs() => return Ok(()),
+                Err(failure) if failure.code == code::FORBIDDEN => return Err(failure),
+                Err(_) if question.args.contains_key("since") && !self.runs()? => return Ok(()),
                 Err(failure) => return Err(failure),
             };
             if send(&stream, question, None).is_err() {
@@ -163,6 +171,11 @@ impl Engine {
             }
         }
     }
+}
+
+pub(crate) fn forbidden(path: &Path) -> Failure {
+    Failure::new(code::FORBIDDEN, format!("not permitted to use {}", path.display()))
+        .hint("run the command as the engine's user or as root")
 }
 
 fn none_runs(directory: &Path, error: &io::Error) -> Failure {

@@ -97,7 +97,7 @@ fn status(engine: &Engine, global: &Global, names: &[String]) -> Result<u8, Fail
         lost: Lost::AskAgain,
     };
     let reply = match engine.ask(&question, |_| {}) {
-        Err(failure) if failure.code == code::UNAVAILABLE && !engine.runs() => {
+        Err(failure) if failure.code == code::UNAVAILABLE && !engine.runs()? => {
             return Err(Failure { code: code::NOT_RUNNING, ..failure });
         }
         reply => reply?,
@@ -116,7 +116,8 @@ fn down(engine: &Engine, global: &Global, now: bool) -> Result<u8, Failure> {
     args.insert("now".into(), json!(now));
     let question = Question { verb: "shutdown", args, timeout: global.timeout, prompt: true, lost: Lost::AskAgain };
     let reply = match engine.ask(&question, |_| {}) {
-        Err(_) if !engine.runs() => {
+        Err(failure) if failure.code == code::FORBIDDEN => return Err(failure),
+        Err(_) if !engine.runs()? => {
             eprintln!("no engine runs");
             return Ok(0);
         }
@@ -124,7 +125,7 @@ fn down(engine: &Engine, global: &Global, now: bool) -> Result<u8, Failure> {
     };
     let pid = reply.content["supervisor"]["pid"].as_u64().and_then(|pid| u32::try_from(pid).ok());
     let Some(Ok(pidfd)) = pid.map(process::open) else { return Ok(0) };
-    if !engine.runs() {
+    if !engine.runs()? {
         return Ok(0);
     }
     let patience = global.timeout.unwrap_or(Duration::from_secs(u64::from(u32::MAX)));

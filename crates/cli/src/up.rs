@@ -9,18 +9,23 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use evercrew_config::{ConfigError, Settings, Source};
+use evercrew_config::{ConfigError, Ready, Service, Settings, Source};
 use evercrew_sys::lock::{Lock, LockError};
 use evercrew_sys::{exec, memfd, process, user};
 use evercrew_wire::Text;
 use evercrew_wire::deposit::{self, Configuration};
 
 use crate::arguments::{Color, Global};
+use crate::client::forbidden;
 use crate::failure::{Failure, code};
 use crate::{leftovers, role};
 
 /// How long a lock may outlive the process that took it.
 const LOCK_PATIENCE: Duration = Duration::from_secs(2);
+/// The kernel's 108, less the zero byte.
+const LONGEST_SOCKET_PATH: usize = 107;
+/// Slots of a service are numbered up to this.
+const MOST_WORKERS: u32 = 10_000;
 
 /// Reads and checks the file; errors are written as rustc writes them.
 ///
@@ -37,39 +42,54 @@ pub(crate) fn read_configuration(global: &Global) -> Result<(Source, Settings), 
         Failure::new(code::CONFIGURATION, format!("{count} {noun} in {}", source.path.display()))
     };
     let settings = source.parse().map_err(|errors| refuse(errors.render(color), errors.problems().len()))?;
+    let is_there = |found: io::Result<bool>| found.unwrap_or(false);
+    let user = |name: &str| is_there(user::find(name).map(|user| user.is_some()));
+    let group = |name: &str| is_there(user::find_group(name).map(|group| group.is_some()));
     settings
         .check_programs(std::env::var_os("PATH").as_deref())
+        .and_then(|()| settings.check_system(&user, &group))
         .map_err(|errors| refuse(errors.render(color), errors.problems().len()))?;
-    check_users(&settings)?;
+    check_permission(&settings)?;
+    check_sockets(&settings)?;
     for warning in &settings.warnings {
         eprint!("{}", warning.render(color));
     }
     Ok((source, settings))
 }
 
-/// Users and groups that this machine knows and that we may become.
-fn check_users(settings: &Settings) -> Result<(), Failure> {
+/// Users and groups that we may become.
+fn check_permission(settings: &Settings) -> Result<(), Failure> {
     let own = user::current();
     for service in &settings.services {
-        let refuse = |what: &str, name: &str| {
-            let text = format!("service `{}`: this machine has no {what} `{name}`", service.name);
-            Failure::new(code::CONFIGURATION, text)
-                .hint(format!("add it, or set service.{}.{what} to one that it has", service.name))
-        };
-        let uid = match &service.user {
-            Some(name) => Some(user::find(name).ok().flatten().ok_or_else(|| refuse("user", name))?.uid),
-            None => None,
-        };
-        let gid = match &service.group {
-            Some(name) => Some(user::find_group(name).ok().flatten().ok_or_else(|| refuse("group", name))?),
-            None => None,
-        };
-        let other = uid.is_some_and(|uid| uid != own.0) || gid.is_some_and(|gid| gid != own.1);
+        let user = service.user.as_deref().and_then(|name| user::find(name).ok().flatten());
+        let group = service.group.as_deref().and_then(|name| user::find_group(name).ok().flatten());
+        let other = user.is_some_and(|user| user.uid != own.0) || group.is_some_and(|gid| gid != own.1);
         if other && own.0 != 0 {
             let text = format!("service `{}` runs as another user or group, which only root can start", service.name);
             return Err(
                 Failure::new(code::FORBIDDEN, text).hint("start the engine as root, or leave `user` and `group` out")
             );
+        }
+    }
+    Ok(())
+}
+
+/// Notify sockets whose path the kernel would refuse at every start of a worker, for ever.
+fn check_sockets(settings: &Settings) -> Result<(), Failure> {
+    let notified = |service: &&Service| service.ready == Ready::Notify || service.heartbeat_interval.is_some();
+    for service in settings.services.iter().filter(notified) {
+        let name = format!("{}.{MOST_WORKERS}.{}", service.name, u32::MAX);
+        let path = settings.engine.directory.join("notify").join(name);
+        let length = path.as_os_str().len();
+        if length > LONGEST_SOCKET_PATH {
+            let text = format!(
+                "service `{}`: the path of a worker's notify socket, {}, may have {LONGEST_SOCKET_PATH} bytes; it has \
+                 {length}",
+                service.name,
+                path.display()
+            );
+            return Err(Failure::new(code::CONFIGURATION, text)
+                .hint("set engine.directory (or --directory) to a shorter path, like /run/evercrew"));
         }
     }
     Ok(())
@@ -111,15 +131,20 @@ pub(crate) fn up(global: &Global) -> Result<u8, Failure> {
 /// Takes the engine's directory for this process and what it becomes.
 fn lock(directory: &Path) -> Result<Lock, Failure> {
     let until = Instant::now() + LOCK_PATIENCE;
+    let path = directory.join("lock");
     loop {
-        match Lock::acquire(&directory.join("lock")) {
+        match Lock::acquire(&path) {
             Ok(lock) => return Ok(lock),
-            // A killed supervisor's last child holds a copy until its exec: gone in a moment.
-            Err(LockError::Held { pid: Some(pid) }) if !process::exists(pid) && Instant::now() < until => pause(),
+            // A killed supervisor's last child holds a copy until its exec, gone in a moment; one that is just
+            // starting has not written who it is.
+            Err(LockError::Held { pid }) if !pid.is_some_and(process::exists) && Instant::now() < until => pause(),
             Err(LockError::Held { pid }) => {
                 let pid = pid.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"));
                 let text = format!("an engine runs in {} already: {pid}", directory.display());
                 return Err(Failure::unavailable(text).hint("`evercrew status` shows it, `evercrew down` stops it"));
+            }
+            Err(LockError::Io { source, .. }) if source.kind() == io::ErrorKind::PermissionDenied => {
+                return Err(forbidden(&path));
             }
             Err(error) => return Err(Failure::unavailable(error.to_string())),
         }
