@@ -1,7 +1,11 @@
 //! Commands and their exit codes, as scripts rely on them.
 
+use std::fs::Permissions;
 use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use evercrew_core::Signal;
@@ -240,4 +244,179 @@ fn events_are_followed_across_managers_until_the_engine_ends() {
     assert_eq!(follower.wait().expect("reap").code(), Some(0));
     let numbers: Vec<u64> = seen.iter().filter_map(|event| event["seq"].as_u64()).collect();
     assert!(numbers.windows(2).all(|pair| pair[1] == pair[0] + 1), "each once, in order: {numbers:?}");
+}
+
+#[test]
+fn many_that_look_for_an_engine_are_not_in_the_way_of_one_that_starts() {
+    let mut engine = Engine::new(EVERCREW, SLEEPERS);
+    let file = engine.home().join("evercrew.toml");
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let look = || {
+            while !done.load(Ordering::Relaxed) {
+                let status = std::process::Command::new(EVERCREW).arg("status").arg("-c").arg(&file).output();
+                let code = status.expect("run the binary").status.code();
+                assert!(matches!(code, Some(0 | 1 | 3 | 69)), "{code:?}");
+            }
+        };
+        let looking = [scope.spawn(look), scope.spawn(look)];
+        let refused: Vec<i32> = (0..8)
+            .map(|_| {
+                engine.start();
+                // Nothing is asserted before the others are told to end.
+                engine.run(&["wait", "--ready", "--timeout", "10s"]);
+                engine.run(&["down"]);
+                engine.wait(SOON)
+            })
+            .filter(|code| *code != 0)
+            .collect();
+        done.store(true, Ordering::Relaxed);
+        for looking in looking {
+            looking.join().expect("no panic");
+        }
+        assert!(refused.is_empty(), "{refused:?}\n{}", engine.log());
+    });
+}
+
+/// Runs a command as a user that has nothing to do with the engine; `None` where that cannot be done.
+fn as_nobody(engine: &Engine, arguments: &[&str]) -> Option<(Option<i32>, String)> {
+    let mut command = std::process::Command::new(EVERCREW);
+    command.arg("-c").arg(engine.home().join("evercrew.toml")).args(arguments).current_dir("/").uid(65534).gid(65534);
+    match command.output() {
+        Ok(output) => Some((output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())),
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+            println!("SKIP another user needs root, and a binary that everybody may execute");
+            None
+        }
+        Err(error) => panic!("run the binary: {error}"),
+    }
+}
+
+#[test]
+fn another_users_engine_is_77_whatever_is_asked_of_it() {
+    let mut engine = Engine::up(EVERCREW, SLEEPERS);
+    let directory = engine.home().join(".evercrew");
+    let asked: [&[&str]; 7] = [
+        &["status"],
+        &["down"],
+        &["wait", "--ready", "--timeout", "5s"],
+        &["wait", "--ready"],
+        &["scale", "sleep=1"],
+        &["events"],
+        &["events", "-f", "--since", "1"],
+    ];
+    let refused = |path: &str| {
+        for arguments in asked {
+            let Some((code, told)) = as_nobody(&engine, arguments) else { return false };
+            assert_eq!(code, Some(77), "{arguments:?}: {told}");
+            assert!(told.contains(path) && told.contains("help:"), "{arguments:?}: {told}");
+        }
+        true
+    };
+    // The way to the directory is closed, then only the socket is.
+    if !refused("control.sock") {
+        return assert_eq!(engine.down(), 0);
+    }
+    for path in [engine.home(), &directory] {
+        std::fs::set_permissions(path, Permissions::from_mode(0o711)).expect("open the way");
+    }
+    assert!(refused("control.sock"));
+    assert_eq!(engine.run(&["status"]).code, 0);
+    engine.supervisor().signal(Signal::Term);
+    assert_eq!(engine.wait(SOON), 0);
+    assert_eq!(as_nobody(&engine, &["status"]).map(|(code, _)| code), Some(Some(77)), "the lock alone is left");
+}
+
+#[test]
+fn only_the_engines_user_reads_what_is_in_its_directory() {
+    let mut engine = Engine::up(EVERCREW, SLEEPERS);
+    let directory = engine.home().join(".evercrew");
+    let mode = |name: &str| std::fs::metadata(directory.join(name)).expect("it is there").permissions().mode() & 0o777;
+    assert_eq!(mode(""), 0o700);
+    assert_eq!(
+        ["lock", "instance", "control.sock", "notify"].map(|name| (name, mode(name))),
+        [("lock", 0o600), ("instance", 0o600), ("control.sock", 0o600), ("notify", 0o700)]
+    );
+    assert_eq!(engine.down(), 0);
+}
+
+#[test]
+fn the_version_is_told_in_every_usual_way_and_nothing_at_all_is_wrong_usage() {
+    let run = |arguments: &[&str]| std::process::Command::new(EVERCREW).args(arguments).output().expect("run");
+    let version = format!("evercrew {}\n", env!("CARGO_PKG_VERSION"));
+    for arguments in ["version", "--version", "-V"] {
+        let output = run(&[arguments]);
+        assert_eq!((output.status.code(), String::from_utf8_lossy(&output.stdout).as_ref()), (Some(0), &*version));
+    }
+    let bare = run(&[]);
+    assert_eq!(bare.status.code(), Some(2));
+    let told = String::from_utf8_lossy(&bare.stderr);
+    assert!(bare.stdout.is_empty() && told.contains("Usage:") && told.contains("status"), "{told}");
+}
+
+#[test]
+fn users_that_are_not_there_are_told_with_their_line() {
+    let engine = Engine::new(
+        EVERCREW,
+        "[service.sleep]\ncommand = [\"sleep\", \"1000\"]\nuser = \"no-such-user\"\ngroup = \"no-such-group\"\n",
+    );
+    for command in ["check", "up"] {
+        let output = engine.run(&[command]);
+        assert_eq!(output.code, 78);
+        for told in ["evercrew.toml:3", "no-such-user", "evercrew.toml:4", "no-such-group", "2 errors"] {
+            assert!(output.stderr.contains(told), "{told}: {}", output.stderr);
+        }
+    }
+}
+
+#[test]
+fn a_directory_too_deep_for_notify_sockets_is_78_before_anything_starts() {
+    let notified = "[service.sleep]\ncommand = [\"sleep\", \"1000\"]\nready = \"notify\"\n";
+    let engine = Engine::new(EVERCREW, notified);
+    let name = "/notify/sleep.10000.4294967295".len();
+    // The engine's directory such that the longest path has this many bytes.
+    let deep = |length: usize| format!("/{}", "d".repeat(length - name - 1));
+    let refused = engine.run(&["up", "--directory", &deep(108)]);
+    assert_eq!(refused.code, 78, "{}", refused.stderr);
+    for told in ["sleep.10000.4294967295", "108", "107", "engine.directory"] {
+        assert!(refused.stderr.contains(told), "{told}: {}", refused.stderr);
+    }
+    assert!(!std::path::Path::new(&deep(108)).exists());
+    assert_eq!(engine.run(&["check", "--directory", &deep(108)]).code, 78);
+    assert_eq!(engine.run(&["check", "--directory", &deep(107)]).code, 0);
+    engine.configure("[service.sleep]\ncommand = [\"sleep\", \"1000\"]\nheartbeat = { interval = \"1s\" }\n");
+    assert_eq!(engine.run(&["check", "--directory", &deep(108)]).code, 78);
+    engine.configure(SLEEPERS);
+    assert_eq!(engine.run(&["check", "--directory", &deep(108)]).code, 0, "nobody needs one");
+}
+
+#[test]
+fn the_configuration_is_shown_with_origins_and_its_schema_is_json() {
+    let engine = Engine::new(EVERCREW, SLEEPERS).with("EVERCREW__SERVICE__SLEEP__UMASK", "027");
+    let shown = engine.ok(&["config", "show", "--origin", "--json", "--set", "engine.exit=any-failed"]);
+    let shown: Value = serde_json::from_str(&shown.stdout).expect("JSON");
+    assert_eq!(shown["file"], json!(engine.home().join("evercrew.toml")));
+    let key = |name: &str| {
+        let keys = shown["keys"].as_array().expect("keys").iter();
+        let found: Vec<&Value> = keys.filter(|key| key["key"] == name).collect();
+        assert_eq!(found.len(), 1, "{name}");
+        found[0]
+    };
+    let workers = key("service.sleep.workers");
+    assert_eq!((&workers["value"], &workers["origin"]["kind"]), (&json!(2), &json!("file")));
+    assert_eq!(workers["origin"]["line"], 3);
+    assert_eq!(key("service.sleep.umask")["origin"]["variable"], "EVERCREW__SERVICE__SLEEP__UMASK");
+    assert_eq!(key("engine.exit")["origin"]["kind"], "command-line");
+    assert_eq!(key("engine.directory")["origin"]["kind"], "default");
+    let text = engine.ok(&["config", "show", "--origin"]).stdout;
+    assert!(text.lines().any(|line| line.starts_with("service.sleep.workers = 2 ") && line.contains(":3")), "{text}");
+    let schema: Value = serde_json::from_str(&engine.ok(&["schema"]).stdout).expect("JSON");
+    assert!(schema["properties"]["service"].is_object(), "{schema}");
+    engine.configure("[service.sleep]\ncommnd = [\"sleep\"]\n");
+    let broken = engine.run(&["config", "show", "--origin", "--json"]);
+    assert_eq!((broken.code, broken.stdout.as_str()), (78, ""), "{}", broken.stderr);
+    assert!(broken.stderr.contains("evercrew.toml:2"), "{}", broken.stderr);
+    engine.configure("not toml at all [");
+    assert_eq!(engine.run(&["config", "show"]).code, 78);
+    assert_eq!(engine.run(&["schema"]).code, 0, "it is the same for every file");
 }
