@@ -4,9 +4,10 @@
 //! that carries the last one, seen through a pidfd opened before its environment was read, is ours for certain: no
 //! pid is trusted, nothing of a later boot or of another engine matches.
 
-use std::fs;
-use std::io;
+use std::fs::{self, File, Permissions};
+use std::io::{self, Write};
 use std::os::fd::AsFd;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -58,7 +59,18 @@ pub(crate) fn end(directory: &Path) -> Result<(), Failure> {
 /// When the directory cannot be written.
 pub(crate) fn remember(directory: &Path, instance: &str) -> Result<(), Failure> {
     let temporary = directory.join("instance.new");
-    fs::write(&temporary, instance)
+    // By it a process passes for one of ours: nobody else needs to know it.
+    File::options()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&temporary)
+        .and_then(|mut file| {
+            // One that was left behind keeps its mode otherwise.
+            file.set_permissions(Permissions::from_mode(0o600))?;
+            file.write_all(instance.as_bytes())
+        })
         .and_then(|()| fs::rename(&temporary, directory.join(FILE)))
         .map_err(|error| Failure::unavailable(format!("cannot write to {}: {error}", directory.display())))
 }
