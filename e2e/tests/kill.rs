@@ -245,3 +245,38 @@ fn thousands_of_deaths_leave_nothing_behind_in_the_engine() {
     assert!(after.2 <= before.2 + 8192, "manager grew from {} to {} KiB", before.2, after.2);
     ask(port);
 }
+
+#[test]
+fn with_cgroup2_what_left_its_group_ends_with_its_worker() {
+    let writable = evercrew_sys::cgroup::own().is_ok_and(|own| {
+        let probe = own.join(format!("evercrew-test-{}", std::process::id()));
+        std::fs::create_dir(&probe).and_then(|()| std::fs::remove_dir(&probe)).is_ok()
+    });
+    if !writable {
+        return println!("SKIP no cgroup2 that can be written to");
+    }
+    let mut engine = Engine::new(EVERCREW, "");
+    let script = engine.script("escaping.sh", ESCAPING);
+    engine.configure(&format!("[service.escaping]\ncommand = [{script:?}]\nready = {{ output = \"up\" }}\n"));
+    engine.start();
+    engine.ready();
+    let mut events = engine.events(1);
+    let worker = Process::open(engine.pids("escaping")[0]);
+    let group = std::fs::read_to_string(format!("/proc/{}/cgroup", worker.pid)).expect("its cgroups");
+    let group = group.lines().find_map(|line| line.strip_prefix("0::")).expect("a cgroup2").to_owned();
+    let others = |pid: &u32| {
+        let own = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
+        *pid != worker.pid && own.lines().any(|line| line == format!("0::{group}"))
+    };
+    let escaped: Vec<Process> = engine.processes().into_iter().filter(others).filter_map(Process::try_open).collect();
+    assert!(!escaped.is_empty(), "the script has started its child before it is ready");
+    worker.signal(Signal::Kill);
+    events.worker("worker.exit", "escaping.1", SOON);
+    for process in escaped {
+        assert!(process.gone_within(SOON), "process {} outlived its worker", process.pid);
+    }
+    assert_eq!(engine.down(), 0);
+    let instance = std::fs::read_to_string(engine.home().join(".evercrew/instance")).expect("the instance");
+    let base = evercrew_sys::cgroup::own().expect("ours").join(format!("evercrew-{}", instance.trim()));
+    assert!(!base.exists(), "{} was left behind", base.display());
+}

@@ -12,7 +12,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use evercrew_core::Signal;
-use evercrew_sys::process;
+use evercrew_sys::{cgroup, process};
 
 use crate::failure::Failure;
 
@@ -30,7 +30,9 @@ pub(crate) fn end(directory: &Path) -> Result<(), Failure> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(unreadable(directory, &error)),
     };
-    let entry = format!("EVERCREW_INSTANCE={}", instance.trim());
+    let instance = instance.trim();
+    end_cgroup(instance);
+    let entry = format!("EVERCREW_INSTANCE={instance}");
     let until = Instant::now() + PATIENCE;
     // One that forks while it is being looked at leaves a child for the next look.
     loop {
@@ -51,6 +53,25 @@ pub(crate) fn end(directory: &Path) -> Result<(), Failure> {
             }
         }
     }
+}
+
+/// Where the last engine had cgroups, everything in them is its: also what wrote over its environment.
+fn end_cgroup(instance: &str) {
+    let Ok(base) = cgroup::own().map(|own| own.join(format!("evercrew-{instance}"))) else { return };
+    let Ok(directory) = cgroup::open(&base) else { return };
+    if cgroup::populated(&directory).unwrap_or(false) {
+        eprintln!("evercrew: ending what was left behind in {} by an engine that was killed", base.display());
+    }
+    let until = Instant::now() + PATIENCE;
+    // Killed again while something is left; the processes themselves are waited for below, by pidfd.
+    while cgroup::kill(&directory).is_ok() && cgroup::populated(&directory).unwrap_or(false) && Instant::now() < until {
+        std::thread::yield_now();
+    }
+    for worker in fs::read_dir(&base).into_iter().flatten().flatten() {
+        // Files of the directory are not removed so, and need not be.
+        let _ = fs::remove_dir(worker.path());
+    }
+    let _ = fs::remove_dir(&base);
 }
 
 /// Writes down which instance this is, whole or not at all.

@@ -1,6 +1,5 @@
 //! When to start a manager, when to give one up, when to stop everything without one. Pure: time comes in.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use evercrew_core::Mono;
@@ -12,8 +11,9 @@ pub(crate) const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 const BACKOFF_MIN: Duration = Duration::from_millis(50);
 const BACKOFF_MAX: Duration = Duration::from_secs(1);
 const ALIVE_LONG_ENOUGH: Duration = Duration::from_secs(5);
-const POISON_WINDOW: Duration = Duration::from_secs(10);
-const POISON_DEATHS: usize = 3;
+/// One that ends by itself within this time may have ended for what it started from.
+const TOO_SOON: Duration = Duration::from_secs(2);
+const POISON_DEATHS: u32 = 3;
 /// Being called this much after a deadline means that the supervisor itself did not run.
 const AWAY: Duration = Duration::from_secs(1);
 
@@ -45,9 +45,14 @@ pub(crate) struct Care {
     started: Option<Mono>,
     start_at: Option<Mono>,
     backoff: Option<Duration>,
-    deaths: VecDeque<Mono>,
-    owes_since: Option<Mono>,
-    stop_since: Option<Mono>,
+    /// Managers in a row whose state may be the cause of their deaths.
+    deaths: u32,
+    /// The manager owes an acknowledgement and is killed then.
+    patience: Option<Mono>,
+    /// It is being killed: it owes nothing more.
+    killed: bool,
+    /// A stop request is carried out without a manager then.
+    stop_by: Option<Mono>,
     alone: bool,
 }
 
@@ -66,15 +71,21 @@ impl Care {
     pub(crate) fn manager_started(&mut self, now: Mono) {
         self.started = Some(now);
         self.start_at = None;
-        self.owes_since = None;
+        self.patience = None;
+        self.killed = false;
     }
 
     /// The manager is gone: at once the first time, then 50 ms doubling to 1 s; 5 s alive reset it.
     pub(crate) fn manager_died(&mut self, now: Mono, blame: Blame) {
         let lived = self.started.take().map_or(Duration::ZERO, |started| now.since(started));
-        self.owes_since = None;
-        if blame == Blame::Itself {
-            self.deaths.push_back(now);
+        self.patience = None;
+        let hung = std::mem::take(&mut self.killed);
+        let suspect = hung || (blame == Blame::Itself && lived < TOO_SOON);
+        // One that lived long enough has outlived its state; one that was killed from outside says nothing about it.
+        if suspect {
+            self.deaths += 1;
+        } else if lived >= TOO_SOON {
+            self.deaths = 0;
         }
         if lived >= ALIVE_LONG_ENOUGH {
             self.backoff = None;
@@ -84,19 +95,30 @@ impl Care {
         self.start_at = Some(now.after(wait.max(self.least_wait)));
     }
 
-    /// The oldest unacknowledged record was queued at this time (`None`: nothing is owed).
-    pub(crate) fn owes(&mut self, since: Option<Mono>) {
-        self.owes_since = since;
+    /// Whether the manager owes an acknowledgement. It has five seconds from when it began to, or last gave a sign.
+    pub(crate) fn owes(&mut self, now: Mono, owes: bool) {
+        self.patience = match self.patience {
+            _ if !owes || self.killed => None,
+            Some(until) => Some(until),
+            None => Some(now.after(ACK_TIMEOUT)),
+        };
+    }
+
+    /// The manager sent something: it works, however much it has to do before the acknowledgement.
+    pub(crate) fn heard(&mut self, now: Mono) {
+        if let Some(until) = &mut self.patience {
+            *until = now.after(ACK_TIMEOUT);
+        }
     }
 
     /// Somebody asked for a stop.
     pub(crate) fn stop_requested(&mut self, now: Mono) {
-        self.stop_since.get_or_insert(now);
+        self.stop_by.get_or_insert(now.after(STOP_TIMEOUT));
     }
 
     /// A manager acknowledged every stop request.
     pub(crate) fn stop_acknowledged(&mut self) {
-        self.stop_since = None;
+        self.stop_by = None;
     }
 
     /// Whether the supervisor stops everything on its own.
@@ -109,14 +131,7 @@ impl Care {
         if self.alone {
             return None;
         }
-        [
-            self.start_at,
-            self.owes_since.map(|at| at.after(ACK_TIMEOUT)),
-            self.stop_since.map(|at| at.after(STOP_TIMEOUT)),
-        ]
-        .into_iter()
-        .flatten()
-        .min()
+        [self.start_at, self.patience, self.stop_by].into_iter().flatten().min()
     }
 
     /// The duty that is due, if one is. A supervisor that was itself stopped or suspended moves its waits on first
@@ -126,27 +141,24 @@ impl Care {
         if now < deadline {
             return None;
         }
-        let away = now.since(deadline);
-        if away > AWAY {
-            for since in [&mut self.owes_since, &mut self.stop_since].into_iter().flatten() {
-                *since = since.after(away + AWAY);
+        if now.since(deadline) > AWAY {
+            for until in [&mut self.patience, &mut self.stop_by].into_iter().flatten() {
+                *until = (*until).max(now.after(AWAY));
             }
         }
-        if self.stop_since.is_some_and(|at| now >= at.after(STOP_TIMEOUT)) {
+        if self.stop_by.is_some_and(|at| now >= at) {
             self.alone = true;
             return Some(Duty::StopAlone);
         }
-        if self.owes_since.is_some_and(|at| now >= at.after(ACK_TIMEOUT)) {
-            self.owes_since = None;
+        if self.patience.is_some_and(|at| now >= at) {
+            self.patience = None;
+            self.killed = true;
             return Some(Duty::KillManager);
         }
         if self.start_at.is_some_and(|at| now >= at) {
-            while self.deaths.front().is_some_and(|death| now.since(*death) > POISON_WINDOW) {
-                self.deaths.pop_front();
-            }
-            let poisoned = self.deaths.len() >= POISON_DEATHS;
+            let poisoned = self.deaths >= POISON_DEATHS;
             if poisoned {
-                self.deaths.clear();
+                self.deaths = 0;
             }
             return Some(Duty::StartManager { poisoned });
         }
@@ -192,12 +204,50 @@ mod tests {
     }
 
     #[test]
-    fn three_deaths_of_its_own_in_ten_seconds_withhold_the_state_once() {
+    fn a_manager_that_gives_signs_is_not_killed_for_what_it_still_owes() {
+        let mut care = Care::new(at(0));
+        care.manager_started(at(0));
+        care.owes(at(0), true);
+        for ms in (1000..20_000).step_by(1000) {
+            assert_eq!(care.due(at(ms)), None);
+            care.heard(at(ms));
+        }
+        care.owes(at(20_000), false);
+        assert_eq!(care.deadline(), None);
+    }
+
+    #[test]
+    fn a_state_that_hangs_its_managers_is_withheld_too() {
+        let mut care = Care::new(at(0));
+        let mut now = 0;
+        for poisoned in [false, false, false, true] {
+            assert_eq!(care.due(at(now)), Some(Duty::StartManager { poisoned }));
+            care.manager_started(at(now));
+            care.owes(at(now), true);
+            now += 5000;
+            assert_eq!(care.due(at(now)), Some(Duty::KillManager));
+            care.manager_died(at(now), Blame::Outside);
+            now = care.deadline().map_or(now, |at| at.as_nanos() / 1_000_000 - 1_000_000);
+        }
+    }
+
+    #[test]
+    fn three_early_deaths_of_its_own_in_a_row_withhold_the_state_once() {
         let mut care = Care::new(at(0));
         for (ms, poisoned) in [(0, false), (1000, false), (2000, false), (3000, true), (4000, false)] {
             assert_eq!(care.due(at(ms)), Some(Duty::StartManager { poisoned }), "at {ms}");
             care.manager_started(at(ms));
             care.manager_died(at(ms), Blame::Itself);
+        }
+    }
+
+    #[test]
+    fn a_manager_that_lived_for_a_while_has_outlived_its_state() {
+        let mut care = Care::new(at(0));
+        for ms in [0, 1000, 9000, 10_000, 11_000] {
+            assert_eq!(care.due(at(ms)), Some(Duty::StartManager { poisoned: false }), "at {ms}");
+            care.manager_started(at(ms));
+            care.manager_died(at(if ms == 1000 { 8000 } else { ms }), Blame::Itself);
         }
     }
 
@@ -216,18 +266,21 @@ mod tests {
         let mut care = Care::new(at(0));
         care.manager_started(at(0));
         assert_eq!(care.deadline(), None);
-        care.owes(Some(at(100)));
+        care.owes(at(100), true);
+        care.owes(at(3000), true);
         assert_eq!(care.due(at(5099)), None);
         assert_eq!(care.due(at(5100)), Some(Duty::KillManager));
-        assert_eq!(care.deadline(), None);
+        care.owes(at(5101), true);
+        assert_eq!(care.deadline(), None, "it is being killed, once");
     }
 
     #[test]
     fn time_the_supervisor_did_not_run_counts_against_nobody() {
         let mut care = Care::new(at(0));
         care.manager_started(at(0));
-        care.owes(Some(at(0)));
+        care.owes(at(0), true);
         assert_eq!(care.due(at(65_000)), None, "a minute of SIGSTOP of the whole engine");
+        care.owes(at(65_000), true);
         assert_eq!(care.due(at(65_999)), None);
         assert_eq!(care.due(at(66_000)), Some(Duty::KillManager), "the wait goes on where it was");
     }

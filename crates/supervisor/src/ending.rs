@@ -19,6 +19,9 @@ impl Engine {
             manager.kill();
         }
         self.alone_since = Some(clock::mono());
+        if self.quit {
+            return self.kill_all();
+        }
         for (_, child) in self.children.living() {
             child.signal(child.stop_signal, Scope::Process);
         }
@@ -27,9 +30,13 @@ impl Engine {
     pub(crate) fn stop_alone_further(&mut self) {
         let Some(since) = self.alone_since else { return };
         let now = clock::mono();
-        for (_, child) in self.children.living() {
-            if now >= since.after(child.stop_grace) {
+        let late = self.children.living().filter(|(_, child)| now >= since.after(child.stop_grace));
+        let late: Vec<u64> = late.map(|(worker, _)| worker).collect();
+        for worker in late {
+            if let Some(child) = self.children.of_mut(worker) {
                 child.signal(Signal::Kill, Scope::Group);
+                child.signalled = Some(Signal::Kill);
+                self.cgroups.kill(worker);
             }
         }
         if self.children.living().next().is_none() {
@@ -38,8 +45,9 @@ impl Engine {
     }
 
     pub(crate) fn kill_all(&self) {
-        for (_, child) in self.children.living() {
+        for (worker, child) in self.children.living() {
             child.signal(Signal::Kill, Scope::Group);
+            self.cgroups.kill(worker);
         }
     }
 
@@ -64,8 +72,10 @@ impl Engine {
                 // A child of ours that is not reaped: its number is its own.
                 let _ = process::open(*pid).and_then(|pidfd| process::signal(pidfd.as_fd(), Signal::Kill));
             }
+            self.cgroups.remove_empty();
             let now = clock::mono();
-            if (strays.is_empty() && self.children.living().next().is_none()) || now >= until {
+            let left = self.cgroups.is_leaving();
+            if (!left && strays.is_empty() && self.children.living().next().is_none()) || now >= until {
                 break;
             }
             if self.epoll.wait(&mut ready, Some(until.since(now).min(Duration::from_millis(50)))).is_err() {
@@ -76,6 +86,7 @@ impl Engine {
         if let Some(manager) = self.manager.take() {
             manager.end();
         }
+        self.cgroups.end();
         self.custody.unbind_all();
         let _ = std::fs::remove_dir(self.directory.join("notify"));
     }
@@ -84,6 +95,7 @@ impl Engine {
         while let Ok(Some(pid)) = process::peek_exited() {
             if let Some(worker) = self.children.worker_of(pid) {
                 let _ = process::signal_group(pid, Signal::Kill);
+                self.cgroups.ended(worker);
                 self.children.ended(worker);
             }
             if self.manager.as_ref().is_some_and(|manager| manager.pid == pid) {

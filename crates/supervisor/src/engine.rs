@@ -10,17 +10,17 @@ use evercrew_sys::channel::Received;
 use evercrew_sys::epoll::{Epoll, Interest};
 use evercrew_sys::lock::Lock;
 use evercrew_sys::signal::SignalFd;
-use evercrew_sys::spawn::{Outcome, SpawnError};
+use evercrew_sys::spawn::Outcome;
 use evercrew_sys::terminal::Stderr;
 use evercrew_sys::{clock, limits, notify, process, record, signal};
-use evercrew_wire::supervisor::{self as wire, Inventory, Spawn, Status, ToManager, ToSupervisor};
+use evercrew_wire::supervisor::{self as wire, Inventory, Scope, ToManager, ToSupervisor};
 
 use crate::care::{Blame, Care, Duty};
+use crate::cgroups::Cgroups;
 use crate::children::Children;
 use crate::custody::Custody;
-use crate::launch::launch;
 use crate::manager::Manager;
-use crate::outgoing::Beside;
+use crate::outgoing::{Beside, Flushed, is_stop};
 
 /// What the supervisor starts from.
 #[derive(Debug)]
@@ -38,7 +38,9 @@ pub struct Boot {
 const SIGNALS: u64 = 0;
 const MANAGER: u64 = 1;
 const MANAGER_EXEC: u64 = 2;
-const FIRST_WORKER: u64 = 16;
+pub(crate) const FIRST_WORKER: u64 = 16;
+/// Until the next try when the kernel was short of something.
+const RETRY: Duration = Duration::from_millis(50);
 /// Records read from the manager before other sources have their turn.
 const RECORDS_A_TURN: usize = 64;
 
@@ -59,6 +61,7 @@ pub(crate) struct Engine {
     binary: OwnedFd,
     pub(crate) custody: Custody,
     pub(crate) children: Children,
+    pub(crate) cgroups: Cgroups,
     pub(crate) care: Care,
     pub(crate) manager: Option<Manager>,
     managers: u32,
@@ -67,6 +70,13 @@ pub(crate) struct Engine {
     left_over: Vec<ToManager>,
     nofile: (u64, u64),
     pub(crate) alone_since: Option<Mono>,
+    /// When what could not be sent for want of something is tried again.
+    retry: Option<Mono>,
+    /// An immediate stop was asked for.
+    pub(crate) quit: bool,
+    /// The stop that a manager acknowledged: one without its memory is told again.
+    stop: Option<ToManager>,
+    pub(crate) highest_worker: u64,
     pub(crate) exit: Option<u8>,
 }
 
@@ -77,15 +87,21 @@ impl Engine {
         let nofile = limits::raise_nofile()?;
         let epoll = Epoll::new()?;
         epoll.add(signals.as_fd(), SIGNALS, Interest::READABLE)?;
+        let log = Stderr::new()?;
+        let (cgroups, remark) = Cgroups::new(&std::env::var("EVERCREW_INSTANCE").unwrap_or_default());
+        if let Some(remark) = remark {
+            log.line(&format!("evercrew: INFO  {remark}"));
+        }
         Ok(Self {
             epoll,
             signals,
-            log: Stderr::new()?,
+            log,
             directory: boot.directory,
             _lock: boot.lock,
             binary: boot.binary,
             custody: Custody::new(boot.configuration),
             children: Children::default(),
+            cgroups,
             care: Care::new(clock::mono()),
             manager: None,
             managers: 0,
@@ -93,6 +109,10 @@ impl Engine {
             left_over: Vec::new(),
             nofile,
             alone_since: None,
+            retry: None,
+            quit: false,
+            stop: None,
+            highest_worker: 0,
             exit: None,
         })
     }
@@ -122,13 +142,10 @@ impl Engine {
 
     fn deadline(&self) -> Option<Mono> {
         let alone = self.alone_since.and_then(|since| {
-            self.children
-                .living()
-                .map(|(_, child)| since.after(child.stop_grace))
-                .filter(|at| *at > clock::mono())
-                .min()
+            let waits = self.children.living().filter(|(_, child)| child.signalled != Some(Signal::Kill));
+            waits.map(|(_, child)| since.after(child.stop_grace)).min()
         });
-        [self.care.deadline(), alone].into_iter().flatten().min()
+        [self.care.deadline(), alone, self.retry].into_iter().flatten().min()
     }
 
     pub(crate) fn say(&self, text: &str) {
@@ -162,7 +179,7 @@ impl Engine {
         match started {
             Ok(manager) => {
                 self.manager = Some(manager);
-                self.tell_inventory(now, poisoned);
+                self.tell_inventory(poisoned);
             }
             Err(error) => {
                 self.say(&format!("ERROR cannot start a manager: {error}; trying again"));
@@ -179,7 +196,7 @@ impl Engine {
         Ok(())
     }
 
-    fn tell_inventory(&mut self, now: Mono, poisoned: bool) {
+    fn tell_inventory(&mut self, poisoned: bool) {
         if poisoned {
             self.say("ERROR managers keep dying on the same state; the next one starts from the inventory alone");
         }
@@ -193,27 +210,28 @@ impl Engine {
             state: self.custody.has_state() && !poisoned,
             poisoned,
             nofile: self.nofile,
+            highest_worker: self.highest_worker,
         };
         let beside = Beside::Deposit { state: inventory.state };
-        out.push(now, ToManager::Inventory(inventory), beside);
+        out.push(ToManager::Inventory(inventory), beside);
         for (name, record) in self.custody.describe() {
-            out.push(now, record, Beside::Listener(name));
+            out.push(record, Beside::Listener(name));
         }
         for (worker, child) in self.children.iter() {
-            out.push(now, ToManager::Worker(child.describe(worker)), Beside::Worker(worker));
+            out.push(ToManager::Worker(child.describe(worker)), Beside::Worker(worker));
         }
-        out.push(now, ToManager::InventoryEnd, Beside::Nothing);
-        for record in self.left_over.drain(..) {
-            out.push(now, record, Beside::Nothing);
+        out.push(ToManager::InventoryEnd, Beside::Nothing);
+        let forgotten = self.stop.clone().filter(|_| poisoned);
+        for record in forgotten.into_iter().chain(self.left_over.drain(..)) {
+            out.push(record, Beside::Nothing);
         }
     }
 
     // The manager's side.
 
-    fn tell(&mut self, record: ToManager, beside: Beside) {
-        let now = clock::mono();
+    pub(crate) fn tell(&mut self, record: ToManager, beside: Beside) {
         match &mut self.manager {
-            Some(manager) => manager.outgoing.push(now, record, beside),
+            Some(manager) => manager.outgoing.push(record, beside),
             None => match record {
                 ToManager::Exited { .. } | ToManager::SpawnFailed { .. } | ToManager::SignalReceived { .. } => {
                     self.left_over.push(record);
@@ -229,16 +247,17 @@ impl Engine {
     }
 
     fn flush(&mut self) {
-        let Self { manager: Some(manager), custody, children, care, epoll, .. } = self else { return };
+        let Self { manager: Some(manager), custody, children, care, epoll, retry, .. } = self else { return };
         let result = manager.outgoing.flush(&manager.channel, |beside| match beside {
             Beside::Nothing => Vec::new(),
             Beside::Deposit { state } => custody.deposits(*state),
             Beside::Listener(name) => custody.listener(name).into_iter().collect(),
             Beside::Worker(worker) => children.of(*worker).map(|child| child.descriptors()).unwrap_or_default(),
         });
-        let interest = if manager.outgoing.wants_to_write() { Interest::BOTH } else { Interest::READABLE };
+        let interest = if matches!(result, Ok(Flushed::Full)) { Interest::BOTH } else { Interest::READABLE };
+        *retry = matches!(result, Ok(Flushed::Short)).then(|| clock::mono().after(RETRY));
         let watched = epoll.modify(manager.channel.as_fd(), MANAGER, interest);
-        care.owes(manager.outgoing.owed_since());
+        care.owes(clock::mono(), manager.outgoing.is_owed());
         // A broken channel is a manager that is gone or not ours any more: its death is reaped like any other.
         if result.is_err() || watched.is_err() {
             manager.kill();
@@ -251,7 +270,7 @@ impl Engine {
             let Some(manager) = &self.manager else { return };
             let mut descriptors = Vec::new();
             match record::receive(&manager.channel, wire::MAX_LARGE_RECORD, &mut bytes, &mut descriptors) {
-                Ok(Received::Message) => match ToSupervisor::decode(&bytes) {
+                Ok(Received::Message) => match self.hear(&bytes) {
                     Ok(request) => self.perform(request, descriptors),
                     Err(error) => {
                         self.say(&format!("ERROR manager sent a record that is none ({error}), killing it"));
@@ -260,12 +279,19 @@ impl Engine {
                 },
                 Ok(Received::Closed) => return self.kill_manager(),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                // It died with records unread; what it sent before can still be read.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {}
                 Err(error) => {
                     self.say(&format!("ERROR cannot read from the manager ({error}), killing it"));
                     return self.kill_manager();
                 }
             }
         }
+    }
+
+    fn hear(&mut self, bytes: &[u8]) -> Result<ToSupervisor, evercrew_wire::Error> {
+        self.care.heard(clock::mono());
+        ToSupervisor::decode(bytes)
     }
 
     /// It is reaped when SIGCHLD says so; until then its channel is silent.
@@ -294,6 +320,9 @@ impl Engine {
                 if let (Some(child), Ok(signal)) = (self.children.of_mut(worker), signal.parse()) {
                     child.signal(signal, scope);
                     child.signalled = Some(signal);
+                    if (signal, scope) == (Signal::Kill, Scope::Group) {
+                        self.cgroups.kill(worker);
+                    }
                 }
             }
             ToSupervisor::Deposit { configuration, restart_wait_ms } => {
@@ -320,66 +349,16 @@ impl Engine {
     fn acknowledged(&mut self, n: u64) {
         let Some(manager) = &mut self.manager else { return };
         for record in manager.outgoing.acknowledge(n) {
-            if let ToManager::Exited { worker, .. } = record {
-                self.children.remove(worker);
+            match record {
+                ToManager::Exited { worker, .. } | ToManager::SpawnFailed { worker, .. } => {
+                    self.children.remove(worker);
+                }
+                ToManager::SignalReceived { ref signal, .. } if is_stop(signal) => self.stop = Some(record),
+                _ => {}
             }
         }
         if !manager.outgoing.owes_signal() {
             self.care.stop_acknowledged();
-        }
-    }
-
-    // Workers.
-
-    fn spawn(&mut self, request: &Spawn, attached: Option<OwnedFd>) {
-        let worker = request.worker;
-        if self.care.alone() || self.children.of(worker).is_some() {
-            return;
-        }
-        let launched = launch(request, attached, &self.custody, clock::mono());
-        match launched {
-            Ok(child) => {
-                let watched = child
-                    .exec
-                    .as_ref()
-                    .map(|exec| self.epoll.add(exec.as_fd(), FIRST_WORKER + worker, Interest::READABLE));
-                self.children.insert(worker, child);
-                if let Some(Err(_)) = watched {
-                    // Without a watch the outcome is read at its exit or with the next record about it.
-                    self.exec_outcome(worker);
-                }
-            }
-            Err(error) => self.spawn_failed(worker, &error),
-        }
-    }
-
-    fn spawn_failed(&mut self, worker: u64, error: &SpawnError) {
-        let record = ToManager::SpawnFailed {
-            worker,
-            step: error.step.name().to_owned(),
-            errno: error.errno,
-            transient: error.is_transient(),
-        };
-        self.tell(record, Beside::Nothing);
-    }
-
-    fn exec_outcome(&mut self, worker: u64) {
-        let Some(child) = self.children.of_mut(worker) else { return };
-        let Some(exec) = &child.exec else { return };
-        match exec.poll() {
-            Outcome::Pending => {}
-            Outcome::Executed => {
-                let _ = self.epoll.remove(exec.as_fd());
-                child.exec = None;
-                let record = ToManager::Spawned(child.describe(worker));
-                self.tell(record, Beside::Worker(worker));
-            }
-            Outcome::Failed(error) => {
-                let _ = self.epoll.remove(exec.as_fd());
-                // The child leaves by itself; it is reaped as one that nobody knows.
-                self.children.remove(worker);
-                self.spawn_failed(worker, &error);
-            }
         }
     }
 
@@ -407,11 +386,13 @@ impl Engine {
             }
         }
         self.reap_all();
+        self.cgroups.remove_empty();
     }
 
     fn signal_received(&mut self, signal: Signal, received: &signal::Received) {
         if matches!(signal, Signal::Term | Signal::Int | Signal::Quit) {
             self.care.stop_requested(clock::mono());
+            self.quit |= signal == Signal::Quit;
             if self.care.alone() {
                 self.kill_all();
             }
@@ -434,6 +415,7 @@ impl Engine {
                 self.exec_outcome(worker);
                 // The group is ours as long as its leader is not reaped; it is empty when this fails.
                 let _ = process::signal_group(pid, Signal::Kill);
+                self.cgroups.ended(worker);
             }
             let reaped = process::reap(pid);
             if self.manager.as_ref().is_some_and(|manager| manager.pid == pid) {
@@ -442,25 +424,6 @@ impl Engine {
                 self.worker_ended(worker, status, usage);
             }
         }
-    }
-
-    fn worker_ended(&mut self, worker: u64, status: process::Status, usage: process::Usage) {
-        if self.children.of(worker).is_none() {
-            return; // Its exec failed, which was told.
-        }
-        self.children.ended(worker);
-        let record = ToManager::Exited {
-            worker,
-            status: match status {
-                process::Status::Code(code) => Status::Code(code),
-                process::Status::Signal { number, .. } => Status::Signal(number),
-            },
-            user_us: usage.user.as_micros().try_into().unwrap_or(u64::MAX),
-            system_us: usage.system.as_micros().try_into().unwrap_or(u64::MAX),
-            max_rss_kib: usage.max_rss_kib,
-            at: clock::mono().as_nanos(),
-        };
-        self.tell(record, Beside::Nothing);
     }
 
     fn manager_ended(&mut self, status: Option<process::Status>) {

@@ -27,6 +27,7 @@ const OUTPUT_PIPE_BYTES: usize = 256 * 1024;
 pub(crate) fn launch(
     request: &Spawn,
     attached: Option<OwnedFd>,
+    cgroup: Option<OwnedFd>,
     custody: &Custody,
     now: Mono,
 ) -> Result<Child, SpawnError> {
@@ -53,6 +54,7 @@ pub(crate) fn launch(
         directory: Some(c_string(&request.directory)?),
         descriptors,
         group: Group::Session,
+        cgroup,
         parent_death: request.die_with_supervisor.then_some(Signal::Kill),
         limits: request.limits.iter().map(limit).collect::<Result<_, _>>()?,
         credentials: request.credentials.as_ref().map(|wire::Credentials { uid, gid, groups }| Credentials {
@@ -65,7 +67,12 @@ pub(crate) fn launch(
         oom_score_adj: request.oom_score_adj,
         ..Plan::new(program, request.arguments.iter().map(c_string).collect::<Result<_, _>>()?)
     };
-    let child = spawn::spawn(&plan)?;
+    let child = spawn::spawn(&plan).inspect_err(|_| {
+        if let Some(path) = &notify_path {
+            // Nobody will use it; one that stays is replaced by the next of that name.
+            let _ = std::fs::remove_file(path);
+        }
+    })?;
     kept.insert(0, (Kept::Pidfd, child.pidfd));
     Ok(Child {
         label: request.label.clone(),

@@ -12,6 +12,7 @@
 //! part of the engine.
 
 mod care;
+mod cgroups;
 mod children;
 mod custody;
 mod ending;
@@ -19,5 +20,6 @@ mod engine;
 mod launch;
 mod manager;
 mod outgoing;
+mod workers;
 
 pub use engine::{Boot, run};

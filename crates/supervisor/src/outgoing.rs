@@ -4,13 +4,17 @@ use std::collections::VecDeque;
 use std::io;
 use std::os::fd::BorrowedFd;
 
-use evercrew_core::Mono;
 use evercrew_sys::channel::Channel;
 use evercrew_sys::record;
 use evercrew_wire::supervisor::{Numbered, ToManager};
 
 /// Records that are told again to the next manager, at most; signals beyond it are dropped (exits are bounded by workers).
 const MAX_SIGNALS: usize = 256;
+
+/// The signals that ask for a stop: never dropped.
+pub(crate) fn is_stop(signal: &str) -> bool {
+    matches!(signal, "TERM" | "INT" | "QUIT")
+}
 
 /// Whose descriptors go beside a record. They are looked up when it is sent, so that a full queue holds none.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,10 +29,26 @@ pub(crate) enum Beside {
     Worker(u64),
 }
 
+/// How far a flush came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Flushed {
+    /// To the end.
+    All,
+    /// Until the channel was full.
+    Full,
+    /// Until the kernel was short of something.
+    Short,
+}
+
+const ENOMEM: i32 = 12;
+const ENFILE: i32 = 23;
+const EMFILE: i32 = 24;
+const ENOBUFS: i32 = 105;
+const ETOOMANYREFS: i32 = 109;
+
 #[derive(Debug)]
 struct Entry {
     n: u64,
-    queued: Mono,
     record: ToManager,
     beside: Beside,
 }
@@ -43,12 +63,15 @@ pub(crate) struct Outgoing {
 
 impl Outgoing {
     /// Adds a record.
-    pub(crate) fn push(&mut self, now: Mono, record: ToManager, beside: Beside) {
-        if matches!(record, ToManager::SignalReceived { .. }) && self.signals() >= MAX_SIGNALS {
+    pub(crate) fn push(&mut self, record: ToManager, beside: Beside) {
+        if let ToManager::SignalReceived { signal, .. } = &record
+            && !is_stop(signal)
+            && self.signals() >= MAX_SIGNALS
+        {
             return;
         }
         self.next += 1;
-        self.unsent.push_back(Entry { n: self.next, queued: now, record, beside });
+        self.unsent.push_back(Entry { n: self.next, record, beside });
     }
 
     fn signals(&self) -> usize {
@@ -56,14 +79,9 @@ impl Outgoing {
         self.unsent.iter().filter(is_signal).count() + self.unacknowledged.iter().filter(is_signal).count()
     }
 
-    /// Whether something waits for the channel to take it.
-    pub(crate) fn wants_to_write(&self) -> bool {
-        !self.unsent.is_empty()
-    }
-
-    /// Since when the manager owes something.
-    pub(crate) fn owed_since(&self) -> Option<Mono> {
-        self.unacknowledged.front().or(self.unsent.front()).map(|entry| entry.queued)
+    /// Whether the manager owes an acknowledgement.
+    pub(crate) fn is_owed(&self) -> bool {
+        !(self.unacknowledged.is_empty() && self.unsent.is_empty())
     }
 
     /// Sends what the channel takes. `find` looks descriptors up.
@@ -71,7 +89,7 @@ impl Outgoing {
         &mut self,
         channel: &Channel,
         mut find: impl FnMut(&Beside) -> Vec<BorrowedFd<'a>>,
-    ) -> io::Result<()> {
+    ) -> io::Result<Flushed> {
         while let Some(mut entry) = self.unsent.pop_front() {
             let descriptors = find(&entry.beside);
             if matches!(entry.record, ToManager::Spawned(_) | ToManager::Bound { .. } | ToManager::Worker(_))
@@ -86,7 +104,14 @@ impl Outgoing {
                 Ok(()) => self.unacknowledged.push_back(entry),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.unsent.push_front(entry);
-                    break;
+                    return Ok(Flushed::Full);
+                }
+                // No descriptors or memory to send with: no fault of the manager's, and it may pass.
+                Err(error)
+                    if matches!(error.raw_os_error(), Some(EMFILE | ENFILE | ENOBUFS | ENOMEM | ETOOMANYREFS)) =>
+                {
+                    self.unsent.push_front(entry);
+                    return Ok(Flushed::Short);
                 }
                 Err(error) => {
                     self.unsent.push_front(entry);
@@ -94,7 +119,7 @@ impl Outgoing {
                 }
             }
         }
-        Ok(())
+        Ok(Flushed::All)
     }
 
     /// Forgets everything up to `n`; returns the records so acknowledged.

@@ -341,6 +341,9 @@ pub struct Inventory {
     pub poisoned: bool,
     /// Soft and hard limit of open files that the engine was started with.
     pub nofile: (u64, u64),
+    /// The highest worker identity that was ever used.
+    #[serde(default)]
+    pub highest_worker: u64,
 }
 
 /// A process of ours.

@@ -235,6 +235,7 @@ fn records_to_the_manager_are_written_and_read_as_ever() {
             state: true,
             poisoned: false,
             nofile: (1024, 4096),
+            highest_worker: 7,
         }),
         ToManager::Bound { listener: "web".into(), address: address.clone() },
         ToManager::BindFailed { listener: "web".into(), address, errno: 98, message: "in use".into() },

@@ -163,11 +163,13 @@ impl Crew {
             track.tripped |= !transient && within >= limit.count as usize;
         }
         let wait = if track.tripped { policy.backoff.max } else { least_wait(&policy, track.failures) };
+        // Where no process came of it nothing outside slows the next start down, so the fleet does.
+        let least = if status == Some(None) { Duration::from_millis(100) } else { Duration::ZERO };
         track.failures += 1;
         track.fell = counted;
         track.not_before = Some(Some(now.after(wait)));
         let retries = policy.start_limit.is_none_or(|limit| limit.then == GiveUp::Retry);
-        let longest = policy.backoff.max.max(policy.backoff.min) * 11 / 10;
+        let longest = (policy.backoff.max.max(policy.backoff.min) * 11 / 10).max(least);
         track.latest = retries.then(|| now.after(longest));
     }
 

@@ -18,6 +18,9 @@ use super::step::Step;
 use super::{Backoff, ExitStatus, GiveUp, Policy, Restart, SlotMemory, Standing};
 use crate::Mono;
 
+/// The least wait after a start of which no process came.
+const AFTER_STILLBORN: Duration = Duration::from_millis(100);
+
 /// Starts remembered per slot, whatever the configured count: memory stays bounded.
 const MOST_STARTS: usize = 1000;
 
@@ -117,12 +120,21 @@ impl SlotMemory {
         let transient = matches!(how, End::Stillborn { transient: true });
         let standing = match self.at_limit(policy, transient, step) {
             Some(retry) => Standing::Failed { retry },
-            None => match self.wait(policy.backoff, step) {
+            None => match self.wait_after(how, policy.backoff, step) {
                 Duration::ZERO => Standing::Open,
                 wait => Standing::Backoff { until: now.after(wait) },
             },
         };
         self.stand(standing, now);
+    }
+
+    /// Where no process came of a start, nothing outside slows the next one down: it waits whatever the policy says.
+    fn wait_after(&mut self, how: End, backoff: Backoff, step: &mut Step<'_>) -> Duration {
+        let wait = self.wait(backoff, step);
+        match how {
+            End::Stillborn { .. } if !step.planted(Fault::NoBackoff) => wait.max(AFTER_STILLBORN),
+            End::Stillborn { .. } | End::Exited(_) | End::Doomed => wait,
+        }
     }
 
     /// A replacement for age failed; the old worker stays, and the next try waits.

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use super::rig::{Rig, WEB, millis, policy, secs};
 use crate::Mono;
-use crate::fleet::{Event, ExitStatus, Notice, Policy, Restart, ServiceState, Standing, WorkerId, WorkerState};
+use crate::fleet::{Backoff, Event, ExitStatus, Notice, Policy, Restart, ServiceState, Standing, WorkerId, WorkerState};
 
 /// The worker gets ready, lives for `life`, and dies; answers how long its slot then waits.
 fn die_after(rig: &mut Rig, worker: WorkerId, life: Duration) -> Duration {
@@ -176,4 +176,16 @@ fn time_never_goes_back() {
     rig.now = Mono::from_nanos(5);
     rig.fleet.handle(rig.now, Event::Tick, &mut rig.log);
     assert_eq!(rig.take(), []);
+}
+
+#[test]
+fn a_start_without_a_process_is_never_tried_at_once_whatever_the_policy_says() {
+    let none = Backoff { min: Duration::ZERO, max: Duration::ZERO, stable: Duration::ZERO };
+    let mut rig = Rig::ready(Policy { backoff: none, start_limit: None, ..policy(1) });
+    rig.exit(WorkerId(1));
+    let next = rig.spawn();
+    rig.send(Event::SpawnFailed { worker: next, transient: false });
+    assert_eq!(rig.spawns(), [], "it would be a loop without an outside");
+    rig.pass(Duration::from_millis(100));
+    assert_eq!(rig.spawns().len(), 1);
 }
