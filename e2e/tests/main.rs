@@ -1,6 +1,7 @@
 //! End-to-end tests: an engine started as a user starts it, with real processes, killed in every way.
 
 mod commands;
+mod control;
 mod crash;
 mod kill;
 mod load;

@@ -4,8 +4,10 @@ use evercrew_core::fleet::{Event, ServiceId, Slot};
 use evercrew_sys::clock;
 use evercrew_wire::control::{Reply, ReplyStatus, Request};
 use serde_json::{Value, json};
+use tokio::net::UnixStream;
+use tokio::sync::OwnedSemaphorePermit;
 
-use crate::clients::{ClientId, failure};
+use crate::clients::{ClientId, MAX_CLIENTS, failure};
 use crate::manager::Manager;
 use crate::status;
 use crate::waiting::{Goal, Waiting, deadline};
@@ -16,6 +18,9 @@ const VERBS: &[&str] =
 /// Most workers a service may be scaled to; the configuration has the same bound.
 const MAX_WORKERS: u32 = 10_000;
 
+/// Requests of one connection that may wait or follow at a time.
+const MAX_OPEN: usize = 64;
+
 /// Why a request cannot be done: exit code, message, hint.
 type Refusal = (u8, String, String);
 
@@ -23,6 +28,10 @@ impl Manager {
     /// Does what a request asks; some are answered later.
     pub(crate) fn command(&mut self, client: ClientId, request: &Request) {
         let done = match request.verb.as_str() {
+            _ if self.has_too_much_open(client, request) => {
+                let hint = "wait for an answer, cancel one, or use another connection".to_owned();
+                Err((75, format!("{MAX_OPEN} requests are open on this connection"), hint))
+            }
             "status" => self.status(request).map(Some),
             "wait" => self.wait(client, request),
             "scale" => self.scale(client, request),
@@ -45,8 +54,68 @@ impl Manager {
         }
     }
 
+    fn open(&self, client: ClientId) -> usize {
+        self.waitings.count(client) + self.events.count(client)
+    }
+
+    fn has_too_much_open(&self, client: ClientId, request: &Request) -> bool {
+        let stays_open = match request.verb.as_str() {
+            "wait" | "scale" | "restart" | "start" | "stop" => true,
+            "events" => flag(request, "follow"),
+            _ => false,
+        };
+        stays_open && self.open(client) >= MAX_OPEN
+    }
+
+    /// Takes a connection in, in place of an idle one if there are too many.
+    pub(crate) fn connected(&mut self, stream: UnixStream, permit: OwnedSemaphorePermit) {
+        let client = self.clients.connected(stream, permit, &self.inputs);
+        if self.clients.len() > MAX_CLIENTS && !self.close_idlest(Some(client)) {
+            let text = format!("{MAX_CLIENTS} connections are open and all of them wait for something");
+            self.clients.refuse(client, &failure("", 75, text, "try again later, or end a command that waits"));
+        }
+    }
+
+    /// Makes room for a connection.
+    pub(crate) fn close_idlest(&mut self, spare: Option<ClientId>) -> bool {
+        let (waitings, events) = (&self.waitings, &self.events);
+        self.clients.close_idlest(spare, |client| waitings.count(client) + events.count(client) > 0)
+    }
+
+    /// Drops what is kept for a connection that is gone.
+    pub(crate) fn forget(&mut self, client: ClientId) {
+        self.clients.disconnected(client);
+        self.events.unsubscribe(client, None);
+        self.waitings.remove(client, None);
+    }
+
+    /// After each batch: events to those who follow, and an end to connections that are done.
+    pub(crate) fn attend_clients(&mut self) {
+        let clients = &self.clients;
+        for due in self.events.due(|client| clients.room(client)) {
+            for content in due.contents {
+                let reply = Reply::new(&due.request, ReplyStatus::Processing, "");
+                self.clients.reply(due.client, &reply.with_content(content));
+            }
+            if due.behind {
+                self.clients.wants_room(due.client);
+            }
+        }
+        for client in self.clients.take_cut() {
+            self.forget(client);
+        }
+        let (waitings, events) = (&self.waitings, &self.events);
+        self.clients.close_ended(|client| waitings.count(client) + events.count(client) > 0);
+        self.samples.end_batch();
+    }
+
     fn status(&mut self, request: &Request) -> Result<Reply, Refusal> {
-        let asked: Vec<ServiceId> = self.targets(request)?.into_iter().map(|(service, _)| service).collect();
+        let mut asked: Vec<ServiceId> = self.targets(request)?.into_iter().map(|(service, _)| service).collect();
+        asked.sort();
+        asked.dedup();
+        if asked.is_empty() {
+            asked = self.services();
+        }
         let document = status::document(&self.fleet, &self.crew, &self.engine, &mut self.samples, &asked);
         Ok(ok(request, "", document))
     }
@@ -157,7 +226,7 @@ impl Manager {
             let following = Reply::new(&request.id, ReplyStatus::Processing, "following");
             return Some(following.with_content(json!({"next": since})));
         }
-        let mut events = self.events.since(since.unwrap_or(0));
+        let mut events = self.events.since(since.unwrap_or(0), usize::MAX);
         // Numbers start at 1: asking for all of them is no gap.
         if since.is_none() {
             events.retain(|event| event.get("lost").is_none());
@@ -169,17 +238,20 @@ impl Manager {
         let id = request.args.get("id").and_then(Value::as_str).ok_or_else(|| {
             (2, "cancel without `id`".to_owned(), r#"name the request: {"args":{"id":"7"}}"#.to_owned())
         })?;
-        let followed = self.events.unsubscribe(client, Some(id));
-        if !followed && !self.waitings.remove(client, Some(id)) {
+        let cancelled = self.events.unsubscribe(client, Some(id)) + self.waitings.remove(client, Some(id));
+        if cancelled == 0 {
             return Err((4, format!("no request `{id}` is open on this connection"), String::new()));
         }
-        self.clients.reply(client, &Reply::new(id, ReplyStatus::Ok, "cancelled"));
+        // A client that gives one id to several requests gets an answer to each.
+        for _ in 0..cancelled {
+            self.clients.reply(client, &Reply::new(id, ReplyStatus::Ok, "cancelled"));
+        }
         Ok(ok(request, "cancelled", Value::Null))
     }
 
     fn later(&mut self, client: ClientId, request: &Request, goal: Goal) {
         let deadline = deadline(clock::mono(), request.deadline_ms);
-        self.waitings.add(Waiting { client, request: request.id.clone(), goal, deadline });
+        self.waitings.add(client, Waiting { request: request.id.clone(), goal, deadline });
     }
 
     pub(crate) fn services(&self) -> Vec<ServiceId> {

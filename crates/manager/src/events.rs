@@ -1,6 +1,6 @@
 //! Events: numbered, kept in a bounded ring, told to subscribers in order or with a gap that says how many are missing.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use evercrew_sys::clock;
 use serde_json::{Map, Value, json};
@@ -21,7 +21,6 @@ struct Stored {
 /// Somebody who follows.
 #[derive(Debug)]
 struct Subscriber {
-    client: ClientId,
     request: String,
     /// The next number it has not been sent.
     next: u64,
@@ -32,7 +31,7 @@ struct Subscriber {
 pub(crate) struct Events {
     next: u64,
     ring: VecDeque<Stored>,
-    subscribers: Vec<Subscriber>,
+    subscribers: BTreeMap<ClientId, Vec<Subscriber>>,
 }
 
 /// What a subscriber gets next.
@@ -41,12 +40,14 @@ pub(crate) struct Due {
     pub(crate) client: ClientId,
     pub(crate) request: String,
     pub(crate) contents: Vec<Value>,
+    /// There was no room for all of them.
+    pub(crate) behind: bool,
 }
 
 impl Events {
     /// With the first number to give.
     pub(crate) fn new(next: u64) -> Self {
-        Self { next, ring: VecDeque::new(), subscribers: Vec::new() }
+        Self { next, ring: VecDeque::new(), subscribers: BTreeMap::new() }
     }
 
     pub(crate) fn next(&self) -> u64 {
@@ -67,47 +68,64 @@ impl Events {
         self.next += 1;
     }
 
-    /// Everything from number `since` on, led by a gap when some are no longer kept.
-    pub(crate) fn since(&self, since: u64) -> Vec<Value> {
+    /// The first `most` from number `since` on, led by a gap when some are no longer kept.
+    pub(crate) fn since(&self, since: u64, most: usize) -> Vec<Value> {
         let first = self.ring.front().map_or(self.next, |stored| stored.seq);
         let gap = (since < first).then(|| json!({"kind": "gap", "lost": first - since}));
-        gap.into_iter()
-            .chain(self.ring.iter().filter(|stored| stored.seq >= since).map(|stored| stored.content.clone()))
-            .collect()
+        // Numbers in the ring have no holes.
+        let skip = usize::try_from(since.saturating_sub(first)).unwrap_or(usize::MAX);
+        gap.into_iter().chain(self.ring.iter().skip(skip).map(|stored| stored.content.clone())).take(most).collect()
     }
 
     /// Follows from number `since` on.
     pub(crate) fn subscribe(&mut self, client: ClientId, request: String, since: u64) {
-        self.subscribers.push(Subscriber { client, request, next: since });
+        self.subscribers.entry(client).or_default().push(Subscriber { request, next: since });
     }
 
-    /// Follows no longer; whether it did.
-    pub(crate) fn unsubscribe(&mut self, client: ClientId, request: Option<&str>) -> bool {
-        let before = self.subscribers.len();
-        self.subscribers.retain(|s| s.client != client || request.is_some_and(|request| s.request != request));
-        before != self.subscribers.len()
+    /// Follows no longer, with one request or with all; how many requests those were.
+    pub(crate) fn unsubscribe(&mut self, client: ClientId, request: Option<&str>) -> usize {
+        let Some(subscribers) = self.subscribers.get_mut(&client) else { return 0 };
+        let before = subscribers.len();
+        subscribers.retain(|subscriber| request.is_some_and(|request| subscriber.request != request));
+        let left = subscribers.len();
+        if left == 0 {
+            self.subscribers.remove(&client);
+        }
+        before - left
     }
 
-    /// What each subscriber has not been sent; `room` says how many lines it takes now. One without room catches up
-    /// later, from the ring or with a gap.
+    /// How many requests of this client follow.
+    pub(crate) fn count(&self, client: ClientId) -> usize {
+        self.subscribers.get(&client).map_or(0, Vec::len)
+    }
+
+    /// What each subscriber has not been sent; `room` says how many lines a client takes now. One without room catches
+    /// up later, from the ring or with a gap.
     pub(crate) fn due(&mut self, room: impl Fn(ClientId) -> usize) -> Vec<Due> {
         let mut due = Vec::new();
-        let mut subscribers = std::mem::take(&mut self.subscribers);
-        for subscriber in &mut subscribers {
-            if subscriber.next >= self.next {
+        let mut all = std::mem::take(&mut self.subscribers);
+        for (client, subscribers) in &mut all {
+            if subscribers.iter().all(|subscriber| subscriber.next >= self.next) {
                 continue;
             }
-            let mut contents = self.since(subscriber.next);
-            contents.truncate(room(subscriber.client));
-            let Some(last) = contents.last() else { continue };
-            subscriber.next = match (last.get("seq").and_then(Value::as_u64), self.ring.front()) {
-                (Some(seq), _) => seq + 1,
-                (None, Some(first)) => first.seq,
-                (None, None) => self.next,
-            };
-            due.push(Due { client: subscriber.client, request: subscriber.request.clone(), contents });
+            let mut room = room(*client);
+            // The one that is furthest behind gets the room.
+            subscribers.sort_by_key(|subscriber| subscriber.next);
+            for subscriber in subscribers.iter_mut().filter(|subscriber| subscriber.next < self.next) {
+                let contents = self.since(subscriber.next, room);
+                room -= contents.len();
+                if let Some(last) = contents.last() {
+                    subscriber.next = match (last.get("seq").and_then(Value::as_u64), self.ring.front()) {
+                        (Some(seq), _) => seq + 1,
+                        (None, Some(first)) => first.seq,
+                        (None, None) => self.next,
+                    };
+                }
+                let behind = subscriber.next < self.next;
+                due.push(Due { client: *client, request: subscriber.request.clone(), contents, behind });
+            }
         }
-        self.subscribers = subscribers;
+        self.subscribers = all;
         due
     }
 }
@@ -146,9 +164,35 @@ mod tests {
         let mut events = Events::new(1);
         events.subscribe(ClientId(1), "e".into(), 1);
         events.add("a", Map::new());
-        assert!(events.due(|_| 0).is_empty());
+        let due = events.due(|_| 0);
+        assert!(due[0].contents.is_empty() && due[0].behind);
         events.add("b", Map::new());
-        assert_eq!(kinds(&events.due(|_| 10)[0].contents), ["1", "2"]);
-        assert!(events.unsubscribe(ClientId(1), None));
+        let due = events.due(|_| 10);
+        assert_eq!(kinds(&due[0].contents), ["1", "2"]);
+        assert!(!due[0].behind);
+        assert_eq!(events.unsubscribe(ClientId(1), None), 1);
+    }
+
+    #[test]
+    fn a_client_s_room_is_shared_by_its_requests_and_none_of_them_starves() {
+        let mut events = Events::new(1);
+        for request in ["a", "b"] {
+            events.subscribe(ClientId(1), request.into(), 1);
+        }
+        for _ in 0..4 {
+            events.add("x", Map::new());
+        }
+        let mut got = BTreeMap::<String, Vec<String>>::new();
+        for _ in 0..4 {
+            let due = events.due(|_| 2);
+            assert!(due.iter().map(|due| due.contents.len()).sum::<usize>() <= 2);
+            for due in due {
+                got.entry(due.request).or_default().extend(kinds(&due.contents));
+            }
+        }
+        assert!(got.values().all(|numbers| numbers == &["1", "2", "3", "4"]), "{got:?}");
+        assert_eq!(events.count(ClientId(1)), 2);
+        assert_eq!(events.unsubscribe(ClientId(1), Some("a")), 1);
+        assert_eq!(events.count(ClientId(1)), 1);
     }
 }

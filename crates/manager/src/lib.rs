@@ -27,6 +27,7 @@ mod link;
 mod manager;
 mod notices;
 mod operator;
+mod outbox;
 mod perform;
 mod probe;
 mod readiness;

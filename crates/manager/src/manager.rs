@@ -35,6 +35,8 @@ use crate::waiting::Waitings;
 
 /// Inputs that wait for the loop; a source that has more waits itself.
 const MAX_INPUTS: usize = 1024;
+/// Requests handled before replies leave and timers have their turn.
+const REQUESTS: usize = 8;
 /// Inputs handled before deposit and replies leave.
 const BATCH: usize = 256;
 /// How long the last records may take to reach the supervisor.
@@ -44,9 +46,15 @@ const LAST_FLUSH: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(crate) enum Input {
     Connected(UnixStream, OwnedSemaphorePermit),
+    /// No descriptor is left for another connection.
+    Crowded,
+    /// A request, or what to answer to one that is none.
+    Asked(ClientId, Result<Request, Reply>, clients::Turn),
+    /// It sends no more requests.
+    Ended(ClientId),
+    /// Somebody who was behind has room again.
+    Room,
     Disconnected(ClientId),
-    Request(ClientId, Request),
-    Reply(ClientId, Reply),
     Notified(WorkerId, Box<Message>),
     SaidReady(WorkerId),
     DirectSignal(signal::Received),
@@ -271,11 +279,15 @@ impl Manager {
             Some(input) = receiver.recv() => self.input(input),
             () = sleep(wait), if wait.is_some() => self.decide(Event::Tick),
         }
+        let mut asked = 0;
         for _ in 0..BATCH {
             if let Some(record) = self.link.try_receive(wire::MAX_LARGE_RECORD)? {
                 let (bytes, descriptors) = record.ok_or_else(|| io::Error::from(io::ErrorKind::UnexpectedEof))?;
                 self.record(Numbered::decode(&bytes).map_err(io::Error::other)?, descriptors);
-            } else if let Ok(input) = receiver.try_recv() {
+            } else if asked < REQUESTS
+                && let Ok(input) = receiver.try_recv()
+            {
+                asked += usize::from(matches!(input, Input::Asked(..)));
                 self.input(input);
             } else {
                 break;
@@ -291,14 +303,14 @@ impl Manager {
 
     fn input(&mut self, input: Input) {
         match input {
-            Input::Connected(stream, permit) => self.clients.connected(stream, permit, &self.inputs),
-            Input::Disconnected(client) => {
-                self.clients.disconnected(client);
-                self.events.unsubscribe(client, None);
-                self.waitings.remove(client, None);
-            }
-            Input::Request(client, request) => self.command(client, &request),
-            Input::Reply(client, reply) => self.clients.reply(client, &reply),
+            Input::Connected(stream, permit) => self.connected(stream, permit),
+            Input::Crowded => drop(self.close_idlest(None)),
+            Input::Asked(client, Ok(request), _turn) => self.command(client, &request),
+            Input::Asked(client, Err(refusal), _turn) => self.clients.reply(client, &refusal),
+            Input::Ended(client) => self.clients.ended(client),
+            // What it is behind with leaves with the batch.
+            Input::Room => {}
+            Input::Disconnected(client) => self.forget(client),
             Input::Notified(worker, message) => self.notified(worker, &message),
             Input::SaidReady(worker) => self.decide(Event::Ready { worker }),
             Input::DirectSignal(received) => {
@@ -371,13 +383,7 @@ impl Manager {
         // A supervisor that is gone shows on the next read.
         let _ = self.link.flush();
         self.flush_logger();
-        let clients = &self.clients;
-        for due in self.events.due(|client| clients.room(client)) {
-            for content in due.contents {
-                let reply = Reply::new(&due.request, evercrew_wire::control::ReplyStatus::Processing, "");
-                self.clients.reply(due.client, &reply.with_content(content));
-            }
-        }
+        self.attend_clients();
     }
 
     fn deposit(&self) -> io::Result<Record> {

@@ -11,9 +11,14 @@ use serde_json::{Value, json};
 use crate::crew::{Crew, LOGGER};
 use crate::text;
 
-/// CPU time of processes at the last look, so that `cpu_percent` is that of the time since.
+/// What was seen of processes.
 #[derive(Debug, Default)]
-pub(crate) struct Samples(BTreeMap<u32, (Mono, Duration)>);
+pub(crate) struct Samples {
+    /// CPU time at the last look, so that `cpu_percent` is that of the time since.
+    cpu: BTreeMap<u32, (Mono, Duration)>,
+    /// Services as this batch's first request saw them: every reply of a batch leaves at its end.
+    services: BTreeMap<ServiceId, Value>,
+}
 
 /// Who runs this.
 #[derive(Clone, Debug)]
@@ -27,19 +32,24 @@ impl Samples {
     /// Per cent of one processor since the last look, or since the start.
     fn cpu(&mut self, now: Mono, pid: u32, started: Mono) -> f64 {
         let Some(used) = process::cpu_time(pid) else { return 0.0 };
-        let (since, before) = self.0.insert(pid, (now, used)).unwrap_or((started, Duration::ZERO));
+        let (since, before) = self.cpu.insert(pid, (now, used)).unwrap_or((started, Duration::ZERO));
         let wall = now.since(since).as_secs_f64();
         let percent = if wall > 0.0 { used.saturating_sub(before).as_secs_f64() / wall * 100.0 } else { 0.0 };
         (percent * 10.0).round() / 10.0
     }
 
+    /// What is asked from now on is looked at anew.
+    pub(crate) fn end_batch(&mut self) {
+        self.services.clear();
+    }
+
     fn keep(&mut self, crew: &Crew) {
         let pids: std::collections::BTreeSet<u32> = crew.processes.values().map(|process| process.pid).collect();
-        self.0.retain(|pid, _| pids.contains(pid));
+        self.cpu.retain(|pid, _| pids.contains(pid));
     }
 }
 
-/// The document of CONTRACT "status --json"; only `asked` services if there are any.
+/// The document of CONTRACT "status --json" with the `asked` services.
 pub(crate) fn document(
     fleet: &Fleet,
     crew: &Crew,
@@ -47,13 +57,19 @@ pub(crate) fn document(
     samples: &mut Samples,
     asked: &[ServiceId],
 ) -> Value {
-    samples.keep(crew);
-    let services: Vec<Value> = fleet
-        .services()
-        .iter()
-        .filter(|view| view.service != LOGGER && (asked.is_empty() || asked.contains(&view.service)))
-        .map(|view| service(view, crew, samples))
-        .collect();
+    if samples.services.is_empty() {
+        samples.keep(crew);
+    }
+    let mut services = Vec::new();
+    for id in asked.iter().filter(|id| **id != LOGGER) {
+        if !samples.services.contains_key(id)
+            && let Some(view) = fleet.service(*id)
+        {
+            let entry = service(&view, crew, samples);
+            samples.services.insert(*id, entry);
+        }
+        services.extend(samples.services.get(id).cloned());
+    }
     json!({
         "version": env!("CARGO_PKG_VERSION"),
         "supervisor": {"pid": engine.supervisor},

@@ -1,5 +1,6 @@
 //! Commands that are answered when the fleet gets there.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use evercrew_core::Mono;
@@ -28,7 +29,6 @@ pub(crate) enum Goal {
 /// One command that waits.
 #[derive(Debug)]
 pub(crate) struct Waiting {
-    pub(crate) client: ClientId,
     pub(crate) request: String,
     pub(crate) goal: Goal,
     pub(crate) deadline: Option<Mono>,
@@ -44,22 +44,34 @@ enum Outcome {
 
 /// All of them.
 #[derive(Debug, Default)]
-pub(crate) struct Waitings(Vec<Waiting>);
+pub(crate) struct Waitings(BTreeMap<ClientId, Vec<Waiting>>);
 
 impl Waitings {
-    pub(crate) fn add(&mut self, waiting: Waiting) {
-        self.0.push(waiting);
+    pub(crate) fn add(&mut self, client: ClientId, waiting: Waiting) {
+        self.0.entry(client).or_default().push(waiting);
     }
 
-    /// The client is gone or cancelled.
-    pub(crate) fn remove(&mut self, client: ClientId, request: Option<&str>) -> bool {
-        let before = self.0.len();
-        self.0.retain(|w| w.client != client || request.is_some_and(|request| w.request != request));
-        before != self.0.len()
+    /// The client is gone, or one of its requests is cancelled; how many waited.
+    pub(crate) fn remove(&mut self, client: ClientId, request: Option<&str>) -> usize {
+        let before = self.count(client);
+        self.retain(|of, waiting| of != client || request.is_some_and(|request| waiting.request != request));
+        before - self.count(client)
+    }
+
+    /// How many requests of this client wait.
+    pub(crate) fn count(&self, client: ClientId) -> usize {
+        self.0.get(&client).map_or(0, Vec::len)
     }
 
     pub(crate) fn deadline(&self) -> Option<Mono> {
-        self.0.iter().filter_map(|waiting| waiting.deadline).min()
+        self.0.values().flatten().filter_map(|waiting| waiting.deadline).min()
+    }
+
+    fn retain(&mut self, mut keep: impl FnMut(ClientId, &mut Waiting) -> bool) {
+        self.0.retain(|client, waitings| {
+            waitings.retain_mut(|waiting| keep(*client, waiting));
+            !waitings.is_empty()
+        });
     }
 
     /// Whether somebody waits for the fleet.
@@ -70,7 +82,7 @@ impl Waitings {
     /// Tells the waiting what they want to know of a notice.
     pub(crate) fn notice(&mut self, notice: &Notice, crew: &Crew) -> Vec<(ClientId, Reply)> {
         let mut replies = Vec::new();
-        self.0.retain_mut(|waiting| {
+        self.retain(|client, waiting| {
             let Goal::Replaced(open) = &mut waiting.goal else { return true };
             let about = |service: &ServiceId| open.iter().any(|(open, _)| open == service);
             match notice {
@@ -78,7 +90,7 @@ impl Waitings {
                     let text = format!("{} {done} of {total}", crew.name(*service));
                     let content = json!({"service": crew.name(*service), "done": done, "total": total});
                     let reply = Reply::new(&waiting.request, ReplyStatus::Processing, text).with_content(content);
-                    replies.push((waiting.client, reply));
+                    replies.push((client, reply));
                     true
                 }
                 Notice::RolloutFinished { service } if about(service) => {
@@ -90,7 +102,7 @@ impl Waitings {
                     let text =
                         format!("the rollout of {} stopped: {why}; its old workers serve on", crew.name(*service));
                     let hint = format!("see what the new worker said in the log of {}", crew.name(*service));
-                    replies.push((waiting.client, failure(&waiting.request, 1, text, hint)));
+                    replies.push((client, failure(&waiting.request, 1, text, hint)));
                     false
                 }
                 _ => true,
@@ -102,89 +114,122 @@ impl Waitings {
     /// Answers everybody: the engine ends.
     pub(crate) fn end(&mut self) -> Vec<(ClientId, Reply)> {
         let hint = "start it again with `evercrew up`";
-        let ended = |w: Waiting| (w.client, failure(&w.request, 1, "the engine was stopped meanwhile", hint));
-        std::mem::take(&mut self.0).into_iter().map(ended).collect()
+        let ended = |w: Waiting| failure(&w.request, 1, "the engine was stopped meanwhile", hint);
+        let all = std::mem::take(&mut self.0).into_iter();
+        all.flat_map(|(client, waitings)| waitings.into_iter().map(move |w| (client, ended(w)))).collect()
     }
 
     /// Answers those whose goal is reached, out of reach or late.
     pub(crate) fn settle(&mut self, now: Mono, fleet: &Fleet, crew: &Crew) -> Vec<(ClientId, Reply)> {
         let mut replies = Vec::new();
-        self.0.retain(|waiting| {
-            let reply = match outcome(&waiting.goal, fleet, crew) {
+        let mut standings = Standings { fleet, crew, seen: BTreeMap::new() };
+        self.retain(|client, waiting| {
+            let reply = match standings.outcome(&waiting.goal) {
                 Outcome::Done(text) => Reply::new(&waiting.request, ReplyStatus::Ok, text),
                 Outcome::Failed(text, hint) => failure(&waiting.request, 1, text, hint),
                 Outcome::Open if waiting.deadline.is_some_and(|at| now >= at) => {
                     let hint = "it goes on in the engine; `evercrew status` tells how far it is";
-                    failure(
-                        &waiting.request,
-                        124,
-                        format!("not done in time: {}", still(&waiting.goal, fleet, crew)),
-                        hint,
-                    )
+                    let text = format!("not done in time: {}", standings.still(&waiting.goal));
+                    failure(&waiting.request, 124, text, hint)
                 }
                 Outcome::Open => return true,
             };
-            replies.push((waiting.client, reply));
+            replies.push((client, reply));
             false
         });
         replies
     }
 }
 
-fn outcome(goal: &Goal, fleet: &Fleet, crew: &Crew) -> Outcome {
-    let views = |services: &[ServiceId]| -> Vec<ServiceView> {
-        services.iter().filter_map(|service| fleet.service(*service)).collect()
-    };
-    let failed = |views: &[ServiceView]| {
-        views.iter().find(|view| view.state == ServiceState::Failed).map(|view| {
-            let name = crew.name(view.service);
-            Outcome::Failed(format!("{name} failed"), format!("`evercrew status {name}` shows how its workers ended"))
-        })
-    };
-    match goal {
-        Goal::Ready(services) => {
-            let views = views(services);
-            let there = |view: &ServiceView| {
-                matches!(view.state, ServiceState::Ready | ServiceState::Stopped | ServiceState::Finished)
-            };
-            match failed(&views) {
-                Some(failed) => failed,
-                None if views.iter().all(there) => Outcome::Done("ready".to_owned()),
-                None => Outcome::Open,
-            }
-        }
-        Goal::Scaled(targets) => {
-            let services: Vec<ServiceId> = targets.iter().map(|(service, _)| *service).collect();
-            let views = views(&services);
-            let stopped = |view: &ServiceView| matches!(view.state, ServiceState::Stopped | ServiceState::Finished);
-            match failed(&views) {
-                Some(failed) => failed,
-                None if views.iter().all(|view| is_settled(view) || stopped(view)) => {
-                    Outcome::Done("scaled".to_owned())
-                }
-                None => Outcome::Open,
-            }
-        }
-        Goal::Replaced(open) if open.is_empty() => Outcome::Done("every worker was replaced".to_owned()),
-        Goal::Replaced(_) => Outcome::Open,
-        Goal::Stopped(services) => {
-            let gone = |view: &ServiceView| view.workers.iter().all(|worker| worker.worker.is_none());
-            if views(services).iter().all(gone) { Outcome::Done("stopped".to_owned()) } else { Outcome::Open }
+/// What the goals ask of a service.
+#[derive(Clone, Debug)]
+struct Standing {
+    service: ServiceId,
+    state: ServiceState,
+    ready: u32,
+    wanted: u32,
+    settled: bool,
+    gone: bool,
+}
+
+impl Standing {
+    fn of(view: &ServiceView) -> Self {
+        Self {
+            service: view.service,
+            state: view.state,
+            ready: view.ready,
+            wanted: view.wanted,
+            settled: is_settled(view),
+            gone: view.workers.iter().all(|worker| worker.worker.is_none()),
         }
     }
 }
 
-fn still(goal: &Goal, fleet: &Fleet, crew: &Crew) -> String {
-    let services: Vec<ServiceId> = match goal {
-        Goal::Ready(services) | Goal::Stopped(services) => services.clone(),
-        Goal::Scaled(targets) => targets.iter().map(|(service, _)| *service).collect(),
-        Goal::Replaced(open) => open.iter().map(|(service, _)| *service).collect(),
-    };
-    let describe = |view: ServiceView| {
-        let state = text::service_state(view.state);
-        format!("{} is {state} with {} of {} ready", crew.name(view.service), view.ready, view.wanted)
-    };
-    services.into_iter().filter_map(|service| fleet.service(service)).map(describe).collect::<Vec<_>>().join(", ")
+/// How services stand, looked at once however many wait for them.
+struct Standings<'a> {
+    fleet: &'a Fleet,
+    crew: &'a Crew,
+    seen: BTreeMap<ServiceId, Standing>,
+}
+
+impl Standings<'_> {
+    fn all(&mut self, services: impl IntoIterator<Item = ServiceId>) -> Vec<Standing> {
+        let mut all = Vec::new();
+        for service in services {
+            if !self.seen.contains_key(&service)
+                && let Some(view) = self.fleet.service(service)
+            {
+                self.seen.insert(service, Standing::of(&view));
+            }
+            all.extend(self.seen.get(&service).cloned());
+        }
+        all
+    }
+
+    fn outcome(&mut self, goal: &Goal) -> Outcome {
+        let idle = |standing: &Standing| matches!(standing.state, ServiceState::Stopped | ServiceState::Finished);
+        match goal {
+            Goal::Ready(services) => {
+                let standings = self.all(services.iter().copied());
+                let there = |standing: &Standing| standing.state == ServiceState::Ready || idle(standing);
+                self.failed(&standings).unwrap_or_else(|| done(standings.iter().all(there), "ready"))
+            }
+            Goal::Scaled(targets) => {
+                let standings = self.all(targets.iter().map(|(service, _)| *service));
+                let there = |standing: &Standing| standing.settled || idle(standing);
+                self.failed(&standings).unwrap_or_else(|| done(standings.iter().all(there), "scaled"))
+            }
+            Goal::Replaced(open) => done(open.is_empty(), "every worker was replaced"),
+            Goal::Stopped(services) => {
+                let standings = self.all(services.iter().copied());
+                done(standings.iter().all(|standing| standing.gone), "stopped")
+            }
+        }
+    }
+
+    fn failed(&self, standings: &[Standing]) -> Option<Outcome> {
+        standings.iter().find(|standing| standing.state == ServiceState::Failed).map(|standing| {
+            let name = self.crew.name(standing.service);
+            Outcome::Failed(format!("{name} failed"), format!("`evercrew status {name}` shows how its workers ended"))
+        })
+    }
+
+    fn still(&mut self, goal: &Goal) -> String {
+        let services: Vec<ServiceId> = match goal {
+            Goal::Ready(services) | Goal::Stopped(services) => services.clone(),
+            Goal::Scaled(targets) => targets.iter().map(|(service, _)| *service).collect(),
+            Goal::Replaced(open) => open.iter().map(|(service, _)| *service).collect(),
+        };
+        let describe = |standing: Standing| {
+            let Standing { service, state, ready, wanted, .. } = standing;
+            format!("{} is {} with {ready} of {wanted} ready", self.crew.name(service), text::service_state(state))
+        };
+        self.all(services).into_iter().map(describe).collect::<Vec<_>>().join(", ")
+    }
+}
+
+fn done(is_done: bool, text: &str) -> Outcome {
+    if is_done { Outcome::Done(text.to_owned()) } else { Outcome::Open }
 }
 
 /// A deadline from what a client sent.

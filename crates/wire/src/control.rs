@@ -1,9 +1,9 @@
-//! The command socket: lines of JSON, each at most [`MAX_LINE`] bytes.
+//! The command socket: lines of JSON; requests at most [`MAX_LINE`] bytes each, replies as long as they have to be.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-/// Longest line, in bytes.
+/// Longest line of a request, in bytes.
 pub const MAX_LINE: usize = 1024 * 1024;
 
 /// One request.
