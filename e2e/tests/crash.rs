@@ -166,3 +166,24 @@ fn a_silent_worker_is_killed_and_its_silence_told() {
     assert_eq!(engine.pids("web")[1], pids[1]);
     assert_eq!(engine.down(), 0);
 }
+
+#[test]
+fn a_program_that_is_gone_costs_little_even_without_any_backoff() {
+    let mut engine = Engine::new(EVERCREW, "");
+    let script = engine.script("worker.sh", "#!/bin/sh\nexec sleep 1000\n");
+    engine.configure(&format!(
+        "[service.web]\ncommand = [{script:?}]\nbackoff = {{ min = \"0s\", max = \"0s\", stable = \"0s\" }}\nstart_limit = false\n"
+    ));
+    engine.start();
+    engine.ready();
+    std::fs::remove_file(&script).expect("remove the program");
+    let mut events = engine.events(1);
+    Process::open(engine.pids("web")[0]).signal(Signal::Kill);
+    events.drain_until(Instant::now() + Duration::from_secs(2));
+    let tries = count(&events, "worker.exit", "web.1");
+    assert!((5..=25).contains(&tries), "{tries} tries in two seconds");
+    assert_eq!(engine.run(&["status"]).code, 1);
+    engine.script("worker.sh", "#!/bin/sh\nexec sleep 1000\n");
+    events.worker("worker.ready", "web.1", SOON);
+    assert_eq!(engine.down(), 0);
+}

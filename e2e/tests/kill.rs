@@ -280,3 +280,47 @@ fn with_cgroup2_what_left_its_group_ends_with_its_worker() {
     let base = evercrew_sys::cgroup::own().expect("ours").join(format!("evercrew-{}", instance.trim()));
     assert!(!base.exists(), "{} was left behind", base.display());
 }
+
+#[test]
+fn a_manager_that_cannot_start_ends_nothing_and_the_next_one_takes_over() {
+    let port = free_port();
+    let mut engine = Engine::up(EVERCREW, &hello(port, 2));
+    let (before, supervisor) = (engine.pids("web"), engine.supervisor());
+    let limit = |files: &str| {
+        let pid = supervisor.pid.to_string();
+        let set = std::process::Command::new("prlimit").args(["--pid", &pid, files]).status();
+        set.is_ok_and(|status| status.success())
+    };
+    if !limit("--nofile=12:20000") {
+        return println!("SKIP no prlimit, or not permitted to use it");
+    }
+    engine.manager().signal(Signal::Kill);
+    // Without descriptors no manager comes up; the workers do not notice.
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_secs(1) {
+        assert!(before.contains(&ask(port)));
+    }
+    assert!(supervisor.lives(), "{}", engine.log());
+    assert!(limit("--nofile=20000:20000"));
+    let mut events = engine.events(1);
+    events.wait("takeover", SOON, |event| event["kind"] == "engine.manager-started");
+    assert_eq!(engine.pids("web"), before, "no worker was touched");
+    assert_eq!(engine.down(), 0);
+}
+
+#[test]
+fn a_stop_that_was_acknowledged_is_not_forgotten_with_the_state() {
+    let slow =
+        "[service.slow]\ncommand = [\"sh\", \"-c\", \"trap 'sleep 3; exit 0' TERM; while :; do sleep 0.1; done\"]\n";
+    let mut engine = Engine::up(EVERCREW, slow);
+    let mut events = engine.events(1);
+    engine.supervisor().signal(Signal::Term);
+    events.worker("worker.draining", "slow.1", SOON);
+    for round in 2..6 {
+        engine.manager().signal(Signal::Trap);
+        events.wait("takeover", SOON, |event| event["generation"] == round);
+    }
+    assert_eq!(engine.wait(SOON), 0);
+    assert!(engine.log().contains("from the inventory alone"), "{}", engine.log());
+    assert!(engine.nothing_left_within(Duration::ZERO));
+}

@@ -1,6 +1,6 @@
 //! From what the supervisor holds to a model that goes on: the one path of first start, crash and upgrade.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use evercrew_wire::supervisor::{self as wire, Bind, Inventory, Numbered, ToManag
 
 use crate::crew::{Crew, Parts};
 use crate::deposit;
-use crate::link::{Link, Record};
+use crate::link::{self, Link, Record};
 
 /// The command socket's key among the listeners; no configured one can have it.
 pub(crate) const CONTROL: &str = "@control";
@@ -26,16 +26,33 @@ const FIRST_EPOCH: Epoch = Epoch(1);
 /// How long the supervisor may take to answer a bind.
 const BIND_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Why this manager cannot work: what the engine then ends with.
+/// Why this manager cannot work: what the engine ends with where nothing runs yet.
 #[derive(Debug)]
 pub(crate) struct Fatal {
     pub(crate) code: u8,
     pub(crate) message: String,
+    /// The supervisor itself is gone.
+    pub(crate) orphaned: bool,
+}
+
+impl Fatal {
+    fn new(code: u8, message: String) -> Self {
+        Self { code, message, orphaned: false }
+    }
+}
+
+impl Found {
+    /// No manager before this one came as far as a deposit, and nothing runs: what is wrong is told to whoever starts
+    /// the engine. Later the workers serve on, whatever is wrong with a manager.
+    pub(crate) fn is_first_start(&self) -> bool {
+        !self.inventory.state && !self.inventory.poisoned && self.workers.is_empty()
+    }
 }
 
 impl From<io::Error> for Fatal {
     fn from(error: io::Error) -> Self {
-        Self { code: 1, message: format!("evercrew: the manager cannot talk to the supervisor: {error}") }
+        let orphaned = link::is_end(&error);
+        Self { code: 1, message: format!("evercrew: the manager cannot talk to the supervisor: {error}"), orphaned }
     }
 }
 
@@ -77,7 +94,7 @@ pub(crate) struct News {
 /// # Errors
 /// When the supervisor is gone or says something else first.
 pub(crate) async fn inventory(link: &Link) -> Result<Found, Fatal> {
-    let odd = |what: &str| Fatal { code: 1, message: format!("evercrew: the supervisor sent {what}") };
+    let odd = |what: &str| Fatal::new(1, format!("evercrew: the supervisor sent {what}"));
     let mut found: Option<Found> = None;
     loop {
         let (numbered, descriptors) = receive(link).await?;
@@ -121,7 +138,7 @@ async fn receive(link: &Link) -> Result<(Numbered, Vec<OwnedFd>), Fatal> {
 /// # Errors
 /// When the configuration deposit cannot be understood: nothing can be run then.
 pub(crate) fn model(found: &mut Found) -> Result<Model, Fatal> {
-    let unusable = |text: String| Fatal { code: 78, message: text };
+    let unusable = |text: String| Fatal::new(78, text);
     let bytes = found
         .configuration
         .as_ref()
@@ -131,8 +148,11 @@ pub(crate) fn model(found: &mut Found) -> Result<Model, Fatal> {
         Configuration::decode(&bytes).map_err(|error| unusable(format!("evercrew: configuration deposit: {error}")))?;
     let settings: Settings =
         deposit::source(&configuration).parse().map_err(|errors| unusable(errors.render(false)))?;
-    check_descriptors(&settings, found.inventory.nofile.1).map_err(unusable)?;
-    let crew = Crew::new(settings).map_err(|error| unusable(format!("evercrew: {error}")))?;
+    let crew = Crew::new(settings);
+    if found.is_first_start() {
+        check_descriptors(&crew.settings, found.inventory.nofile.1).map_err(unusable)?;
+        crew.check_identities().map_err(|error| unusable(format!("evercrew: {error}")))?;
+    }
     let mut news = News::default();
     let state = found.state.take().and_then(|fd| match read_state(&fd, &crew) {
         Ok(state) => Some(state),
@@ -146,7 +166,8 @@ pub(crate) fn model(found: &mut Found) -> Result<Model, Fatal> {
         .into_iter()
         .map(|(service, policy)| (service, policy, epoch_of(state.as_ref(), service)))
         .collect();
-    let used = found.workers.iter().map(|(worker, _)| WorkerId(worker.worker));
+    let highest = found.inventory.highest_worker;
+    let used = found.workers.iter().map(|(worker, _)| worker.worker).chain([highest]).map(WorkerId);
     let memory = state.as_ref().map_or_else(|| deposit::nothing_but_numbers(used), |state| state.fleet.clone());
     let fleet = Fleet::restore(seed(), &memory, &policies);
     compare(&fleet, &memory, &crew, &found.workers, &mut news);
@@ -163,13 +184,14 @@ pub(crate) fn most_workers(hard_limit: u64) -> u64 {
 }
 
 fn check_descriptors(settings: &Settings, hard_limit: u64) -> Result<(), String> {
-    let workers: u64 = settings.services.iter().map(|service| u64::from(service.policy.workers)).sum();
+    let most = |policy: &Policy| u64::from(policy.workers) + u64::from(policy.rollout.surge.min(policy.workers));
+    let workers: u64 = settings.services.iter().map(|service| most(&service.policy)).sum();
     if workers <= most_workers(hard_limit) {
         return Ok(());
     }
     let needed = workers * DESCRIPTORS_PER_WORKER + OWN_DESCRIPTORS;
     Err(format!(
-        "evercrew: {workers} workers need {needed} open files, and the hard limit is {hard_limit}\n  help: raise it \
+        "evercrew: {workers} workers (those of a rollout included) need {needed} open files, and the hard limit is {hard_limit}\n  help: raise it \
          (`ulimit -Hn {needed}`, or LimitNOFILE={needed} in the unit), or ask for fewer workers"
     ))
 }
@@ -199,7 +221,8 @@ fn seed() -> u64 {
 fn compare(fleet: &Fleet, memory: &Snapshot, crew: &Crew, found: &[(Worker, Parts)], news: &mut News) {
     let expected = expected_signals(memory, crew);
     let living = fleet.services().into_iter().flat_map(|view| view.workers).filter_map(|worker| worker.worker);
-    let lost = living.filter(|id| !found.iter().any(|(worker, _)| worker.worker == id.0));
+    let there: BTreeSet<u64> = found.iter().map(|(worker, _)| worker.worker).collect();
+    let lost = living.filter(|id| !there.contains(&id.0));
     // The dead first: an adopted worker may take the place of one that never came to be.
     news.events.extend(lost.map(|worker| Event::Lost { worker }));
     for (worker, _) in found {
@@ -267,7 +290,7 @@ pub(crate) async fn bind(
         }
     }
     link.flush()?;
-    let first_start = found.inventory.generation == 1 && found.workers.is_empty();
+    let first_start = found.is_first_start();
     let mut meanwhile = Vec::new();
     while open > 0 {
         let timely = tokio::time::timeout(BIND_TIMEOUT, receive(link)).await;
@@ -283,8 +306,8 @@ pub(crate) async fn bind(
             ToManager::BindFailed { listener, message, .. } => {
                 open -= 1;
                 let message = format!("evercrew: cannot listen for `{listener}`: {message}");
-                if first_start || listener == CONTROL {
-                    return Err(Fatal { code: 69, message });
+                if first_start {
+                    return Err(Fatal::new(69, message));
                 }
                 model.news.remarks.push(message);
             }

@@ -85,20 +85,30 @@ impl Process {
 #[derive(Debug)]
 pub(crate) struct Crew {
     pub(crate) settings: Settings,
-    identities: Vec<Option<Identity>>,
+    identities: Vec<Result<Option<Identity>, String>>,
     pub(crate) processes: BTreeMap<WorkerId, Process>,
 }
 
 impl Crew {
+    pub(crate) fn new(settings: Settings) -> Self {
+        Self { identities: identity::resolve(&settings), settings, processes: BTreeMap::new() }
+    }
+
+    /// Whether every service's user and group is known.
+    ///
     /// # Errors
-    /// A user or group that this machine does not know.
-    pub(crate) fn new(settings: Settings) -> Result<Self, String> {
-        Ok(Self { identities: identity::resolve(&settings)?, settings, processes: BTreeMap::new() })
+    /// The first that is not.
+    pub(crate) fn check_identities(&self) -> Result<(), &str> {
+        self.identities.iter().try_for_each(|identity| identity.as_ref().map(|_| ()).map_err(String::as_str))
     }
 
     /// Whom its workers run as, where not as the engine.
-    pub(crate) fn identity(&self, service: ServiceId) -> Option<&Identity> {
-        self.identities.get(usize::try_from(service.0).ok()?)?.as_ref()
+    ///
+    /// # Errors
+    /// When this machine does not know that user or group (any more).
+    pub(crate) fn identity(&self, service: ServiceId) -> Result<Option<&Identity>, String> {
+        let known = usize::try_from(service.0).ok().and_then(|index| self.identities.get(index));
+        known.map_or(Ok(None), |identity| identity.as_ref().map(Option::as_ref).map_err(String::clone))
     }
 
     /// The service's name.

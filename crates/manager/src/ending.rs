@@ -6,9 +6,10 @@ use evercrew_config::Exit;
 use evercrew_core::Signal;
 use evercrew_core::fleet::{Event, ExitStatus, ServiceId, ServiceState};
 use evercrew_sys::process;
+use evercrew_wire::supervisor::Worker;
 use serde_json::json;
 
-use crate::crew::LOGGER;
+use crate::crew::{LOGGER, LOGGER_NAME, Parts};
 use crate::manager::Manager;
 use crate::notices::Level;
 
@@ -76,5 +77,14 @@ impl Manager {
                 let _ = process::signal_group_by_pidfd(pidfd.as_fd(), process.pid, Signal::Kill);
             }
         }
+    }
+}
+
+/// As [`Manager::supervisor_is_gone`], for a manager that was only about to take over.
+pub(crate) fn kill_orphan(worker: &Worker, parts: &Parts) {
+    if worker.label.service != LOGGER_NAME
+        && let Some(pidfd) = &parts.pidfd
+    {
+        let _ = process::signal_group_by_pidfd(pidfd.as_fd(), worker.pid, Signal::Kill);
     }
 }

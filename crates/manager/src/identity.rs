@@ -22,11 +22,9 @@ impl Identity {
     }
 }
 
-/// The identities of all services, by their order; `None` runs as the engine.
-///
-/// # Errors
-/// A user or group that this machine does not know, by name.
-pub(crate) fn resolve(settings: &Settings) -> Result<Vec<Option<Identity>>, String> {
+/// The identities of all services, by their order: `None` runs as the engine; an error names the user or group that this
+/// machine does not know. One service without its user is no reason not to run the others.
+pub(crate) fn resolve(settings: &Settings) -> Vec<Result<Option<Identity>, String>> {
     settings.services.iter().map(of_service).collect()
 }
 

@@ -110,3 +110,14 @@ impl Link {
         }
     }
 }
+
+/// The other end is closed, as opposed to something that could not be read from it.
+pub(crate) fn is_end(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::UnexpectedEof
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::BrokenPipe
+            | io::ErrorKind::NotConnected
+    )
+}

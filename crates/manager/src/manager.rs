@@ -21,17 +21,17 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use crate::boot::{self, Fatal, Found, Model, News};
 use crate::clients::{self, ClientId, Clients};
-use crate::crew::Crew;
-use crate::deposit;
+use crate::crew::{Crew, Process};
 use crate::events::Events;
 use crate::growth::Growth;
 use crate::launch::Launcher;
-use crate::link::{Link, Record, Shared};
+use crate::link::{self, Link, Record, Shared};
 use crate::notices::Level;
 use crate::operator::Operator;
 use crate::readiness;
 use crate::status::{Engine, Samples};
 use crate::waiting::Waitings;
+use crate::{deposit, ending};
 
 /// Inputs that wait for the loop; a source that has more waits itself.
 const MAX_INPUTS: usize = 1024;
@@ -39,6 +39,8 @@ const MAX_INPUTS: usize = 1024;
 const REQUESTS: usize = 8;
 /// Inputs handled before deposit and replies leave.
 const BATCH: usize = 256;
+/// Until the next try of a deposit that could not be made.
+const DEPOSIT_RETRY: Duration = Duration::from_millis(200);
 /// How long the last records may take to reach the supervisor.
 const LAST_FLUSH: Duration = Duration::from_secs(5);
 
@@ -88,6 +90,12 @@ pub(crate) struct Manager {
     pub(crate) inputs: mpsc::Sender<Input>,
     log: Stderr,
     debug: bool,
+    /// When a deposit that could not be made is tried again.
+    deposit_again: Option<Mono>,
+    /// What came of effects at once, for the next turn.
+    pub(crate) later: VecDeque<Event>,
+    /// Dead workers whose output no logger has read.
+    pub(crate) unread: Vec<(WorkerId, Process)>,
     pub(crate) exit_code: u8,
     pub(crate) exit: bool,
 }
@@ -102,8 +110,12 @@ pub fn run(channel: OwnedFd) -> io::Result<u8> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let mut link = Link::new(channel)?;
-        match boot(&mut link).await {
-            Ok((found, model, control, meanwhile)) => {
+        let mut found = match boot::inventory(&link).await {
+            Ok(found) => found,
+            Err(fatal) => return cannot_boot(link, fatal, None).await,
+        };
+        match boot(&mut link, &mut found).await {
+            Ok((model, control, meanwhile)) => {
                 let (inputs, receiver) = mpsc::channel(MAX_INPUTS);
                 clients::listen(control, inputs.clone())?;
                 watch_signals(signals, inputs.clone())?;
@@ -111,23 +123,35 @@ pub fn run(channel: OwnedFd) -> io::Result<u8> {
                 manager.take_over(found, news);
                 manager.run(meanwhile, receiver).await
             }
-            Err(fatal) => {
-                let exit = ToSupervisor::Exit { code: fatal.code, message: fatal.message };
-                link.push(Record { bytes: exit.encode().map_err(io::Error::other)?, descriptors: Vec::new() });
-                flush_all(&mut link).await?;
-                Ok(fatal.code)
-            }
+            Err(fatal) => cannot_boot(link, fatal, Some(found)).await,
         }
     })
 }
 
-type Booted = (Found, Model, OwnedFd, Vec<(Numbered, Vec<OwnedFd>)>);
+/// Only where nothing runs yet does this end the engine. Else the supervisor starts another manager, and the workers
+/// serve on; unless the supervisor is the one that is gone.
+async fn cannot_boot(mut link: Link, fatal: Fatal, found: Option<Found>) -> io::Result<u8> {
+    if found.as_ref().is_some_and(Found::is_first_start) && !fatal.orphaned {
+        let exit = ToSupervisor::Exit { code: fatal.code, message: fatal.message };
+        link.push(Record { bytes: exit.encode().map_err(io::Error::other)?, descriptors: Vec::new() });
+        flush_all(&mut link).await?;
+        return Ok(fatal.code);
+    }
+    Stderr::new()?.line(&fatal.message);
+    if fatal.orphaned {
+        for (worker, parts) in found.map(|found| found.workers).unwrap_or_default() {
+            ending::kill_orphan(&worker, &parts);
+        }
+    }
+    Ok(1)
+}
 
-async fn boot(link: &mut Link) -> Result<Booted, Fatal> {
-    let mut found = boot::inventory(link).await?;
-    let mut model = boot::model(&mut found)?;
-    let (control, meanwhile) = boot::bind(link, &mut found, &mut model).await?;
-    Ok((found, model, control, meanwhile))
+type Booted = (Model, OwnedFd, Vec<(Numbered, Vec<OwnedFd>)>);
+
+async fn boot(link: &mut Link, found: &mut Found) -> Result<Booted, Fatal> {
+    let mut model = boot::model(found)?;
+    let (control, meanwhile) = boot::bind(link, found, &mut model).await?;
+    Ok((model, control, meanwhile))
 }
 
 /// Signals are the supervisor's; one sent here is told and changes nothing.
@@ -194,6 +218,9 @@ impl Manager {
             inputs,
             log: Stderr::new()?,
             debug: std::env::var_os("EVERCREW_LOG").is_some_and(|level| level == "debug"),
+            deposit_again: None,
+            later: VecDeque::new(),
+            unread: Vec::new(),
             exit_code: state.map_or(0, |state| state.exit_code),
             exit: false,
         };
@@ -212,18 +239,18 @@ impl Manager {
         for remark in &news.remarks {
             self.tell(Level::Error, "engine.problem", json!({"message": remark}), remark);
         }
+        // Those that have ended too: what they last wrote is still in their pipes.
         for (worker, mut parts) in found.workers {
-            if !worker.ended {
-                self.process_found(&worker, &mut parts);
-            }
+            self.process_found(&worker, &mut parts);
         }
         for stray in news.strays {
             self.signal(stray, Signal::Kill, Scope::Group);
         }
-        for event in news.events {
-            self.decide(event);
+        // One moment for all of it: the fleet acts on the whole inventory, however long it is.
+        let now = clock::mono();
+        for event in news.events.into_iter().chain([Event::Tick]) {
+            self.decide_at(now, event);
         }
-        self.decide(Event::Tick);
     }
 
     async fn run(
@@ -248,7 +275,7 @@ impl Manager {
             }
             match self.turn(&mut receiver).await {
                 Ok(()) => {}
-                Err(error) if is_end(&error) => {
+                Err(error) if link::is_end(&error) => {
                     self.supervisor_is_gone();
                     return Ok(1);
                 }
@@ -265,6 +292,13 @@ impl Manager {
 
     /// Waits for one input, takes what else is there, up to a batch.
     async fn turn(&mut self, receiver: &mut mpsc::Receiver<Input>) -> io::Result<()> {
+        // What is due comes before what others want, however much that is.
+        if self.next_deadline().is_some_and(|at| at <= clock::mono()) {
+            self.decide(Event::Tick);
+        }
+        for event in std::mem::take(&mut self.later) {
+            self.decide(event);
+        }
         let wait = self.next_deadline().map(|at| at.since(clock::mono()));
         let logger_writes = self.logger.as_ref().is_some_and(|(_, link)| link.wants_to_write());
         tokio::select! {
@@ -298,7 +332,7 @@ impl Manager {
 
     fn next_deadline(&self) -> Option<Mono> {
         let fleet = self.fleet.deadline().map(|(at, _)| at);
-        [fleet, self.waitings.deadline(), self.growth.deadline()].into_iter().flatten().min()
+        [fleet, self.waitings.deadline(), self.growth.deadline(), self.deposit_again].into_iter().flatten().min()
     }
 
     fn input(&mut self, input: Input) {
@@ -343,16 +377,17 @@ impl Manager {
 
     /// Hands an event to the fleet and performs every action of it.
     pub(crate) fn decide(&mut self, event: Event) {
-        let mut events = VecDeque::from([event]);
+        self.decide_at(clock::mono(), event);
+    }
+
+    fn decide_at(&mut self, now: Mono, event: Event) {
+        let beat = matches!(event, Event::Beat { .. });
         let mut actions = Vec::new();
-        while let Some(event) = events.pop_front() {
-            let beat = matches!(event, Event::Beat { .. });
-            self.fleet.handle(clock::mono(), event, &mut actions);
-            // A beat alone is not worth a deposit: supervision starts afresh after a takeover.
-            self.dirty |= !beat || !actions.is_empty();
-            for action in actions.drain(..) {
-                events.extend(self.perform(action));
-            }
+        self.fleet.handle(now, event, &mut actions);
+        // A beat alone is not worth a deposit: supervision starts afresh after a takeover.
+        self.dirty |= !beat || !actions.is_empty();
+        for action in actions {
+            self.perform(action);
         }
     }
 
@@ -365,25 +400,36 @@ impl Manager {
                 self.clients.reply(client, &reply);
             }
         }
-        if std::mem::take(&mut self.dirty) {
-            match self.deposit() {
-                Ok(record) => self.link.push(record),
-                Err(error) => {
-                    self.dirty = true;
-                    self.tell(Level::Error, "engine.problem", json!({}), &format!("cannot deposit the state: {error}"));
-                }
+        if !self.dirty || self.leave_deposit() {
+            for record in std::mem::take(&mut self.decided) {
+                self.link.push(record);
             }
-        }
-        for record in std::mem::take(&mut self.decided) {
-            self.link.push(record);
-        }
-        if let Some(n) = self.handled.take() {
-            self.send(&ToSupervisor::Ack { n }, Vec::new());
+            if let Some(n) = self.handled.take() {
+                self.send(&ToSupervisor::Ack { n }, Vec::new());
+            }
         }
         // A supervisor that is gone shows on the next read.
         let _ = self.link.flush();
         self.flush_logger();
         self.attend_clients();
+    }
+
+    /// Whether the state is with the supervisor. What follows from it waits until it is: nothing is done that the next
+    /// manager would not know of.
+    fn leave_deposit(&mut self) -> bool {
+        match self.deposit() {
+            Ok(record) => {
+                self.link.push(record);
+                self.dirty = false;
+                self.deposit_again = None;
+                true
+            }
+            Err(error) => {
+                self.write_log(Level::Error, &format!("cannot leave a deposit: {error}; trying again"));
+                self.deposit_again = Some(clock::mono().after(DEPOSIT_RETRY));
+                false
+            }
+        }
     }
 
     fn deposit(&self) -> io::Result<Record> {
@@ -428,17 +474,6 @@ impl Manager {
             Err(error) => self.write_log(Level::Error, &error.to_string()),
         }
     }
-}
-
-/// The other end is closed, as opposed to something that could not be read from it.
-fn is_end(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::UnexpectedEof
-            | io::ErrorKind::ConnectionReset
-            | io::ErrorKind::BrokenPipe
-            | io::ErrorKind::NotConnected
-    )
 }
 
 async fn sleep(wait: Option<Duration>) {

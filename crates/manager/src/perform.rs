@@ -9,7 +9,7 @@ use evercrew_core::{Mono, Signal};
 use evercrew_sys::signal;
 use evercrew_wire::Text;
 use evercrew_wire::logger::{FromLogger, Stream, ToLogger};
-use evercrew_wire::supervisor::{self as wire, Numbered, Program, Status, ToManager, ToSupervisor, Worker};
+use evercrew_wire::supervisor::{self as wire, Label, Numbered, Program, Status, ToManager, ToSupervisor, Worker};
 use serde_json::json;
 
 use crate::crew::{LOGGER, LOGGER_NAME, Parts, Process};
@@ -20,46 +20,41 @@ use crate::operator::Meaning;
 use crate::probe;
 use crate::watch::watch;
 
+/// Dead workers whose pipes wait for a logger.
+const MAX_UNREAD: usize = 256;
 /// Records that may wait for the logger beyond what one takeover tells it.
 const MAX_LOGGER_QUEUE: usize = 1024;
 
 impl Manager {
-    /// Performs one action; what it brings about at once is the next event.
-    pub(crate) fn perform(&mut self, action: Action) -> Option<Event> {
+    /// Performs one action.
+    pub(crate) fn perform(&mut self, action: Action) {
         match action {
             Action::Spawn { worker, service, slot, generation, epoch } => {
                 let label = self.crew.label(service, slot, generation, epoch.0);
                 if service == LOGGER {
                     let spawn = self.launcher.logger(worker, label);
-                    self.spawn(spawn);
-                    return None;
+                    return self.spawn(spawn);
                 }
-                let settings = self.crew.service(service)?;
-                match self.launcher.worker(worker, settings, self.crew.identity(service), label) {
-                    Ok(spawn) => {
-                        self.spawn(spawn);
-                        None
-                    }
+                match self.describe_worker(worker, service, label) {
+                    Ok(spawn) => self.spawn(spawn),
                     Err(error) => {
                         let name = self.crew.worker_name(service, slot);
                         self.write_log(Level::Error, &format!("{name} cannot be started: {error}"));
-                        Some(Event::SpawnFailed { worker, transient: false })
+                        // In the next turn: a fleet that tries again at once must not keep this one for ever.
+                        self.later.push_back(Event::SpawnFailed { worker, transient: false });
                     }
                 }
             }
-            Action::Signal { worker, signal, scope } => {
-                self.signal(worker, signal, scope);
-                None
-            }
-            Action::Notice(notice) => {
-                self.notice(&notice);
-                None
-            }
-            Action::Exit => {
-                self.exit = true;
-                None
-            }
+            Action::Signal { worker, signal, scope } => self.signal(worker, signal, scope),
+            Action::Notice(notice) => self.notice(&notice),
+            Action::Exit => self.exit = true,
         }
+    }
+
+    fn describe_worker(&mut self, worker: WorkerId, service: ServiceId, label: Label) -> Result<wire::Spawn, String> {
+        let settings = self.crew.service(service).ok_or("its service is gone")?;
+        let identity = self.crew.identity(service)?;
+        self.launcher.worker(worker, settings, identity, label).map_err(|error| error.to_string())
     }
 
     fn spawn(&mut self, spawn: wire::Spawn) {
@@ -97,12 +92,17 @@ impl Manager {
 
     /// Handles one record of the supervisor.
     pub(crate) fn record(&mut self, numbered: Numbered, descriptors: Vec<OwnedFd>) {
-        self.handled = Some(numbered.n);
+        self.handled = self.handled.max(Some(numbered.n));
         match numbered.record {
             ToManager::Spawned(worker) => {
                 let mut parts = Parts::of(&worker.kept, descriptors);
                 self.process_found(&worker, &mut parts);
-                self.decide(Event::Spawned { worker: WorkerId(worker.worker) });
+                let id = WorkerId(worker.worker);
+                self.decide(Event::Spawned { worker: id });
+                if self.fleet.worker(id).is_none() {
+                    // Nobody asked for it, as far as is known: it would run beside the one that was asked for.
+                    self.signal(id, Signal::Kill, Scope::Group);
+                }
             }
             ToManager::SpawnFailed { worker, step, errno, transient } => {
                 let worker = WorkerId(worker);
@@ -121,7 +121,13 @@ impl Manager {
                     Status::Signal(number) => ExitStatus::Signal(signal::from_number(number)),
                 };
                 self.decide(Event::Exited { worker, status });
-                self.crew.processes.remove(&worker);
+                if let Some(process) = self.crew.processes.remove(&worker)
+                    && self.logger.is_none()
+                    && self.unread.len() < MAX_UNREAD
+                {
+                    // The next logger reads its last words.
+                    self.unread.push((worker, process));
+                }
                 if self.logger.as_ref().is_some_and(|(logger, _)| *logger == worker) {
                     self.logger = None;
                 }
@@ -208,6 +214,9 @@ impl Manager {
         for (worker, process) in &self.crew.processes {
             attach(&mut link, *worker, process, self.ready_line(*worker, process).as_deref());
         }
+        for (worker, process) in std::mem::take(&mut self.unread) {
+            attach(&mut link, worker, &process, None);
+        }
         self.logger = Some((id, link));
     }
 
@@ -216,21 +225,27 @@ impl Manager {
         match said.ok().flatten().map(|(bytes, _)| FromLogger::decode(&bytes)) {
             Some(Ok(FromLogger::Matched { worker })) => self.decide(Event::Ready { worker: WorkerId(worker) }),
             Some(Err(error)) => self.write_log(Level::Warn, &error.to_string()),
-            None => self.logger = None,
+            None => self.end_logger("its link ended"),
+        }
+    }
+
+    /// It is replaced like any worker, and told everything again.
+    fn end_logger(&mut self, why: &str) {
+        if let Some((logger, _)) = self.logger.take() {
+            self.write_log(Level::Debug, &format!("the logger is replaced: {why}"));
+            self.signal(logger, Signal::Kill, Scope::Group);
         }
     }
 
     /// A logger that is gone or does not read is replaced like any worker, and told everything again.
     pub(crate) fn flush_logger(&mut self) {
-        let Some((logger, link)) = &mut self.logger else { return };
+        let Some((_, link)) = &mut self.logger else { return };
         let gone = link.flush().is_err();
         if link.queued() > MAX_LOGGER_QUEUE + 2 * self.crew.processes.len() {
-            let logger = *logger;
             self.write_log(Level::Error, "the logger does not read what it is told, killing it");
-            self.signal(logger, Signal::Kill, Scope::Group);
-            self.logger = None;
+            self.end_logger("it does not read");
         } else if gone {
-            self.logger = None;
+            self.end_logger("its link ended");
         }
     }
 }
