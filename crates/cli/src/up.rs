@@ -9,7 +9,7 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use evercrew_config::{ConfigError, Ready, Service, Settings, Source};
+use evercrew_config::{ConfigError, ListenMode, Ready, Service, Settings, Source};
 use evercrew_sys::lock::{Lock, LockError};
 use evercrew_sys::{exec, memfd, process, user};
 use evercrew_wire::Text;
@@ -49,12 +49,27 @@ pub(crate) fn read_configuration(global: &Global) -> Result<(Source, Settings), 
         .check_programs(std::env::var_os("PATH").as_deref())
         .and_then(|()| settings.check_system(&user, &group))
         .map_err(|errors| refuse(errors.render(color), errors.problems().len()))?;
+    check_support(&settings)?;
     check_permission(&settings)?;
     check_sockets(&settings)?;
     for warning in &settings.warnings {
         eprint!("{}", warning.render(color));
     }
     Ok((source, settings))
+}
+
+/// What the file may say and this version's engine cannot do.
+fn check_support(settings: &Settings) -> Result<(), Failure> {
+    let key = match (
+        settings.services.iter().find(|service| !service.before_start.is_empty()),
+        settings.listeners.iter().find(|listener| listener.mode == ListenMode::ReusePort),
+    ) {
+        (Some(service), _) => format!("service.{}.before_start", service.name),
+        (None, Some(listener)) => format!("listen.{}.mode = \"reuseport\"", listener.name),
+        (None, None) => return Ok(()),
+    };
+    let text = format!("{key} is not supported by this version");
+    Err(Failure::new(code::CONFIGURATION, text).hint("leave it out"))
 }
 
 /// Users and groups that we may become.

@@ -83,7 +83,8 @@ pub(crate) static LISTEN: Section = Section {
             Shape::Choice(ListenMode::NAMES),
             "\"shared\"",
             "one queue of connections for all workers, or one for each (`reuseport`: TCP and builtin workers only, as \
-             connections in the queue of a worker that ends are lost unless a sibling takes it over)",
+             connections in the queue of a worker that ends are lost unless a sibling takes it over; not yet: this \
+             version refuses to start with it)",
         ),
     ],
 };
@@ -191,7 +192,8 @@ pub(crate) static SERVICE: Section = Section {
             "before_start",
             Shape::Argvs,
             "[]",
-            "commands that run one after the other, each to success, before the first worker of a generation",
+            "commands that run one after the other, each to success, before the first worker of a generation (not yet: \
+             this version refuses to start with it)",
         ),
         later("command_pipe"),
         later("jobs"),

@@ -2,7 +2,9 @@ use std::time::Duration;
 
 use super::rig::{Rig, WEB, millis, policy, secs};
 use crate::Mono;
-use crate::fleet::{Backoff, Event, ExitStatus, Notice, Policy, Restart, ServiceState, Standing, WorkerId, WorkerState};
+use crate::fleet::{
+    Backoff, Event, ExitStatus, Notice, Policy, Restart, ServiceState, Standing, WorkerId, WorkerState,
+};
 
 /// The worker gets ready, lives for `life`, and dies; answers how long its slot then waits.
 fn die_after(rig: &mut Rig, worker: WorkerId, life: Duration) -> Duration {
