@@ -292,12 +292,16 @@ impl Manager {
 
     /// Waits for one input, takes what else is there, up to a batch.
     async fn turn(&mut self, receiver: &mut mpsc::Receiver<Input>) -> io::Result<()> {
-        // What is due comes before what others want, however much that is.
-        if self.next_deadline().is_some_and(|at| at <= clock::mono()) {
-            self.decide(Event::Tick);
-        }
-        for event in std::mem::take(&mut self.later) {
+        // What is due comes before what others want, however much that is; and it leaves before anything is waited for.
+        let due = self.next_deadline().is_some_and(|at| at <= clock::mono());
+        let later = std::mem::take(&mut self.later).into_iter().chain(due.then_some(Event::Tick));
+        let mut decided = false;
+        for event in later {
             self.decide(event);
+            decided = true;
+        }
+        if decided {
+            return Ok(());
         }
         let wait = self.next_deadline().map(|at| at.since(clock::mono()));
         let logger_writes = self.logger.as_ref().is_some_and(|(_, link)| link.wants_to_write());
