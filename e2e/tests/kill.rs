@@ -150,7 +150,10 @@ fn without_its_supervisor_nothing_is_left_within_a_second_and_the_next_up_works(
     let port = free_port();
     let mut engine = Engine::new(EVERCREW, "");
     let script = engine.script("stubborn.sh", STUBBORN);
-    let configuration = format!("{}\n[service.stubborn]\ncommand = [{script:?}]\nworkers = 2\n", hello(port, 2));
+    let configuration = format!(
+        "{}\n[service.stubborn]\ncommand = [{script:?}]\nworkers = 2\nstop = {{ grace = \"500ms\" }}\n",
+        hello(port, 2)
+    );
     engine.configure(&configuration);
     engine.start();
     engine.ready();

@@ -294,13 +294,10 @@ impl Manager {
     async fn turn(&mut self, receiver: &mut mpsc::Receiver<Input>) -> io::Result<()> {
         // What is due comes before what others want, however much that is; and it leaves before anything is waited for.
         let due = self.next_deadline().is_some_and(|at| at <= clock::mono());
-        let later = std::mem::take(&mut self.later).into_iter().chain(due.then_some(Event::Tick));
-        let mut decided = false;
-        for event in later {
-            self.decide(event);
-            decided = true;
-        }
-        if decided {
+        if due || !self.later.is_empty() {
+            for event in std::mem::take(&mut self.later).into_iter().chain(due.then_some(Event::Tick)) {
+                self.decide(event);
+            }
             return Ok(());
         }
         let wait = self.next_deadline().map(|at| at.since(clock::mono()));

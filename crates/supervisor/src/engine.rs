@@ -132,7 +132,7 @@ impl Engine {
             for event in &ready {
                 match event.token {
                     SIGNALS => self.read_signals(),
-                    MANAGER => self.read_manager(),
+                    MANAGER => self.read_manager(RECORDS_A_TURN),
                     MANAGER_EXEC => self.manager_executed(),
                     worker => self.exec_outcome(worker - FIRST_WORKER),
                 }
@@ -264,9 +264,9 @@ impl Engine {
         }
     }
 
-    fn read_manager(&mut self) {
+    fn read_manager(&mut self, records: usize) {
         let mut bytes = Vec::new();
-        for _ in 0..RECORDS_A_TURN {
+        for _ in 0..records {
             let Some(manager) = &self.manager else { return };
             let mut descriptors = Vec::new();
             match record::receive(&manager.channel, wire::MAX_LARGE_RECORD, &mut bytes, &mut descriptors) {
@@ -427,11 +427,13 @@ impl Engine {
     }
 
     fn manager_ended(&mut self, status: Option<process::Status>) {
-        // What it sent before it died still counts: a deposit, an acknowledgement, the order to end.
-        self.read_manager();
+        // What it sent before it died still counts, all of it (a socket's buffer at most): a deposit and what follows from
+        // it, an acknowledgement, the order to end.
+        self.read_manager(usize::MAX);
         let Some(manager) = self.manager.take() else { return };
         let _ = self.epoll.remove(manager.channel.as_fd());
         self.left_over = manager.outgoing.left_over();
+        self.retry = None;
         if self.exit.is_some() || self.care.alone() {
             return;
         }
