@@ -5,10 +5,8 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use evercrew_config::{Service, Settings};
-use evercrew_core::fleet::{
-    Backoff, Generation, Policy, Readiness, Recycle, Restart, Rollout, ServiceId, Slot, StopLadder, StopStep, WorkerId,
-};
-use evercrew_core::{Mono, Signal};
+use evercrew_core::Mono;
+use evercrew_core::fleet::{Generation, Policy, ServiceId, Slot, WorkerId};
 use evercrew_wire::supervisor::{Kept, Label, Worker};
 use std::time::Duration;
 
@@ -173,31 +171,13 @@ impl Crew {
     }
 }
 
+/// Restarted at once and without end; a stop leaves it time to read every pipe to its end.
 fn logger_policy() -> Policy {
-    Policy {
-        workers: 1,
-        ready: Readiness::Exec,
-        ready_timeout: Duration::from_secs(60),
-        heartbeat: None,
-        restart: Restart::Always,
-        unrecoverable_exit_codes: Vec::new(),
-        backoff: Backoff {
-            min: Duration::from_millis(100),
-            max: Duration::from_secs(1),
-            stable: Duration::from_secs(10),
-        },
-        start_limit: None,
-        stop: StopLadder {
-            steps: vec![StopStep {
-                signal: Signal::Term,
-                repeat: None,
-                increment: Duration::ZERO,
-                lasting: Some(Duration::from_secs(5)),
-            }],
-        },
-        start_delay: Duration::ZERO,
-        rollout: Rollout { surge: 1, unavailable: 0, settle: Duration::ZERO },
-        recycle: Recycle::default(),
-        after: Vec::new(),
+    let mut policy = Policy::basic(1);
+    policy.backoff.max = Duration::from_secs(1);
+    policy.start_limit = None;
+    for step in &mut policy.stop.steps {
+        step.lasting = Some(Duration::from_secs(5));
     }
+    policy
 }
