@@ -218,3 +218,27 @@ fn status_of_many_workers_is_whole() {
     assert_eq!(status["services"][0]["workers"].as_array().map(Vec::len), Some(workers));
     assert_eq!(engine.down(), 0);
 }
+
+#[test]
+fn a_command_that_another_one_makes_pointless_says_so() {
+    let stubborn = "[service.s]\ncommand = [\"sh\", \"-c\", \"trap 'sleep 0.5; exit 0' TERM; echo up; while :; do sleep 0.05; done\"]\n\
+                    ready = { output = \"up\" }\nworkers = 2\n";
+    let mut engine = Engine::up(EVERCREW, stubborn);
+    std::thread::scope(|scope| {
+        let mut events = engine.events(1);
+        let stop = scope.spawn(|| engine.run(&["stop", "s"]));
+        events.worker("worker.draining", "s.2", SOON);
+        engine.ok(&["start", "s"]);
+        let stop = stop.join().expect("no panic");
+        assert!(stop.code == 1 && stop.stderr.contains("started again"), "{}: {}", stop.code, stop.stderr);
+        let position = events.position();
+        let down = scope.spawn(|| engine.run(&["down"]));
+        events.wait("the stop", SOON, |event| {
+            event["kind"] == "worker.draining" && event["seq"].as_u64() >= Some(position)
+        });
+        let wait = engine.run(&["wait", "--ready", "--timeout", "10s"]);
+        assert_ne!(wait.code, 0, "{}", wait.stderr);
+        assert_eq!(down.join().expect("no panic").code, 0);
+    });
+    assert_eq!(engine.wait(SOON), 0);
+}

@@ -189,6 +189,11 @@ impl Standings<'_> {
     fn outcome(&mut self, goal: &Goal) -> Outcome {
         let idle = |standing: &Standing| matches!(standing.state, ServiceState::Stopped | ServiceState::Finished);
         match goal {
+            // An engine that is being stopped reaches neither: what it stops would look settled.
+            Goal::Ready(_) | Goal::Scaled(_) if self.fleet.stopping() => Outcome::Failed(
+                "the engine is being stopped".to_owned(),
+                "start it again with `evercrew up`".to_owned(),
+            ),
             Goal::Ready(services) => {
                 let standings = self.all(services.iter().copied());
                 let there = |standing: &Standing| standing.state == ServiceState::Ready || idle(standing);
@@ -202,7 +207,15 @@ impl Standings<'_> {
             Goal::Replaced(open) => done(open.is_empty(), "every worker was replaced"),
             Goal::Stopped(services) => {
                 let standings = self.all(services.iter().copied());
-                done(standings.iter().all(|standing| standing.gone), "stopped")
+                let serves =
+                    |standing: &&Standing| matches!(standing.state, ServiceState::Starting | ServiceState::Ready);
+                match standings.iter().find(serves) {
+                    Some(standing) => Outcome::Failed(
+                        format!("{} was started again by another command", self.crew.name(standing.service)),
+                        "`evercrew status` shows how things stand".to_owned(),
+                    ),
+                    None => done(standings.iter().all(|standing| standing.gone), "stopped"),
+                }
             }
         }
     }
