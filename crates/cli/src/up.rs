@@ -25,7 +25,7 @@ const LOCK_PATIENCE: Duration = Duration::from_secs(2);
 /// The kernel's 108, less the zero byte.
 const LONGEST_SOCKET_PATH: usize = 107;
 /// Slots of a service are numbered up to this.
-const MOST_WORKERS: u32 = 10_000;
+const MOST_WORKERS: u32 = evercrew_core::fleet::MAX_WORKERS;
 
 /// Reads and checks the file; errors are written as rustc writes them.
 ///

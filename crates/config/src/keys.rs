@@ -22,7 +22,7 @@ const TIME: Shape = Shape::Duration { zero: true, forever: false };
 const TIME_ABOVE_ZERO: Shape = Shape::Duration { zero: false, forever: false };
 
 /// The most processes one service may have.
-pub(crate) const MOST_WORKERS: u32 = 10_000;
+pub(crate) const MOST_WORKERS: u32 = evercrew_core::fleet::MAX_WORKERS;
 
 /// The whole file.
 pub(crate) static FILE: Section = Section {

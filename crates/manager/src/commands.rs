@@ -1,6 +1,6 @@
 //! The verbs of the command socket.
 
-use evercrew_core::fleet::{Event, ServiceId, Slot};
+use evercrew_core::fleet::{Event, MAX_WORKERS, ServiceId, Slot};
 use evercrew_sys::clock;
 use evercrew_wire::control::{Reply, ReplyStatus, Request};
 use serde_json::{Value, json};
@@ -15,8 +15,6 @@ use crate::waiting::{Goal, Waiting, deadline};
 /// Every verb, for the message that an unknown one gets.
 const VERBS: &[&str] =
     &["status", "wait", "scale", "restart", "start", "stop", "shutdown", "events", "cancel", "version"];
-/// Most workers a service may be scaled to; the configuration has the same bound.
-const MAX_WORKERS: u32 = 10_000;
 
 /// Requests of one connection that may wait or follow at a time.
 const MAX_OPEN: usize = 64;
