@@ -6,6 +6,7 @@ mod crash;
 mod kill;
 mod load;
 mod many;
+mod output;
 mod programs;
 mod services;
 mod stop;

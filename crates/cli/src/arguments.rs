@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::commands::{Check, Config, Down, Events, Restart, Scale, Schema, Start, Status, Stop, Up, Version, Wait};
+use crate::failure::Failure;
+
 /// Keeps a crew of worker processes working.
 #[derive(Debug, Parser)]
 #[command(name = "evercrew", version, max_term_width = 100)]
@@ -53,86 +56,44 @@ pub(crate) enum Color {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Start everything, in the foreground; Ctrl-C stops it
-    Up,
-    /// Stop everything; returns when the engine is gone
-    Down {
-        /// Without grace
-        #[arg(long)]
-        now: bool,
-    },
-    /// Show services and workers; 0 when all is well, 1 when not, 3 when no engine runs
+    Up(Up),
+    Down(Down),
     #[command(visible_alias = "ps")]
-    Status {
-        /// Services or workers: web, web.2
-        names: Vec<String>,
-    },
-    /// Wait until services are ready, and for the engine to appear
-    Wait {
-        /// Wait for readiness (the only thing there is to wait for)
-        #[arg(long, required = true)]
-        ready: bool,
-        /// Services; all if none is named
-        names: Vec<String>,
-    },
-    /// Replace workers one by one, each by a ready one; starts a stopped service
-    Restart {
-        /// Services or workers: web, web.2
-        #[arg(required = true)]
-        names: Vec<String>,
-    },
-    /// Change how many workers services have: web=4, web=+1, web=-1
-    Scale {
-        /// NAME=N, NAME=+N or NAME=-N
-        #[arg(required = true, value_name = "NAME=N")]
-        targets: Vec<String>,
-    },
-    /// Start stopped or failed services
-    Start {
-        /// Services
-        #[arg(required = true)]
-        names: Vec<String>,
-    },
-    /// Stop services until `start`
-    Stop {
-        /// Services
-        #[arg(required = true)]
-        names: Vec<String>,
-        /// Without grace
-        #[arg(long)]
-        now: bool,
-    },
-    /// Show what happened, or follow it
-    Events {
-        /// Go on as events happen
-        #[arg(short, long)]
-        follow: bool,
-        /// From this number on
-        #[arg(long, value_name = "N")]
-        since: Option<u64>,
-    },
-    /// Check the configuration; 0 or 78
-    Check,
-    /// Look at the configuration
-    Config {
-        #[command(subcommand)]
-        question: Configuration,
-    },
-    /// Print the JSON schema of the configuration file, for editors
-    Schema,
-    /// Print the version
-    Version,
+    Status(Status),
+    Wait(Wait),
+    Restart(Restart),
+    Scale(Scale),
+    Start(Start),
+    Stop(Stop),
+    Events(Events),
+    Check(Check),
+    Config(Config),
+    Schema(Schema),
+    Version(Version),
 }
 
-/// What to know of the configuration.
-#[derive(Debug, Subcommand)]
-pub(crate) enum Configuration {
-    /// Print what every key comes to, defaults included
-    Show {
-        /// Say where each value comes from: a file and line, the environment, --set, or the default
-        #[arg(long)]
-        origin: bool,
-    },
+impl Command {
+    /// Runs it; gives its exit code.
+    ///
+    /// # Errors
+    /// How it failed.
+    pub(crate) fn run(&self, global: &Global) -> Result<u8, Failure> {
+        match self {
+            Self::Up(up) => up.run(global),
+            Self::Down(down) => down.run(global),
+            Self::Status(status) => status.run(global),
+            Self::Wait(wait) => wait.run(global),
+            Self::Restart(restart) => restart.run(global),
+            Self::Scale(scale) => scale.run(global),
+            Self::Start(start) => start.run(global),
+            Self::Stop(stop) => stop.run(global),
+            Self::Events(events) => events.run(global),
+            Self::Check(check) => check.run(global),
+            Self::Config(config) => config.run(global),
+            Self::Schema(schema) => schema.run(),
+            Self::Version(version) => version.run(global),
+        }
+    }
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

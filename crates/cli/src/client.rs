@@ -9,6 +9,7 @@ use evercrew_sys::lock::{self, Holder};
 use evercrew_wire::control::{Reply, ReplyStatus, Request};
 use serde_json::{Map, Value, json};
 
+use crate::arguments::Global;
 use crate::failure::{Failure, code};
 
 /// How long a command that does not wait for workers waits for an answer.
@@ -46,7 +47,14 @@ pub(crate) struct Question {
 }
 
 impl Engine {
-    pub(crate) fn new(directory: PathBuf) -> Self {
+    /// The engine that the global options mean.
+    pub(crate) fn of(global: &Global) -> Self {
+        let directory = evercrew_config::engine_directory(
+            &global.config,
+            &global.set,
+            evercrew_config::environment(),
+            global.directory.as_deref(),
+        );
         Self { directory }
     }
 
@@ -140,8 +148,12 @@ impl Engine {
     /// Follows events, also across managers, until the engine ends or `each` says stop.
     ///
     /// # Errors
-    /// When no engine runs or the request is refused.
-    pub(crate) fn follow(&self, question: &mut Question, mut each: impl FnMut(&Value) -> bool) -> Result<(), Failure> {
+    /// When no engine runs or the request is refused, and what `each` says.
+    pub(crate) fn follow(
+        &self,
+        question: &mut Question,
+        mut each: impl FnMut(&Value) -> Result<bool, Failure>,
+    ) -> Result<(), Failure> {
         loop {
             let stream = match self.connect(Instant::now() + ANSWER, false) {
                 Ok(stream) => stream,
@@ -165,7 +177,7 @@ impl Engine {
                 if let Some(seq) = reply.content["seq"].as_u64() {
                     question.args.insert("since".into(), json!(seq + 1));
                 }
-                if !reply.content.is_null() && !each(&reply.content) {
+                if !reply.content.is_null() && !each(&reply.content)? {
                     return Ok(());
                 }
             }

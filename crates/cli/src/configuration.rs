@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::arguments::Global;
 use crate::failure::{Failure, code};
-use crate::up;
+use crate::{output, up};
 
 /// Longest line that an origin is set apart from by blanks.
 const WIDEST: usize = 60;
@@ -23,7 +23,7 @@ pub(crate) fn show(global: &Global, origin: bool) -> Result<String, Failure> {
         Source::read(&global.config, global.set.clone(), evercrew_config::environment(), global.directory.clone())
             .map_err(|error| Failure::new(code::CONFIGURATION, error.to_string()))?;
     let keys = source.show().map_err(|errors| {
-        eprint!("{}", errors.render(up::colored(global.color)));
+        output::say_raw(&errors.render(up::colored(global.color)));
         let (count, file) = (errors.problems().len(), source.path.display());
         Failure::new(code::CONFIGURATION, format!("{count} {} in {file}", if count == 1 { "error" } else { "errors" }))
     })?;

@@ -15,6 +15,7 @@ use evercrew_core::Signal;
 use evercrew_sys::{cgroup, process};
 
 use crate::failure::Failure;
+use crate::output::say;
 
 const FILE: &str = "instance";
 /// How long a killed process may take to be gone; one in an uninterruptible wait is told of.
@@ -41,7 +42,7 @@ pub(crate) fn end(directory: &Path) -> Result<(), Failure> {
             return Ok(());
         }
         for (pid, pidfd) in &found {
-            eprintln!("evercrew: ending process {pid}, left behind by an engine that was killed");
+            say(format_args!("evercrew: ending process {pid}, left behind by an engine that was killed"));
             // Gone meanwhile is what was wanted; anything else shows in the wait.
             let _ = process::signal(pidfd.as_fd(), Signal::Kill);
         }
@@ -60,7 +61,7 @@ fn end_cgroup(instance: &str) {
     let Ok(base) = cgroup::own().map(|own| own.join(format!("evercrew-{instance}"))) else { return };
     let Ok(directory) = cgroup::open(&base) else { return };
     if cgroup::populated(&directory).unwrap_or(false) {
-        eprintln!("evercrew: ending what was left behind in {} by an engine that was killed", base.display());
+        say(format_args!("evercrew: ending what was left behind in {} by an engine that was killed", base.display()));
     }
     let until = Instant::now() + PATIENCE;
     // Killed again while something is left; the processes themselves are waited for below, by pidfd.

@@ -1,11 +1,15 @@
 //! The binary `evercrew`: the command line, and every role of the engine's own processes.
 
+// They panic where nobody reads; `output` does not.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 mod arguments;
 mod client;
 mod commands;
 mod configuration;
 mod failure;
 mod leftovers;
+mod output;
 mod role;
 mod table;
 mod up;
@@ -18,12 +22,12 @@ fn main() -> ExitCode {
     if let Some(role) = role::Role::take() {
         return role.run();
     }
-    let arguments = arguments::Arguments::parse();
-    match commands::run(&arguments.command, &arguments.global) {
-        Ok(code) => ExitCode::from(code),
-        Err(failure) => {
-            eprintln!("{failure}");
-            ExitCode::from(failure.code)
-        }
-    }
+    let outcome = match arguments::Arguments::try_parse() {
+        Ok(arguments) => arguments.command.run(&arguments.global),
+        Err(error) => output::usage(&error),
+    };
+    ExitCode::from(outcome.unwrap_or_else(|failure| {
+        output::say(&failure);
+        failure.code
+    }))
 }

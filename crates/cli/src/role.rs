@@ -10,6 +10,7 @@ use evercrew_sys::lock::Lock;
 use evercrew_sys::{exec, title};
 
 use crate::failure::{Failure, code};
+use crate::output;
 
 /// `ROLE:PID:FD…`: valid for that pid alone, so that a grandchild that inherits it is nothing special.
 const VARIABLE: &str = "EVERCREW_ROLE";
@@ -52,7 +53,7 @@ impl Role {
         match outcome {
             Ok(code) => ExitCode::from(code),
             Err(failure) => {
-                eprintln!("{failure}");
+                output::say(&failure);
                 ExitCode::from(failure.code)
             }
         }

@@ -18,7 +18,7 @@ use evercrew_wire::deposit::{self, Configuration};
 use crate::arguments::{Color, Global};
 use crate::client::forbidden;
 use crate::failure::{Failure, code};
-use crate::{leftovers, role};
+use crate::{leftovers, output, role};
 
 /// How long a lock may outlive the process that took it.
 const LOCK_PATIENCE: Duration = Duration::from_secs(2);
@@ -37,7 +37,7 @@ pub(crate) fn read_configuration(global: &Global) -> Result<(Source, Settings), 
         Source::read(&global.config, global.set.clone(), evercrew_config::environment(), global.directory.clone())
             .map_err(|error: ConfigError| Failure::new(code::CONFIGURATION, error.to_string()))?;
     let refuse = |rendered: String, count: usize| {
-        eprint!("{rendered}");
+        output::say_raw(&rendered);
         let noun = if count == 1 { "error" } else { "errors" };
         Failure::new(code::CONFIGURATION, format!("{count} {noun} in {}", source.path.display()))
     };
@@ -53,7 +53,7 @@ pub(crate) fn read_configuration(global: &Global) -> Result<(Source, Settings), 
     check_permission(&settings)?;
     check_sockets(&settings)?;
     for warning in &settings.warnings {
-        eprint!("{}", warning.render(color));
+        output::say_raw(&warning.render(color));
     }
     Ok((source, settings))
 }

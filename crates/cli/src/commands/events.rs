@@ -1,0 +1,43 @@
+//! `events`: what happened.
+
+use clap::Args;
+use serde_json::{Map, Value, json};
+
+use crate::arguments::Global;
+use crate::client::{Engine, Lost, Question};
+use crate::failure::Failure;
+use crate::output::{Reader, print};
+use crate::table;
+
+/// Show what happened, or follow it
+#[derive(Debug, Args)]
+pub(crate) struct Events {
+    /// Go on as events happen
+    #[arg(short, long)]
+    follow: bool,
+    /// From this number on
+    #[arg(long, value_name = "N")]
+    since: Option<u64>,
+}
+
+impl Events {
+    pub(crate) fn run(&self, global: &Global) -> Result<u8, Failure> {
+        let mut args = Map::new();
+        args.insert("follow".into(), json!(self.follow));
+        if let Some(since) = self.since {
+            args.insert("since".into(), json!(since));
+        }
+        let engine = Engine::of(global);
+        let mut question =
+            Question { verb: "events", args, timeout: global.timeout, prompt: true, lost: Lost::AskAgain };
+        let line = |event: &Value| format!("{}\n", if global.json { event.to_string() } else { table::event(event) });
+        if self.follow {
+            engine.follow(&mut question, |event| Ok(print(&line(event))? == Reader::Listens))?;
+            return Ok(0);
+        }
+        let reply = engine.ask(&question, |_| {})?;
+        let events = reply.content["events"].as_array().into_iter().flatten();
+        print(&events.map(line).collect::<String>())?;
+        Ok(0)
+    }
+}

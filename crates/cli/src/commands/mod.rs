@@ -1,0 +1,32 @@
+//! The commands, one file each: its arguments with their help, and `run`, which gives its exit code.
+//!
+//! What several of them share stands beside: `change` asks the engine for something and waits until it is done.
+
+mod change;
+mod check;
+mod config;
+mod down;
+mod events;
+mod restart;
+mod scale;
+mod schema;
+mod start;
+mod status;
+mod stop;
+mod up;
+mod version;
+mod wait;
+
+pub(crate) use check::Check;
+pub(crate) use config::Config;
+pub(crate) use down::Down;
+pub(crate) use events::Events;
+pub(crate) use restart::Restart;
+pub(crate) use scale::Scale;
+pub(crate) use schema::Schema;
+pub(crate) use start::Start;
+pub(crate) use status::Status;
+pub(crate) use stop::Stop;
+pub(crate) use up::Up;
+pub(crate) use version::Version;
+pub(crate) use wait::Wait;
