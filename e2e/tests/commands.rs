@@ -136,6 +136,8 @@ fn scale_stop_start_and_restart_do_what_they_say_before_they_return() {
     engine.ok(&["scale", "sleep=-3"]);
     assert_eq!(engine.pids("sleep").len(), 1);
     engine.ok(&["scale", "sleep=3"]);
+    engine.ok(&["scale", "sleep=-1", "sleep=+1"]);
+    assert_eq!(engine.pids("sleep").len(), 3, "one after the other");
     let before = engine.pids("sleep");
     engine.ok(&["restart", "sleep.2"]);
     let after = engine.pids("sleep");
@@ -149,7 +151,9 @@ fn scale_stop_start_and_restart_do_what_they_say_before_they_return() {
     engine.ok(&["stop", "sleep"]);
     engine.ok(&["restart", "sleep"]);
     assert_eq!(engine.pids("sleep").len(), 3, "restart starts a stopped service");
-    for (wrong, code) in [("sleep", 2), ("sleep=x", 2), ("sleep=99999", 2), ("nobody=1", 4), ("sleep.1=2", 2)] {
+    for (wrong, code) in
+        [("sleep", 2), ("sleep=x", 2), ("sleep=++3", 2), ("sleep=99999", 2), ("nobody=1", 4), ("sleep.1=2", 2)]
+    {
         assert_eq!(engine.run(&["scale", wrong]).code, code, "{wrong}");
     }
     assert_eq!(engine.down(), 0);

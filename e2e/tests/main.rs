@@ -3,6 +3,7 @@
 mod commands;
 mod control;
 mod crash;
+mod ends;
 mod kill;
 mod load;
 mod many;

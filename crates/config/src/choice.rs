@@ -1,8 +1,8 @@
 //! Values that are one of a few words.
 
-use evercrew_core::fleet::{GiveUp, Restart};
+use evercrew_core::fleet::{EndWhen, GiveUp, Restart};
 
-use crate::settings::{Builtin, Exit, ListenMode};
+use crate::settings::{Builtin, ListenMode};
 
 /// A value that is one of a few words.
 pub(crate) trait Choice: Copy + 'static {
@@ -12,7 +12,7 @@ pub(crate) trait Choice: Copy + 'static {
     const VALUES: &'static [Self];
 }
 
-impl Choice for Exit {
+impl Choice for EndWhen {
     const NAMES: &'static [&'static str] = &["never", "all-done", "any-failed"];
     const VALUES: &'static [Self] = &[Self::Never, Self::AllDone, Self::AnyFailed];
 }

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use evercrew_core::fleet::EndWhen;
+
 use crate::context::Context;
 use crate::convert::Wrong;
 use crate::diagnostic::{Diagnostic, Report};
@@ -13,7 +15,7 @@ use crate::ports;
 use crate::raw::{Kind, Table, Value};
 use crate::reader::Reader;
 use crate::service::{self, Draft};
-use crate::settings::{Engine, Exit, Listener, Settings};
+use crate::settings::{Engine, Listener, Settings};
 use crate::text::Span;
 
 /// Most listeners of one file.
@@ -79,7 +81,7 @@ fn engine(file: &Reader<'_>, context: &Context<'_>, directory: &Directory<'_>) -
     }
     Engine {
         directory: path,
-        exit: table.choice("exit").unwrap_or(Exit::Never),
+        exit: table.choice("exit").unwrap_or(EndWhen::Never),
         manager_restart_wait: table.duration("manager_restart_wait"),
     }
 }

@@ -1,10 +1,10 @@
 //! Every key of the configuration, in one table: what is known, expected, assumed and documented.
 
-use evercrew_core::fleet::{GiveUp, Restart};
+use evercrew_core::fleet::{EndWhen, GiveUp, Restart};
 
 use crate::choice::Choice;
 use crate::key::{Absent, Key, Section, Shape};
-use crate::settings::{Builtin, Exit, ListenMode};
+use crate::settings::{Builtin, ListenMode};
 
 const fn key(name: &'static str, shape: Shape, default: &'static str, doc: &'static str) -> Key {
     Key { name, shape, default: Absent::Means(default), doc }
@@ -56,9 +56,10 @@ pub(crate) static ENGINE: Section = Section {
         ),
         key(
             "exit",
-            Shape::Choice(Exit::NAMES),
+            Shape::Choice(EndWhen::NAMES),
             "\"never\"",
-            "when the engine ends by itself: never, when every service has finished, or when one has failed",
+            "when the engine ends by itself: never, when every service has finished or failed for good, or as soon as a \
+             service has failed or one worker for good; the exit code is 0, the unrecoverable one, or 1",
         ),
         key("manager_restart_wait", TIME, "\"0s\"", "waiting time before a manager that died is started again"),
         later("signals"),
@@ -159,7 +160,7 @@ pub(crate) static SERVICE: Section = Section {
             "restart",
             Shape::Choice(<Restart as Choice>::NAMES),
             "\"always\"",
-            "which exits are followed by a new start",
+            "which exits are followed by a new start; a worker that ended badly without one leaves its slot failed",
         ),
         key("unrecoverable_exit_codes", Shape::ExitCodes, "[]", "exit codes after which the slot is not started again"),
         key("backoff", Shape::Table(&BACKOFF), "{}", "waiting time between restarts"),

@@ -64,7 +64,7 @@ pub use files::{MOST_BYTES_OF_ALL, MOST_FILES};
 pub use reference::reference;
 pub use schema::schema;
 pub use settings::{
-    Address, Builtin, Engine, Exit, Limits, ListenMode, Listener, Program, Ready, Service, Settings, Warning,
+    Address, Builtin, Engine, Limits, ListenMode, Listener, Program, Ready, Service, Settings, Warning,
 };
 pub use show::{Provenance, Shown};
 pub use source::{MOST_BYTES, Source, environment};

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use evercrew_core::fleet::Policy;
+use evercrew_core::fleet::{EndWhen, Policy};
 
 use crate::error::Problem;
 use crate::places::Places;
@@ -34,20 +34,9 @@ pub struct Engine {
     /// Where the control socket, the lock, the state and the logs are. Absolute.
     pub directory: PathBuf,
     /// When the engine ends by itself.
-    pub exit: Exit,
+    pub exit: EndWhen,
     /// How long the supervisor waits before it starts a manager again that died.
     pub manager_restart_wait: Duration,
-}
-
-/// When the engine ends by itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Exit {
-    /// Only when it is told to.
-    Never,
-    /// When every service has finished.
-    AllDone,
-    /// When a service has failed.
-    AnyFailed,
 }
 
 /// `[listen.NAME]`.

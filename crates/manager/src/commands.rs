@@ -140,16 +140,15 @@ impl Manager {
                 let hint = "scale the service it belongs to".to_owned();
                 return Err((2, format!("`{name}` is one worker, which cannot be scaled"), hint));
             }
-            let wanted = self.fleet.service(service).map_or(0, |view| view.wanted);
-            let count = match (count.strip_prefix('+'), count.strip_prefix('-')) {
-                (Some(more), _) => wanted.saturating_add(more.parse().map_err(|_| usage())?),
-                (_, Some(less)) => wanted.saturating_sub(less.parse().map_err(|_| usage())?),
-                (None, None) => count.parse().map_err(|_| usage())?,
-            };
+            // Of two changes of one service the second starts from the first.
+            let before = targets.iter().find(|(known, _)| *known == service).map(|(_, count)| *count);
+            let wanted = before.or(self.fleet.service(service).map(|view| view.wanted)).unwrap_or(0);
+            let count = changed(wanted, count).ok_or_else(usage)?;
             if count > MAX_WORKERS {
                 let hint = format!("at most {MAX_WORKERS}");
                 return Err((2, format!("{count} workers for `{name}` are too many"), hint));
             }
+            targets.retain(|(known, _)| *known != service);
             targets.push((service, count));
         }
         if targets.is_empty() {
@@ -294,6 +293,16 @@ impl Manager {
     }
 }
 
+/// `4`, `+1` or `-1` on what is wanted; one sign and digits, nothing else.
+fn changed(wanted: u32, text: &str) -> Option<u32> {
+    let number = |digits: &str| digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok()).flatten();
+    match (text.strip_prefix('+'), text.strip_prefix('-')) {
+        (Some(more), _) => Some(wanted.saturating_add(number(more)?)),
+        (_, Some(less)) => Some(wanted.saturating_sub(number(less)?)),
+        (None, None) => number(text),
+    }
+}
+
 fn ok(request: &Request, message: &str, content: Value) -> Reply {
     Reply::new(&request.id, ReplyStatus::Ok, message).with_content(content)
 }
@@ -310,5 +319,19 @@ fn names(request: &Request) -> Result<Vec<String>, Refusal> {
             items.iter().map(|item| item.as_str().map(str::to_owned).ok_or_else(wrong)).collect()
         }
         Some(_) => Err(wrong()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::changed;
+
+    #[test]
+    fn a_number_of_workers_has_one_sign_at_most() {
+        let known = ["4", "+1", "-1", "-9", "0", "+4294967295"].map(|text| changed(3, text));
+        assert_eq!(known, [Some(4), Some(4), Some(2), Some(0), Some(0), Some(u32::MAX)]);
+        for wrong in ["", "+", "-", "++3", "--3", "+-3", "-+3", " 3", "3 ", "3.0", "x", "4294967296"] {
+            assert_eq!(changed(3, wrong), None, "{wrong:?}");
+        }
     }
 }

@@ -2,14 +2,13 @@
 
 use std::os::fd::AsFd;
 
-use evercrew_config::Exit;
 use evercrew_core::Signal;
-use evercrew_core::fleet::{Event, ExitStatus, ServiceId, ServiceState};
+use evercrew_core::fleet::{EndWhen, Event, Outcome};
 use evercrew_sys::process;
 use evercrew_wire::supervisor::Worker;
 use serde_json::json;
 
-use crate::crew::{LOGGER, LOGGER_NAME, Parts};
+use crate::crew::{LOGGER_NAME, Parts};
 use crate::manager::Manager;
 use crate::notices::Level;
 
@@ -24,45 +23,18 @@ impl Manager {
 
     /// `[engine] exit`.
     pub(crate) fn end_by_configuration(&mut self) {
-        if self.fleet.stopping() || self.crew.settings.engine.exit == Exit::Never {
-            return;
-        }
-        let states: Vec<(ServiceId, ServiceState)> = self
-            .fleet
-            .services()
-            .iter()
-            .filter(|view| view.service != LOGGER)
-            .map(|view| (view.service, view.state))
-            .collect();
-        let failed = states.iter().find(|(_, state)| *state == ServiceState::Failed);
-        let done = |state| matches!(state, ServiceState::Finished | ServiceState::Stopped);
-        match (self.crew.settings.engine.exit, failed) {
-            (Exit::AnyFailed, Some((service, _))) => {
-                let words = format!("{} failed: ending, as `engine.exit` says", self.crew.name(*service));
-                self.exit_code = self.failure_code(*service);
-                self.tell(Level::Error, "engine.stopping", json!({"reason": "any-failed"}), &words);
-                self.decide(Event::Shutdown { now: false });
-            }
-            (Exit::AllDone, _) if states.iter().all(|(_, state)| done(*state)) => {
-                self.tell(Level::Info, "engine.stopping", json!({"reason": "all-done"}), "every service has finished");
-                self.decide(Event::Shutdown { now: false });
-            }
-            (Exit::Never | Exit::AllDone | Exit::AnyFailed, _) => {}
-        }
-    }
-
-    /// The engine's own exit code for a service that failed: the unrecoverable one that a worker gave, else 1.
-    fn failure_code(&self, service: ServiceId) -> u8 {
-        let unrecoverable = |code: &u8| {
-            let policy = self.crew.service(service).map(|service| &service.policy);
-            policy.is_some_and(|policy| policy.unrecoverable_exit_codes.contains(code))
+        let when = self.crew.settings.engine.exit;
+        let Some(Outcome { code, failed }) = self.fleet.outcome(when, &self.services()) else { return };
+        self.exit_code = code;
+        let who = failed.map(|(service, slot)| self.crew.worker_name(service, slot));
+        let (level, words) = match (when, &who) {
+            (EndWhen::AnyFailed, Some(who)) => (Level::Error, format!("{who} failed: ending, as `engine.exit` says")),
+            (_, Some(who)) => (Level::Error, format!("every service has ended; {who} failed")),
+            (_, None) => (Level::Info, "every service has finished".to_owned()),
         };
-        let workers = self.fleet.service(service).map(|view| view.workers).unwrap_or_default();
-        let exits = workers.iter().filter_map(|worker| match worker.last_exit?.status? {
-            ExitStatus::Code(code) => Some(code),
-            ExitStatus::Signal(_) => None,
-        });
-        exits.into_iter().find(unrecoverable).unwrap_or(1)
+        let reason = if when == EndWhen::AnyFailed { "any-failed" } else { "all-done" };
+        self.tell(level, "engine.stopping", json!({"reason": reason, "failed": who, "code": code}), &words);
+        self.decide(Event::Shutdown { now: false });
     }
 
     /// Nobody is left who could: every worker's group is killed by its pidfd, which names no other process. The logger

@@ -293,7 +293,7 @@ pub enum Notice {
         /// How long.
         wait: Duration,
     },
-    /// A slot reached its start limit or an unrecoverable exit.
+    /// A slot reached its start limit, or its program ended badly and is not restarted.
     SlotFailed {
         /// Of which service.
         service: ServiceId,

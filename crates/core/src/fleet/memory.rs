@@ -133,12 +133,12 @@ pub enum Standing {
         /// Until then.
         until: Mono,
     },
-    /// It reached its start limit or an unrecoverable exit.
+    /// It reached its start limit, or its program ended badly and is not restarted.
     Failed {
         /// When it is tried again; `None` for never.
         retry: Option<Mono>,
     },
-    /// Its program ended and is not restarted.
+    /// Its program ended well and is not restarted.
     Finished,
 }
 

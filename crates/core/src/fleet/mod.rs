@@ -18,6 +18,7 @@ mod life;
 mod machine;
 mod memory;
 mod observe;
+mod outcome;
 mod phase;
 mod policy;
 mod reconcile;
@@ -40,6 +41,7 @@ pub use machine::Fleet;
 pub use memory::{
     Haste, Ladder, Phase, Role, RolloutMemory, ServiceMemory, SlotMemory, Snapshot, Standing, Trial, Wish, WorkerMemory,
 };
+pub use outcome::{EndWhen, Outcome};
 pub use policy::{
     Backoff, GiveUp, Heartbeat, Policy, Readiness, Recycle, Restart, Rollout, StartLimit, StopLadder, StopStep,
 };

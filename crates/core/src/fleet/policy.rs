@@ -92,7 +92,7 @@ pub enum Restart {
     Always,
     /// All but exit code 0.
     OnFailure,
-    /// None.
+    /// None; one that ended badly leaves its slot failed.
     Never,
 }
 

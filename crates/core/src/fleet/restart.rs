@@ -176,10 +176,9 @@ fn ended_for_good(policy: &Policy, how: End) -> Option<Standing> {
     let failed = Some(Standing::Failed { retry: None });
     match (how, policy.restart) {
         (End::Exited(ExitStatus::Code(code)), _) if policy.unrecoverable_exit_codes.contains(&code) => failed,
-        (End::Exited(ExitStatus::Code(0)), Restart::OnFailure) => Some(Standing::Finished),
-        (End::Exited(_), Restart::Never) => Some(Standing::Finished),
-        // Nothing ended by itself, so it did not finish either.
-        (End::Stillborn { transient: false } | End::Doomed, Restart::Never) => failed,
+        (End::Exited(ExitStatus::Code(0)), Restart::OnFailure | Restart::Never) => Some(Standing::Finished),
+        // What did not end well, or not by itself, has not finished.
+        (End::Exited(_) | End::Stillborn { transient: false } | End::Doomed, Restart::Never) => failed,
         (End::Stillborn { transient: true }, Restart::Never) => None,
         (End::Exited(_) | End::Stillborn { .. } | End::Doomed, Restart::Always | Restart::OnFailure) => None,
     }

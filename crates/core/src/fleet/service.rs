@@ -56,6 +56,8 @@ pub(super) struct Tally {
     pub(super) failed: u32,
     /// Wanted slots whose program is done.
     pub(super) finished: u32,
+    /// Wanted slots without a process that failed for good.
+    pub(super) given_up: u32,
     /// Wanted slots that have never had a ready process.
     pub(super) unserved: u32,
     /// Wanted slots that the rollout has yet to do.
@@ -66,7 +68,8 @@ pub(super) struct Tally {
 
 impl Tally {
     fn each(&mut self, other: Self, count: impl Fn(u32, u32) -> u32) {
-        let Self { living, ready, surplus, serving, vacant, failed, finished, unserved, pending, aged } = self;
+        let Self { living, ready, surplus, serving, vacant, failed, finished, given_up, unserved, pending, aged } =
+            self;
         *living = count(*living, other.living);
         *ready = count(*ready, other.ready);
         *surplus = count(*surplus, other.surplus);
@@ -74,6 +77,7 @@ impl Tally {
         *vacant = count(*vacant, other.vacant);
         *failed = count(*failed, other.failed);
         *finished = count(*finished, other.finished);
+        *given_up = count(*given_up, other.given_up);
         *unserved = count(*unserved, other.unserved);
         *pending = count(*pending, other.pending);
         *aged = count(*aged, other.aged);
@@ -229,6 +233,7 @@ impl Service {
         tally.vacant = u32::from(!held && !idle && !given_up);
         tally.failed = u32::from(failed && !idle && tally.ready == 0);
         tally.finished = u32::from(idle);
+        tally.given_up = u32::from(given_up);
         tally.unserved = u32::from(!slot.served && !idle);
         tally.pending = u32::from(slot.renew.is_some());
         tally.aged = u32::from(aged);

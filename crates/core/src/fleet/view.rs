@@ -69,7 +69,7 @@ pub enum WorkerState {
     Stopping,
     /// The slot waits before its next start.
     Backoff,
-    /// The slot reached its start limit or an unrecoverable exit.
+    /// The slot reached its start limit, or its program ended badly and is not restarted.
     Failed,
     /// The slot is not wanted to run, or its program finished and is not restarted.
     Stopped,
@@ -90,6 +90,6 @@ pub enum ServiceState {
     Stopping,
     /// It was stopped on purpose, or wants no workers.
     Stopped,
-    /// Every program ended in a way that its restart policy does not restart.
+    /// Every program ended well and is not restarted.
     Finished,
 }

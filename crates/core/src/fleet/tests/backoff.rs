@@ -166,7 +166,7 @@ fn on_failure_any_other_end_is_followed_by_a_start() {
 fn never_means_never() {
     let mut rig = Rig::ready(Policy { restart: Restart::Never, ..unlimited(1) });
     rig.exit(WorkerId(1));
-    assert_eq!((rig.spawns().len(), rig.state()), (0, ServiceState::Finished));
+    assert_eq!((rig.spawns().len(), rig.state()), (0, ServiceState::Failed));
 }
 
 #[test]

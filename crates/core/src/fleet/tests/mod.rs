@@ -8,6 +8,7 @@ mod command;
 mod dependency;
 mod heartbeat;
 mod limit;
+mod outcome;
 mod phases;
 mod readiness;
 mod recycle;
