@@ -20,6 +20,19 @@ pub(crate) struct Key {
     pub(crate) default: Absent,
     /// Its line in the reference.
     pub(crate) doc: &'static str,
+    /// What a change of it means for an engine that runs.
+    pub(crate) on_reload: OnReload,
+}
+
+/// What a change of a key means for an engine that runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum OnReload {
+    /// It holds at once; no worker is touched.
+    Live,
+    /// Part of what a worker was started with: the workers are replaced.
+    Roll,
+    /// It cannot change while the engine runs.
+    Fixed,
 }
 
 /// What holds when a key is absent.
@@ -123,13 +136,44 @@ impl Section {
 }
 
 impl Key {
+    /// Its change touches no worker.
+    pub(crate) const fn live(self) -> Self {
+        Self { on_reload: OnReload::Live, ..self }
+    }
+
+    /// It cannot change while the engine runs.
+    pub(crate) const fn fixed(self) -> Self {
+        Self { on_reload: OnReload::Fixed, ..self }
+    }
+
     /// Whether this version reads the key.
     pub(crate) fn is_supported(&self) -> bool {
         !matches!(self.shape, Shape::Later)
     }
 }
 
+impl OnReload {
+    /// Its word in the reference.
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            Self::Live => "live",
+            Self::Roll => "roll",
+            Self::Fixed => "not while it runs",
+        }
+    }
+}
+
 impl Shape {
+    /// The table among what the value may be.
+    pub(crate) fn table(&'static self) -> Option<&'static Section> {
+        match self {
+            Self::Table(section) | Self::Tables(section) => Some(section),
+            Self::Limit { pair, .. } => Some(pair),
+            Self::Either(shapes) => shapes.iter().find_map(Self::table),
+            _ => None,
+        }
+    }
+
     /// What a message says was expected.
     pub(crate) fn expects(&self) -> String {
         match self {

@@ -3,19 +3,21 @@
 use evercrew_core::fleet::{EndWhen, GiveUp, Restart};
 
 use crate::choice::Choice;
-use crate::key::{Absent, Key, Section, Shape};
+use crate::key::{Absent, Key, OnReload, Section, Shape};
 use crate::settings::{Builtin, ListenMode};
 
+// Without another word a changed key replaces the workers, which is right for every key if not always needed.
+
 const fn key(name: &'static str, shape: Shape, default: &'static str, doc: &'static str) -> Key {
-    Key { name, shape, default: Absent::Means(default), doc }
+    Key { name, shape, default: Absent::Means(default), doc, on_reload: OnReload::Roll }
 }
 
 const fn open(name: &'static str, shape: Shape, otherwise: &'static str, doc: &'static str) -> Key {
-    Key { name, shape, default: Absent::Otherwise(otherwise), doc }
+    Key { name, shape, default: Absent::Otherwise(otherwise), doc, on_reload: OnReload::Roll }
 }
 
 const fn later(name: &'static str) -> Key {
-    Key { name, shape: Shape::Later, default: Absent::Otherwise(""), doc: "" }
+    Key { name, shape: Shape::Later, default: Absent::Otherwise(""), doc: "", on_reload: OnReload::Roll }
 }
 
 const TIME: Shape = Shape::Duration { zero: true, forever: false };
@@ -53,15 +55,17 @@ pub(crate) static ENGINE: Section = Section {
             Shape::Path,
             "EVERCREW_DIRECTORY, else \".evercrew\"",
             "where the control socket, the lock, the state and the logs are; `--directory` overrides it",
-        ),
+        )
+        .fixed(),
         key(
             "exit",
             Shape::Choice(EndWhen::NAMES),
             "\"never\"",
             "when the engine ends by itself: never, when every service has finished or failed for good, or as soon as a \
              service has failed or one worker for good; the exit code is 0, the unrecoverable one, or 1",
-        ),
-        key("manager_restart_wait", TIME, "\"0s\"", "waiting time before a manager that died is started again"),
+        )
+        .live(),
+        key("manager_restart_wait", TIME, "\"0s\"", "waiting time before a manager that died is started again").live(),
         later("signals"),
         later("user"),
     ],
@@ -78,7 +82,8 @@ pub(crate) static LISTEN: Section = Section {
             Shape::Integer { min: 1, max: 65_535 },
             "1024",
             "connections that may wait to be accepted; the kernel's somaxconn bounds it",
-        ),
+        )
+        .live(),
         key(
             "mode",
             Shape::Choice(ListenMode::NAMES),
@@ -114,7 +119,7 @@ pub(crate) static SERVICE: Section = Section {
             Shape::Either(&[Shape::Integer { min: 0, max: MOST_WORKERS }, Shape::Choice(&["auto"])]),
             "WEB_CONCURRENCY, else 1",
             "how many processes; \"auto\" is the number of processors this process may use, by affinity and cgroup quota",
-        ),
+        ).live(),
         key("directory", Shape::Path, "\".\"", "the workers' working directory"),
         open(
             "env",
@@ -142,7 +147,7 @@ pub(crate) static SERVICE: Section = Section {
             TIME_ABOVE_ZERO,
             "\"60s\"",
             "time from exec to ready; a worker that needs longer is killed",
-        ),
+        ).live(),
         open(
             "heartbeat",
             Shape::Table(&HEARTBEAT),
@@ -154,31 +159,33 @@ pub(crate) static SERVICE: Section = Section {
             Shape::Names("services"),
             "[]",
             "services that must be ready before this one starts; this one stops before them",
-        ),
-        key("start_delay", TIME, "\"0s\"", "gap between two starts of this service, with jitter"),
+        ).live(),
+        key("start_delay", TIME, "\"0s\"", "gap between two starts of this service, with jitter").live(),
         key(
             "restart",
             Shape::Choice(<Restart as Choice>::NAMES),
             "\"always\"",
             "which exits are followed by a new start; a worker that ended badly without one leaves its slot failed",
-        ),
-        key("unrecoverable_exit_codes", Shape::ExitCodes, "[]", "exit codes after which the slot is not started again"),
-        key("backoff", Shape::Table(&BACKOFF), "{}", "waiting time between restarts"),
+        )
+        .live(),
+        key("unrecoverable_exit_codes", Shape::ExitCodes, "[]", "exit codes after which the slot is not started again")
+            .live(),
+        key("backoff", Shape::Table(&BACKOFF), "{}", "waiting time between restarts").live(),
         key(
             "start_limit",
             Shape::Either(&[Shape::Table(&START_LIMIT), Shape::Off]),
             "{}",
             "starts after which a slot counts as failed; `false` switches it off",
-        ),
+        ).live(),
         key(
             "stop",
             Shape::Either(&[Shape::Table(&STOP), Shape::Tables(&RUNG)]),
             "{}",
             "how a worker is stopped: one signal and a grace, or a ladder of signals; KILL to the whole group follows \
              the last one",
-        ),
-        open("recycle", Shape::Table(&RECYCLE), "never", "replace workers for age or memory, replacement first"),
-        key("rollout", Shape::Table(&ROLLOUT), "{}", "how `restart` and a changed configuration replace the workers"),
+        ).live(),
+        open("recycle", Shape::Table(&RECYCLE), "never", "replace workers for age or memory, replacement first").live(),
+        key("rollout", Shape::Table(&ROLLOUT), "{}", "how `restart` and a changed configuration replace the workers").live(),
         open("user", Shape::Account, "the engine's own", "whom the workers run as, with all groups of that user"),
         open("group", Shape::Account, "the user's own", "the group that the workers run as"),
         open("umask", Shape::Mask, "the engine's own", "permissions that files of the workers are made without"),
@@ -236,8 +243,8 @@ pub(crate) static HEARTBEAT: Section = Section {
     doc: "Supervised from ready on. Workers find WATCHDOG_USEC and WATCHDOG_PID in their environment.",
     keys: &[
         key("interval", TIME_ABOVE_ZERO, "\"5s\"", "how often a worker is asked to beat"),
-        key("timeout", TIME_ABOVE_ZERO, "\"30s\"", "longest silence; at least twice the interval"),
-        key("signal", Shape::Signal, "\"KILL\"", "sent to a silent worker first; KILL follows"),
+        key("timeout", TIME_ABOVE_ZERO, "\"30s\"", "longest silence; at least twice the interval").live(),
+        key("signal", Shape::Signal, "\"KILL\"", "sent to a silent worker first; KILL follows").live(),
     ],
 };
 
@@ -246,9 +253,9 @@ pub(crate) static BACKOFF: Section = Section {
     title: "backoff",
     doc: "The first restart after a stable time is immediate; then `min`, doubled up to `max`, with jitter.",
     keys: &[
-        key("min", TIME, "\"100ms\"", "the first waiting time"),
-        key("max", TIME, "\"30s\"", "the longest waiting time"),
-        key("stable", TIME, "\"10s\"", "time in service after which a death counts as the first again"),
+        key("min", TIME, "\"100ms\"", "the first waiting time").live(),
+        key("max", TIME, "\"30s\"", "the longest waiting time").live(),
+        key("stable", TIME, "\"10s\"", "time in service after which a death counts as the first again").live(),
     ],
 };
 
@@ -257,14 +264,15 @@ pub(crate) static START_LIMIT: Section = Section {
     title: "start_limit",
     doc: "Unplanned starts after which a slot is failed.",
     keys: &[
-        key("count", Shape::Integer { min: 1, max: 1_000_000 }, "5", "starts allowed"),
-        key("within", TIME_ABOVE_ZERO, "\"10s\"", "the window"),
+        key("count", Shape::Integer { min: 1, max: 1_000_000 }, "5", "starts allowed").live(),
+        key("within", TIME_ABOVE_ZERO, "\"10s\"", "the window").live(),
         key(
             "then",
             Shape::Choice(<GiveUp as Choice>::NAMES),
             "\"retry\"",
             "try a failed slot once every `backoff.max`, or leave it until it is started by hand",
-        ),
+        )
+        .live(),
     ],
 };
 
@@ -273,9 +281,10 @@ pub(crate) static STOP: Section = Section {
     title: "stop",
     doc: "One signal, a grace, another signal.",
     keys: &[
-        key("signal", Shape::Signal, "\"TERM\"", "asks the worker to finish what is begun and end"),
-        key("grace", Shape::Duration { zero: true, forever: true }, "\"30s\"", "time it may take"),
-        key("then", Shape::Signal, "\"KILL\"", "sent when the grace is over; one other than KILL gets the same grace"),
+        key("signal", Shape::Signal, "\"TERM\"", "asks the worker to finish what is begun and end").live(),
+        key("grace", Shape::Duration { zero: true, forever: true }, "\"30s\"", "time it may take").live(),
+        key("then", Shape::Signal, "\"KILL\"", "sent when the grace is over; one other than KILL gets the same grace")
+            .live(),
     ],
 };
 
@@ -284,15 +293,16 @@ pub(crate) static RUNG: Section = Section {
     title: "stop (ladder)",
     doc: "One step of a ladder.",
     keys: &[
-        open("signal", Shape::Signal, "required", "sent at once"),
-        open("repeat", TIME_ABOVE_ZERO, "sent once", "sent again after this time"),
-        key("increment", TIME, "\"0s\"", "added to the waiting time after each repetition"),
+        open("signal", Shape::Signal, "required", "sent at once").live(),
+        open("repeat", TIME_ABOVE_ZERO, "sent once", "sent again after this time").live(),
+        key("increment", TIME, "\"0s\"", "added to the waiting time after each repetition").live(),
         key(
             "for",
             Shape::Duration { zero: false, forever: true },
             "\"30s\"",
             "how long this step lasts; after \"forever\" no further step is reached",
-        ),
+        )
+        .live(),
     ],
 };
 
@@ -301,14 +311,15 @@ pub(crate) static RECYCLE: Section = Section {
     title: "recycle",
     doc: "Replace workers though nothing is wrong with them.",
     keys: &[
-        open("age", TIME_ABOVE_ZERO, "never", "age at which a worker is replaced"),
+        open("age", TIME_ABOVE_ZERO, "never", "age at which a worker is replaced").live(),
         open(
             "memory",
             Shape::Size,
             "never",
             "memory in use at which a worker is replaced: its own pages and what of them is swapped out",
-        ),
-        key("jitter", Shape::Share, "0.5", "share of both by which each worker's are lowered at random"),
+        )
+        .live(),
+        key("jitter", Shape::Share, "0.5", "share of both by which each worker's are lowered at random").live(),
         later("requests"),
         later("jobs"),
     ],
@@ -324,14 +335,16 @@ pub(crate) static ROLLOUT: Section = Section {
             Shape::Integer { min: 0, max: MOST_WORKERS },
             "1; 0 with `port`",
             "processes above `workers` that may exist",
-        ),
+        )
+        .live(),
         open(
             "unavailable",
             Shape::Integer { min: 0, max: MOST_WORKERS },
             "0; 1 with `port` and no `surge`",
             "slots that may have no ready worker",
-        ),
-        key("settle", TIME, "\"2s\"", "how long a new worker must stay ready before the next is replaced"),
+        )
+        .live(),
+        key("settle", TIME, "\"2s\"", "how long a new worker must stay ready before the next is replaced").live(),
     ],
 };
 

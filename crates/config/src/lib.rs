@@ -18,6 +18,7 @@
 //! what is shown must have too, and hostile texts made at random.
 
 mod base;
+mod change;
 mod choice;
 mod context;
 mod convert;
@@ -57,6 +58,7 @@ mod syntax;
 mod text;
 mod variables;
 
+pub use change::{Change, Diff, Keys, diff};
 pub use directory::engine_directory;
 pub use duration::parse_duration;
 pub use error::{ConfigError, ConfigErrors, Problem};

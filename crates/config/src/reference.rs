@@ -23,6 +23,10 @@ Sizes are a whole number and a unit: `\"512KiB\"`, `\"64MiB\"`, `\"2GiB\"`. File
 main one, at most 512 of them; they have tables [listen.NAME] and [service.NAME] only, names must differ from those of
 every other file, and relative paths in them are relative to their own directory.
 
+What a change of a key means for an engine that runs (`evercrew reload`) stands under *on reload*: **live** holds at
+once and touches no worker, **roll** replaces the workers one by one, the new one first. A table's own keys say what
+holds for them; to add or take out the whole of one means what stands in its own line.
+
 For editors, `evercrew schema > evercrew.schema.json` writes the JSON schema; the first line
 `#:schema ./evercrew.schema.json` of a file names it.
 ";
@@ -39,7 +43,11 @@ pub fn reference() -> String {
 fn write_section(page: &mut String, section: &Section) {
     let title = if section.title.starts_with('[') { section.title.to_owned() } else { format!("`{}`", section.title) };
     // Writing to a string cannot fail.
-    let _ = write!(page, "\n## {title}\n\n{}\n\n| key | expects | default | |\n|---|---|---|---|\n", section.doc);
+    let _ = write!(
+        page,
+        "\n## {title}\n\n{}\n\n| key | expects | default | on reload | |\n|---|---|---|---|---|\n",
+        section.doc
+    );
     for key in section.keys.iter().filter(|key| key.is_supported()) {
         let default = match key.default {
             Absent::Means("{}") => "as below".to_owned(),
@@ -47,6 +55,6 @@ fn write_section(page: &mut String, section: &Section) {
             Absent::Otherwise(text) => text.to_owned(),
         };
         let expects = key.shape.expects().replace('|', "\\|");
-        let _ = writeln!(page, "| `{}` | {expects} | {default} | {} |", key.name, key.doc);
+        let _ = writeln!(page, "| `{}` | {expects} | {default} | {} | {} |", key.name, key.on_reload.word(), key.doc);
     }
 }

@@ -73,6 +73,19 @@ impl Source {
         Ok(source)
     }
 
+    /// The same file as it is by now, with the arguments and variables that were there at the start.
+    ///
+    /// # Errors
+    /// As [`Source::read`], and when the file is none that can be read twice, like a pipe.
+    pub fn read_again(&self) -> Result<Self, ConfigError> {
+        let failed = |source| ConfigError::Read { path: self.path.clone(), source };
+        if !self.path.metadata().map_err(failed)?.is_file() {
+            return Err(failed(std::io::Error::other("it is no regular file")));
+        }
+        let environment = self.environment.clone().into_iter();
+        Self::read(&self.path, self.set.clone(), environment, self.directory_override.clone())
+    }
+
     /// A configuration whose text is at hand; relative paths in it start at the directory of `path`.
     pub fn new(
         path: PathBuf,

@@ -238,3 +238,31 @@ fn what_runs_before_a_start_must_be_there_too() {
     assert_eq!(errors.problems()[0].position(), (3, 16));
     assert!(errors.to_string().contains("gone does not exist"), "{errors}");
 }
+
+#[test]
+fn a_configuration_is_read_again_with_what_was_given_at_the_start() {
+    let (folder, path) = folder("include = [\"more/*.toml\"]\n[service.a]\ncommand = [\"a\"]\nenv_file = \"a.env\"\n");
+    fs::create_dir(folder.path().join("more")).expect("a directory");
+    fs::write(folder.path().join("a.env"), "A=1\n").expect("a file");
+    let set = vec!["service.a.workers=3".to_owned()];
+    let first = Source::read(&path, set, variables(&[("EVERCREW__SERVICE__A__UMASK", "027")]), None).expect("readable");
+    assert_eq!(first.read_again().expect("readable"), first);
+    fs::write(folder.path().join("a.env"), "A=2\n").expect("a file");
+    fs::write(folder.path().join("more/b.toml"), "[service.b]\ncommand = [\"b\"]\n").expect("a file");
+    let again = first.read_again().expect("readable").parse().expect("good");
+    let service = again.service("a").expect("it is there");
+    assert_eq!((service.env["A"].as_str(), service.policy.workers, service.umask), ("2", 3, Some(0o027)));
+    assert!(again.service("b").is_some());
+}
+
+#[test]
+fn a_pipe_is_not_read_again() {
+    let (folder, path) = folder("");
+    let first = read(&path).expect("readable");
+    fs::remove_file(&path).expect("remove it");
+    let made = std::process::Command::new("mkfifo").arg(&path).status().expect("run mkfifo");
+    assert!(made.success());
+    let refused = first.read_again().expect_err("a pipe");
+    assert!(refused.to_string().contains("regular file"), "{refused}");
+    drop(folder);
+}
