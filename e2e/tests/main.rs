@@ -8,6 +8,7 @@ mod kill;
 mod load;
 mod many;
 mod output;
+mod matrix;
 mod programs;
 mod services;
 mod stop;

@@ -14,7 +14,7 @@ use std::process::{Command, Output, Stdio};
 use anyhow::{Context, Result, anyhow, bail};
 
 /// Counted up when this recipe changes, so that folders made by an older one are made again.
-const RECIPE: u32 = 1;
+const RECIPE: u32 = 2;
 /// Everything that pip installs, dependencies included, so that two machines get the same programs.
 const WHEELS: [&str; 5] = ["uvicorn==0.54.0", "gunicorn==27.0.1", "h11==0.16.0", "click==8.3.0", "packaging==25.0"];
 const PYTHON_PACKAGES: [&str; 2] = ["python3", "python3-pip-whl"];
@@ -30,7 +30,7 @@ struct Packaged {
     ruby: bool,
 }
 
-const PACKAGED: [Packaged; 5] = [
+const PACKAGED: [Packaged; 8] = [
     Packaged { name: "node", packages: &["nodejs"], path: "usr/bin/node", version: "--version", ruby: false },
     Packaged {
         name: "puma",
@@ -48,7 +48,18 @@ const PACKAGED: [Packaged; 5] = [
         version: "--version",
         ruby: false,
     },
+    Packaged {
+        name: "redis-cli",
+        packages: &["redis-tools"],
+        path: "usr/bin/redis-cli",
+        version: "--version",
+        ruby: false,
+    },
+    Packaged { name: "php", packages: &["php8.2-cli"], path: "usr/bin/php8.2", version: "-nv", ruby: false },
+    Packaged { name: "php-fpm", packages: &["php8.2-fpm"], path: "usr/sbin/php-fpm8.2", version: "-nv", ruby: false },
 ];
+/// Shows the processes that it is loaded into another wall clock.
+const FAKETIME: &str = "libfaketime";
 
 /// Python programs: module run by the interpreter of the virtual environment.
 const MODULES: [&str; 2] = ["uvicorn", "gunicorn"];
@@ -66,6 +77,10 @@ pub(crate) fn install() -> Result<()> {
         return Ok(());
     }
     let apt = Apt::new(&folder);
+    let missing = PACKAGED.iter().filter(|program| on_this_machine(program.name).is_none());
+    let packages: Vec<&str> = missing.flat_map(|program| program.packages).copied().chain([FAKETIME]).collect();
+    // Where one question for all fails, each program is asked for alone below and keeps its own reason.
+    let _ = apt.unpack(&packages);
     report(&folder, "python", python(&folder, &apt))?;
     for module in MODULES {
         report(&folder, module, folder.python_module(module))?;
@@ -73,6 +88,7 @@ pub(crate) fn install() -> Result<()> {
     for program in &PACKAGED {
         report(&folder, program.name, packaged(&folder, &apt, program))?;
     }
+    report(&folder, "faketime", faketime(&folder, &apt))?;
     folder.finish()
 }
 
@@ -140,7 +156,8 @@ impl Folder {
     }
 
     fn complete(&self) -> bool {
-        let names = MODULES.into_iter().chain(PACKAGED.iter().map(|program| program.name)).chain(["python"]);
+        let names =
+            MODULES.into_iter().chain(PACKAGED.iter().map(|program| program.name)).chain(["python", "faketime"]);
         self.path.join("complete").exists() && names.into_iter().all(|name| self.wrapper(name).exists())
     }
 
@@ -297,6 +314,15 @@ fn packaged(folder: &Folder, apt: &Apt<'_>, program: &Packaged) -> Result<String
     first_line(&folder.wrapper(program.name), program.version)
 }
 
+/// `faketime PROGRAM…` becomes that program with another wall clock, as FAKETIME_TIMESTAMP_FILE says.
+fn faketime(folder: &Folder, apt: &Apt<'_>) -> Result<String> {
+    apt.unpack(&[FAKETIME])?;
+    let library = folder.directories("usr/lib", "faketime").pop().context("the package holds no library")?;
+    let library = library.join("libfaketime.so.1");
+    folder.write_wrapper("faketime", &[("LD_PRELOAD", vec![library])], &[Path::new("/usr/bin/env")])?;
+    first_line(&folder.wrapper("faketime"), "--version")
+}
+
 fn on_this_machine(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = std::env::split_paths(&path).chain(["/usr/sbin", "/usr/bin"].map(PathBuf::from));
@@ -317,6 +343,9 @@ impl<'a> Apt<'a> {
 
     /// Fetches `packages` and everything they need that this machine has not, and unpacks them.
     fn unpack(&self, packages: &[&str]) -> Result<()> {
+        if packages.iter().all(|name| self.marker(name).exists()) {
+            return Ok(());
+        }
         self.updated
             .get_or_init(|| self.update().map_err(|error| format!("{error:#}")))
             .as_ref()
@@ -332,10 +361,11 @@ impl<'a> Apt<'a> {
             .collect();
         // A package that this machine has already is fetched all the same when it was named: only its path is sure.
         let named = packages.iter().copied().filter(|name| !missing.contains(name) && !self.marker(name).exists());
-        for name in missing.iter().copied().chain(named) {
-            self.fetch(name).with_context(|| format!("fetching the Debian package {name}"))?;
+        let wanted: Vec<&str> = missing.iter().copied().chain(named).collect();
+        if wanted.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        self.fetch(&wanted).with_context(|| format!("fetching the Debian packages {}", wanted.join(", ")))
     }
 
     fn update(&self) -> Result<()> {
@@ -345,15 +375,19 @@ impl<'a> Apt<'a> {
         run(self.command("apt-get").arg("update")).map(drop)
     }
 
-    fn fetch(&self, name: &str) -> Result<()> {
+    /// One call for all of them: apt reads its lists anew each time, which takes longer than most downloads.
+    fn fetch(&self, names: &[&str]) -> Result<()> {
         let debs = self.folder.path.join("apt/debs");
         let _ = fs::remove_dir_all(&debs);
         fs::create_dir_all(&debs).context("creating .programs/apt/debs")?;
-        run(self.command("apt-get").args(["download", name]).current_dir(&debs))?;
+        run(self.command("apt-get").arg("download").args(names).current_dir(&debs))?;
         for file in fs::read_dir(&debs).context("reading .programs/apt/debs")?.flatten() {
             run(Command::new("dpkg-deb").arg("--extract").arg(file.path()).arg(self.folder.root()))?;
         }
-        fs::write(self.marker(name), "").context("noting an unpacked package")
+        for name in names {
+            fs::write(self.marker(name), "").context("noting an unpacked package")?;
+        }
+        Ok(())
     }
 
     fn marker(&self, name: &str) -> PathBuf {
