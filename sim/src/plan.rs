@@ -116,6 +116,7 @@ pub(crate) fn policy(id: u32, random: &mut Random) -> Policy {
             jitter: random.below(100) as f64 / 100.0,
         },
         after,
+        others: Vec::new(),
     }
 }
 

@@ -25,6 +25,13 @@ impl Configured {
         Self { policy, epoch: Epoch(1), versions: BTreeMap::from([(Epoch(1), Code::Good)]) }
     }
 
+    /// A new policy with another version of the command: what workers of the versions before it were told stays so.
+    pub(crate) fn reload(&mut self, mut policy: Policy, code: Code) -> Epoch {
+        policy.others = self.versions.keys().map(|epoch| (*epoch, self.policy.terms(*epoch))).collect();
+        self.policy = policy;
+        self.next(code)
+    }
+
     /// A version that was never there before.
     pub(crate) fn next(&mut self, code: Code) -> Epoch {
         let newest = self.versions.keys().next_back().map_or(0, |epoch| epoch.0);
@@ -160,7 +167,9 @@ impl Shell {
             Action::Spawn { worker, service, slot, generation, epoch } => {
                 let Some(known) = self.services.get(service) else { return };
                 let code = known.versions.get(epoch).copied().unwrap_or(Code::Good);
-                let script = Script::draw(&known.policy, code, &self.weather, &mut self.random);
+                let told = known.policy.terms(*epoch);
+                let policy = Policy { ready: told.ready, heartbeat: told.heartbeat, ..known.policy.clone() };
+                let script = Script::draw(&policy, code, &self.weather, &mut self.random);
                 let process = Process {
                     service: *service,
                     slot: *slot,

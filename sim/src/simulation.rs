@@ -206,7 +206,7 @@ impl Simulation {
         let ids: Vec<ServiceId> = shell.services.keys().copied().collect();
         let service = *shell.random.pick(&ids);
         let workers = shell.random.below(7) as u32;
-        match shell.random.below(20) {
+        match shell.random.below(22) {
             0..=2 => shell.feed(Event::Scale { service, workers }),
             3 => {
                 let less = shell.fleet.service(service).map_or(0, |view| view.wanted.saturating_sub(1));
@@ -232,6 +232,7 @@ impl Simulation {
                 self.stand_still(machine, lasts)
             }
             18 => shell.feed(Event::Start { service }),
+            19 | 20 => self.reload(service),
             _ => {
                 let (policy, epoch) = (shell.services[&service].policy.clone(), self.epoch(service));
                 self.shell.feed(Event::Define { service, policy, epoch })
@@ -270,7 +271,22 @@ impl Simulation {
         // What a worker was told at its start cannot change while it runs.
         policy.ready = known.policy.ready;
         policy.restart = known.policy.restart;
+        policy.others = known.policy.others.clone();
         known.policy = policy.clone();
+        self.shell.feed(Event::Define { service, policy, epoch })
+    }
+
+    /// A new file: the policy and the command change in one, also how workers become ready and whether they beat.
+    fn reload(&mut self, service: ServiceId) -> Verdict {
+        let random = &mut self.shell.random;
+        let code = if random.chance(50) { *random.pick(&Code::BAD) } else { Code::Good };
+        let mut policy = policy(service.0, random);
+        let known = self.shell.services.get_mut(&service).expect("configured");
+        policy.after = known.policy.after.clone();
+        policy.restart = known.policy.restart;
+        let epoch = known.reload(policy, code);
+        let policy = known.policy.clone();
+        self.shell.say(|| format!("{service:?} {epoch:?} is {code:?}"));
         self.shell.feed(Event::Define { service, policy, epoch })
     }
 

@@ -54,4 +54,9 @@ found! {
     lost_forgotten: LostForgotten,
     restore_forgets_next_worker: RestoreForgetsNextWorker,
     restore_forgets_backoff: RestoreForgetsBackoff,
+    define_forgets_scale: DefineForgetsScale,
+    live_change_rolls: LiveChangeRolls,
+    removed_is_restarted: RemovedIsRestarted,
+    terms_of_new_version: TermsOfNewVersion,
+    version_forgotten: VersionForgotten,
 }

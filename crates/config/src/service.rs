@@ -63,6 +63,7 @@ pub(crate) fn service(reader: &Reader<'_>, name: &str, name_at: Span, context: &
         rollout: rollout(reader, port.is_some()),
         recycle,
         after: Vec::new(),
+        others: Vec::new(),
     };
     let place = |key| reader.given(key).map_or(name_at, |value| value.at);
     Draft {

@@ -23,6 +23,7 @@ impl Oracle {
             demand(!self.exited, || format!("after Exit: {action:?}"))?;
             match action {
                 Action::Spawn { worker, service, slot, generation, epoch } => {
+                    self.judge_need(event, *worker, *service, *epoch)?;
                     self.judge_spawn(*worker, (*service, *slot), *generation, *epoch, fleet)?;
                 }
                 Action::Signal { worker, signal, scope } => self.judge_signal(*worker, *signal, *scope)?,
@@ -34,7 +35,29 @@ impl Oracle {
                 }
             }
         }
+        self.epochs = fleet.services().iter().map(|view| (view.service, view.epoch)).collect();
+        self.needed = fleet.services().iter().map(|view| (view.service, fleet.versions(view.service))).collect();
         self.sweep(fleet)
+    }
+
+    /// A policy alone replaces nobody: only another version of the command does.
+    fn judge_cause(&self, event: &Event, service: ServiceId) -> Verdict {
+        match (event, self.epochs.get(&service)) {
+            (Event::Define { epoch, .. }, Some(before)) => {
+                demand(before != epoch, || format!("a rollout of {service:?}, whose command is as it was"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What is started was needed before, or the event asks for it: its program may be gone otherwise.
+    fn judge_need(&self, event: &Event, worker: WorkerId, service: ServiceId, epoch: Epoch) -> Verdict {
+        let asked = match event {
+            Event::Define { epoch: asked, .. } | Event::Restart { epoch: asked, .. } => *asked == epoch,
+            _ => false,
+        };
+        let Some(needed) = self.needed.get(&service).filter(|_| !asked) else { return Ok(()) };
+        demand(needed.contains(&epoch), || format!("{worker:?} runs {epoch:?}, of which only {needed:?} were needed"))
     }
 
     fn crew(&self, service: ServiceId) -> Result<&Crew, String> {
@@ -180,6 +203,7 @@ impl Oracle {
                 demand(before == *from, || format!("{service:?} was {before:?}, not {from:?}"))
             }
             Notice::RolloutStarted { service, .. } => {
+                self.judge_cause(event, *service)?;
                 let crew = self.crew_mut(*service);
                 crew.rolling = true;
                 crew.rolls_since = now;
@@ -292,7 +316,7 @@ impl Oracle {
     fn judge_heartbeat(&mut self, worker: WorkerId) -> Verdict {
         let now = self.now;
         let seen = self.seen.get(&worker).cloned().ok_or_else(|| format!("{worker:?} does not live"))?;
-        let heartbeat = self.crew(seen.service)?.policy.heartbeat.ok_or("it owes no beats")?;
+        let heartbeat = self.crew(seen.service)?.policy.terms(seen.epoch).heartbeat.ok_or("it owes no beats")?;
         let silent = now.since(seen.heard.max(self.granted));
         demand(seen.serves(), || format!("{worker:?} owes no beats"))?;
         demand(silent >= heartbeat.timeout, || format!("{worker:?} was silent for {silent:?} only"))?;

@@ -133,11 +133,11 @@ impl Crew {
     }
 
     pub(super) fn redefine(&mut self, policy: &Policy, now: Mono) {
+        if self.policy.workers != policy.workers || self.wish == Wish::Remove {
+            self.scale = None;
+        }
         if self.wish == Wish::Remove {
             self.start();
-        }
-        if self.policy.workers != policy.workers {
-            self.scale = None;
         }
         if self.policy != *policy {
             self.policy = policy.clone();

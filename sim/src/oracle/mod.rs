@@ -8,7 +8,7 @@ mod actions;
 mod crew;
 mod sweep;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use evercrew_core::Mono;
@@ -82,6 +82,10 @@ pub(crate) struct Oracle {
     returns: bool,
     /// The last moment that the shell before this one handled.
     crashed: Mono,
+    /// The versions that each service still needed when the last event was handled.
+    needed: BTreeMap<ServiceId, BTreeSet<Epoch>>,
+    /// The version that each service was to run then.
+    epochs: BTreeMap<ServiceId, Epoch>,
 }
 
 /// A property that does not hold, in words.
@@ -142,9 +146,9 @@ impl Oracle {
                 Some(crew) => {
                     crew.redefine(policy, now);
                     // Supervision that was switched off comes back with the next worker alone.
-                    let owed = policy.heartbeat.is_some();
+                    let owed = |seen: &Seen| policy.terms(seen.epoch).heartbeat.is_some();
                     let crew = self.seen.values_mut().filter(|seen| seen.service == *service);
-                    crew.for_each(|seen| seen.owes_beats &= owed);
+                    crew.for_each(|seen| seen.owes_beats &= owed(seen));
                 }
                 None => {
                     self.crews.insert(*service, Crew::new(policy.clone()));
@@ -157,7 +161,7 @@ impl Oracle {
                 }
             }
             Event::Start { service } => {
-                if let Some(crew) = self.crews.get_mut(service) {
+                if let Some(crew) = self.crews.get_mut(service).filter(|crew| crew.wish != Wish::Remove) {
                     crew.start();
                 }
             }
@@ -185,7 +189,8 @@ impl Oracle {
                 seen.lost = lost;
             }
         }
-        let ready = self.crews.get(&seen.service).is_some_and(|crew| crew.policy.ready == Readiness::Exec);
+        let ready =
+            self.crews.get(&seen.service).is_some_and(|crew| crew.policy.terms(seen.epoch).ready == Readiness::Exec);
         if ready {
             self.hear_ready(worker);
         }
@@ -201,7 +206,7 @@ impl Oracle {
         seen.ready = Some(now);
         seen.heard = now;
         if let Some(crew) = self.crews.get(&seen.service) {
-            seen.owes_beats = crew.policy.heartbeat.is_some();
+            seen.owes_beats = crew.policy.terms(seen.epoch).heartbeat.is_some();
             seen.settle = crew.policy.rollout.settle;
         }
     }
@@ -261,7 +266,7 @@ impl Oracle {
             exec: Some(self.now),
             ready: Some(self.now),
             heard: self.now,
-            owes_beats: crew.is_some_and(|crew| crew.policy.heartbeat.is_some()),
+            owes_beats: crew.is_some_and(|crew| crew.policy.terms(epoch).heartbeat.is_some()),
             settle: Duration::ZERO,
             extended: Mono::default(),
             bowed: None,
@@ -317,6 +322,8 @@ impl Oracle {
     /// A fleet was restored: states before it are told by nobody.
     pub(crate) fn restored(&mut self, states: impl Iterator<Item = (ServiceId, evercrew_core::fleet::ServiceState)>) {
         self.crashed = self.now;
+        self.needed.clear();
+        self.epochs.clear();
         for (service, state) in states {
             if let Some(crew) = self.crews.get_mut(&service) {
                 crew.state = state;

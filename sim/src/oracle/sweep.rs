@@ -47,7 +47,7 @@ impl Oracle {
         let Some(crew) = self.crews.get(&seen.service) else { return Ok(()) };
         let lost = self.lost.saturating_sub(seen.lost);
         let due = |from: Mono, wait: Duration| from.after(wait).max(seen.extended).after(lost);
-        if let Some(heartbeat) = crew.policy.heartbeat.filter(|_| seen.owes_beats && seen.serves()) {
+        if let Some(heartbeat) = crew.policy.terms(seen.epoch).heartbeat.filter(|_| seen.owes_beats && seen.serves()) {
             let from = seen.heard.max(self.granted).max(crew.changed);
             if from.after(heartbeat.timeout).max(seen.extended) <= now {
                 return Err(format!("{worker:?} is silent for {:?} and lives", now.since(seen.heard)));

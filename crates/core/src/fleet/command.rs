@@ -1,5 +1,6 @@
 //! What an event asks for: each variant of [`Event`] leads to one place here.
 
+use super::fault::Fault;
 use super::phase::Input;
 use super::rollout::Reach;
 use super::schedule::Timer;
@@ -19,7 +20,12 @@ impl Fleet {
             Event::Tick => {}
             Event::Define { service, policy, epoch } => self.define(service, policy, epoch, out),
             Event::Remove { service } => self.command(service, out, Service::remove),
-            Event::Start { service } => self.command(service, out, Service::start),
+            // What is being removed comes back by a `Define` alone, which says what it is by then.
+            Event::Start { service } => self.command(service, out, |service, step| {
+                if service.memory.wish != Wish::Remove {
+                    service.start(step);
+                }
+            }),
             Event::Stop { service, now } => {
                 let haste = if now { Haste::Now } else { Haste::Graceful };
                 self.command(service, out, |service, step| service.stop(haste, step));
@@ -117,7 +123,8 @@ impl Service {
     fn redefine(&mut self, policy: Policy, epoch: Epoch, step: &mut Step<'_>) {
         let revived = self.memory.wish == Wish::Remove;
         let changed = self.policy != policy;
-        if self.policy.workers != policy.workers {
+        // What comes back after its removal begins anew.
+        if self.policy.workers != policy.workers || revived || step.planted(Fault::DefineForgetsScale) {
             self.memory.scale = None;
         }
         self.policy = policy;
@@ -138,6 +145,9 @@ impl Service {
             self.resize(now, step.tools);
         }
         if epoch == self.memory.epoch {
+            if changed && self.is_up() && step.planted(Fault::LiveChangeRolls) {
+                self.begin_rollout(epoch, Reach::All, step);
+            }
             return;
         }
         if self.is_up() {

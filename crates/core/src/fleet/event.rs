@@ -27,7 +27,7 @@ pub enum Event {
         /// Which service.
         service: ServiceId,
     },
-    /// Start a stopped or failed service; clears backoff and start limit.
+    /// Start a stopped or failed service; clears backoff and start limit. Not one that is being removed.
     Start {
         /// Which service.
         service: ServiceId,

@@ -44,6 +44,11 @@ faults! {
     LostForgotten: "A worker that the inventory does not show is waited for.",
     RestoreForgetsNextWorker: "After a crash of the shell a worker's number is given again.",
     RestoreForgetsBackoff: "After a crash of the shell every slot is started at once.",
+    DefineForgetsScale: "A changed policy undoes what `Scale` set.",
+    LiveChangeRolls: "A changed policy alone replaces every worker.",
+    RemovedIsRestarted: "A worker that dies while its service is removed is replaced.",
+    TermsOfNewVersion: "A worker of another version goes by the terms of the new one.",
+    VersionForgotten: "A version that a rollout returns to counts as given up.",
 }
 
 /// The faults planted into one fleet.

@@ -64,7 +64,8 @@ impl Service {
 
     fn boot(&mut self, seat: Seat, step: &mut Step<'_>) {
         self.note_exec(seat, step);
-        match self.policy.ready {
+        let epoch = if step.planted(Fault::TermsOfNewVersion) { self.memory.epoch } else { self.worker(seat).epoch };
+        match self.policy.terms(epoch).ready {
             Readiness::Exec => self.serve(seat, step),
             Readiness::Reported => {
                 let ready_by = step.now.after(self.policy.ready_timeout);
@@ -144,7 +145,7 @@ impl Service {
     fn silent(&mut self, seat: Seat, silent: std::time::Duration, step: &mut Step<'_>) {
         let had = WorkerMemory { ending: Some(ExitReason::Heartbeat), ..*self.worker(seat) };
         step.notice(Notice::HeartbeatLost { worker: had.worker, silent });
-        let signal = self.policy.heartbeat.map_or(Signal::Kill, |heartbeat| heartbeat.signal);
+        let signal = self.policy.terms(had.epoch).heartbeat.map_or(Signal::Kill, |heartbeat| heartbeat.signal);
         if signal == Signal::Kill {
             self.kill(seat, ExitReason::Heartbeat, step);
         } else {

@@ -28,6 +28,7 @@ mod rollout;
 mod schedule;
 mod service;
 mod step;
+mod versions;
 mod view;
 mod worker;
 
@@ -43,7 +44,7 @@ pub use memory::{
 };
 pub use outcome::{EndWhen, Outcome};
 pub use policy::{
-    Backoff, GiveUp, Heartbeat, Policy, Readiness, Recycle, Restart, Rollout, StartLimit, StopLadder, StopStep,
+    Backoff, GiveUp, Heartbeat, Policy, Readiness, Recycle, Restart, Rollout, StartLimit, StopLadder, StopStep, Terms,
 };
 pub use service::MAX_WORKERS;
 pub use view::{LastExit, ServiceState, ServiceView, WorkerState, WorkerView};

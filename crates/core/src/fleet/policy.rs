@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::ServiceId;
+use super::{Epoch, ServiceId};
 use crate::Signal;
 
 /// Everything the fleet must know of one service.
@@ -34,9 +34,27 @@ pub struct Policy {
     pub recycle: Recycle,
     /// Services that must be ready before the first worker of this one starts; it stops before they do.
     pub after: Vec<ServiceId>,
+    /// What workers of other versions of the command were told at their start, or will be should a rollout return to
+    /// one. A version that is not named goes by `ready` and `heartbeat`.
+    pub others: Vec<(Epoch, Terms)>,
+}
+
+/// What a worker is told at its start and keeps to: it belongs to a version of the command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// How it becomes ready.
+    pub ready: Readiness,
+    /// The beats that it owes.
+    pub heartbeat: Option<Heartbeat>,
 }
 
 impl Policy {
+    /// What a worker of this version goes by.
+    pub fn terms(&self, epoch: Epoch) -> Terms {
+        let other = self.others.iter().find(|(known, _)| *known == epoch);
+        other.map_or(Terms { ready: self.ready, heartbeat: self.heartbeat }, |(_, terms)| *terms)
+    }
+
     /// A service of `workers` plain commands with the documented defaults.
     pub fn basic(workers: u32) -> Self {
         let term = StopStep {
@@ -63,6 +81,7 @@ impl Policy {
             rollout: Rollout { surge: 1, unavailable: 0, settle: Duration::from_secs(2) },
             recycle: Recycle::default(),
             after: Vec::new(),
+            others: Vec::new(),
         }
     }
 }

@@ -34,7 +34,8 @@ impl Service {
             if around.may_stop {
                 self.wind_down(step);
             }
-            let revived = step.planted(Fault::SpawnAfterShutdown) && self.halted == Some(Haste::Graceful);
+            let removed = step.planted(Fault::RemovedIsRestarted) && self.memory.wish == Wish::Remove;
+            let revived = step.planted(Fault::SpawnAfterShutdown) && self.halted == Some(Haste::Graceful) || removed;
             if revived && self.memory.slots.iter().any(|slot| !slot.workers.is_empty()) {
                 self.fill(step);
             }
@@ -115,7 +116,7 @@ impl Service {
     /// Starts workers in empty slots, the lowest first, as far as there is room.
     fn fill(&mut self, step: &mut Step<'_>) {
         let mut waits = false;
-        if self.tally.vacant > 0 || step.planted(Fault::SpawnAfterShutdown) {
+        if self.tally.vacant > 0 || step.planted(Fault::SpawnAfterShutdown) || step.planted(Fault::RemovedIsRestarted) {
             for slot in self.wanted_slots() {
                 if self.room() == 0 && !step.planted(Fault::LeaversNotCounted) {
                     break;

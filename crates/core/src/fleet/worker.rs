@@ -103,7 +103,7 @@ impl WorkerMemory {
         self.since = now;
         self.phase = Phase::Ready {
             heard: now,
-            beat_by: policy.heartbeat.map(|heartbeat| now.after(heartbeat.timeout)),
+            beat_by: policy.terms(self.epoch).heartbeat.map(|heartbeat| now.after(heartbeat.timeout)),
             settle_by: self.trial.map(|_| now.after(policy.rollout.settle)),
             recycle_at: self.recycle_at(policy),
         };
@@ -118,8 +118,8 @@ impl WorkerMemory {
 
     /// A sign of life; an extension is never shortened by it.
     pub(super) fn beat(&mut self, policy: &Policy, now: Mono) {
+        let Some(heartbeat) = policy.terms(self.epoch).heartbeat else { return };
         let Phase::Ready { heard, beat_by: Some(beat_by), .. } = &mut self.phase else { return };
-        let Some(heartbeat) = policy.heartbeat else { return };
         *heard = now;
         *beat_by = (*beat_by).max(now.after(heartbeat.timeout));
     }
@@ -138,6 +138,7 @@ impl WorkerMemory {
     /// told so at its start, and the new timeout runs from now, since the old one told it how often to beat.
     pub(super) fn retime(&mut self, policy: &Policy, now: Mono) {
         let recycle = self.recycle_at(policy);
+        let heartbeat = policy.terms(self.epoch).heartbeat;
         match &mut self.phase {
             Phase::Booting { ready_by } => {
                 if let Some(started) = self.started {
@@ -145,7 +146,7 @@ impl WorkerMemory {
                 }
             }
             Phase::Ready { beat_by, recycle_at, .. } => {
-                *beat_by = match (policy.heartbeat, *beat_by) {
+                *beat_by = match (heartbeat, *beat_by) {
                     (Some(heartbeat), Some(_)) => Some(now.after(heartbeat.timeout)),
                     (None, _) | (_, None) => None,
                 };
@@ -159,12 +160,13 @@ impl WorkerMemory {
     /// The shell was away: nothing may end for it. Beats get a whole timeout from now, since those of the time away
     /// may still be queued; boots and stops are owed the time that they may have been stopped as well.
     pub(super) fn grant(&mut self, policy: &Policy, now: Mono, away: Duration) {
+        let heartbeat = policy.terms(self.epoch).heartbeat;
         match &mut self.phase {
             Phase::Booting { ready_by } => {
                 *ready_by = ready_by.after(away).max(now.after(GRACE.min(policy.ready_timeout)));
             }
             Phase::Ready { beat_by, settle_by, .. } => {
-                if let (Some(at), Some(heartbeat)) = (beat_by.as_mut(), policy.heartbeat) {
+                if let (Some(at), Some(heartbeat)) = (beat_by.as_mut(), heartbeat) {
                     *at = (*at).max(now.after(heartbeat.timeout));
                 }
                 *settle_by = settle_by.map(|at| at.after(away));
@@ -186,7 +188,7 @@ impl WorkerMemory {
             Phase::Draining(ladder) | Phase::Stopping(ladder) => match ladder.step {
                 Some(index) if ladder.told => policy.stop.steps.get(index as usize).map(|step| step.signal),
                 Some(_) => None,
-                None => policy.heartbeat.map(|heartbeat| heartbeat.signal),
+                None => policy.terms(self.epoch).heartbeat.map(|heartbeat| heartbeat.signal),
             },
             Phase::Killed => Some(Signal::Kill),
             Phase::Spawning | Phase::Booting { .. } | Phase::Ready { .. } => None,
