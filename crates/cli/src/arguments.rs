@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::commands::{Check, Config, Down, Events, Restart, Scale, Schema, Start, Status, Stop, Up, Version, Wait};
+use crate::commands::{
+    Check, Config, Down, Events, Restart, Scale, Schema, Signal, Start, Status, Stop, Up, Version, Wait,
+};
 use crate::failure::Failure;
 
 /// Keeps a crew of worker processes working.
@@ -20,7 +22,7 @@ pub(crate) struct Arguments {
 }
 
 /// What every command takes, before or after its name.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct Global {
     /// The configuration file
     #[arg(short, long, global = true, value_name = "FILE", default_value = "evercrew.toml")]
@@ -65,6 +67,7 @@ pub(crate) enum Command {
     Scale(Scale),
     Start(Start),
     Stop(Stop),
+    Signal(Signal),
     Events(Events),
     Check(Check),
     Config(Config),
@@ -87,6 +90,7 @@ impl Command {
             Self::Scale(scale) => scale.run(global),
             Self::Start(start) => start.run(global),
             Self::Stop(stop) => stop.run(global),
+            Self::Signal(signal) => signal.run(global),
             Self::Events(events) => events.run(global),
             Self::Check(check) => check.run(global),
             Self::Config(config) => config.run(global),

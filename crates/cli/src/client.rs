@@ -9,13 +9,17 @@ use evercrew_sys::lock::{self, Holder};
 use evercrew_wire::control::{Reply, ReplyStatus, Request};
 use serde_json::{Map, Value, json};
 
+use crate::appearing::Appearing;
 use crate::arguments::Global;
 use crate::failure::{Failure, code};
 
 /// How long a command that does not wait for workers waits for an answer.
 pub(crate) const ANSWER: Duration = Duration::from_secs(10);
-/// What the engine gets beyond a deadline to say that it was not met.
-const GRACE: Duration = Duration::from_secs(2);
+/// At most this much of a deadline is left for the engine's answer that it was not met.
+const MOST_MARGIN: Duration = Duration::from_millis(200);
+const FOREVER: Duration = Duration::from_secs(u32::MAX as u64);
+const SILENT: &str = "its supervisor's log says why";
+const NONE: &str = "start it with `evercrew up`, or name its file with -c or its directory with --directory";
 /// Between two looks for an engine that is starting.
 const RETRY: Duration = Duration::from_millis(20);
 
@@ -23,6 +27,7 @@ const RETRY: Duration = Duration::from_millis(20);
 #[derive(Debug)]
 pub(crate) struct Engine {
     directory: PathBuf,
+    global: Global,
 }
 
 /// What to do when the connection ends before the answer (the manager changed).
@@ -44,6 +49,25 @@ pub(crate) struct Question {
     /// Whether the answer comes at once (else as long as the user likes).
     pub(crate) prompt: bool,
     pub(crate) lost: Lost,
+    /// Whether an engine is waited for where none runs.
+    pub(crate) appearing: bool,
+}
+
+/// How long something may take, and whose bound that is.
+#[derive(Clone, Copy, Debug)]
+struct Patience {
+    until: Instant,
+    users: bool,
+}
+
+impl Patience {
+    fn of(timeout: Option<Duration>, started: Instant, usual: Duration) -> Self {
+        Self { until: started + timeout.unwrap_or(usual), users: timeout.is_some() }
+    }
+
+    fn over(self, text: String) -> Failure {
+        Failure::new(if self.users { code::TIMEOUT } else { code::UNAVAILABLE }, text)
+    }
 }
 
 impl Engine {
@@ -55,7 +79,7 @@ impl Engine {
             evercrew_config::environment(),
             global.directory.as_deref(),
         );
-        Self { directory }
+        Self { directory, global: global.clone() }
     }
 
     pub(crate) fn socket(&self) -> PathBuf {
@@ -76,28 +100,35 @@ impl Engine {
         }
     }
 
-    /// Connects; waits while an engine is starting or changing its manager, `patience` at most.
+    /// Connects; waits while an engine is starting or changing its manager, and with `appearing` for one to appear.
     ///
     /// # Errors
-    /// [`code::UNAVAILABLE`] when none runs, [`code::FORBIDDEN`] when it is another user's.
-    fn connect(&self, until: Instant, wait_for_engine: bool) -> Result<UnixStream, Failure> {
+    /// [`code::UNAVAILABLE`] when none runs or it does not answer, [`code::TIMEOUT`] when that is the user's deadline,
+    /// [`code::FORBIDDEN`] when it is another user's.
+    fn connect(&self, patience: Patience, mut appearing: Option<&mut Appearing<'_>>) -> Result<UnixStream, Failure> {
         loop {
-            match UnixStream::connect(self.socket()) {
+            let error = match UnixStream::connect(self.socket()) {
                 Ok(stream) => return Ok(stream),
                 Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
                     return Err(forbidden(&self.socket()));
                 }
-                Err(error) => {
-                    if !wait_for_engine && !self.runs()? {
-                        return Err(none_runs(&self.directory, &error));
-                    }
-                    if Instant::now() >= until {
-                        let text = format!("the engine at {} does not answer: {error}", self.socket().display());
-                        return Err(Failure::unavailable(text).hint("its supervisor's log says why"));
-                    }
-                    pause(RETRY);
-                }
+                Err(error) => error,
+            };
+            let runs = self.runs()?;
+            match &mut appearing {
+                None if !runs => return Err(none_runs(&self.directory, &error)),
+                Some(appearing) => appearing.look(runs, &self.directory)?,
+                None => {}
             }
+            if Instant::now() >= patience.until {
+                let directory = self.directory.display();
+                return Err(if runs {
+                    patience.over(format!("the engine in {directory} does not answer: {error}")).hint(SILENT)
+                } else {
+                    patience.over(format!("no engine appeared in {directory}")).hint(NONE)
+                });
+            }
+            pause(RETRY.min(patience.until.saturating_duration_since(Instant::now())));
         }
     }
 
@@ -106,37 +137,29 @@ impl Engine {
     /// # Errors
     /// Everything but a reply with status ok.
     pub(crate) fn ask(&self, question: &Question, mut progress: impl FnMut(&Reply)) -> Result<Reply, Failure> {
-        let patience = question.timeout.unwrap_or(ANSWER) + GRACE;
-        let wait_for_engine = question.verb == "wait";
-        let until = Instant::now() + patience;
-        // Waiting for an engine to appear has no other bound than the user's.
-        let appear = match (wait_for_engine, question.timeout) {
-            (true, None) => Instant::now() + Duration::from_secs(u64::from(u32::MAX)),
-            (true, Some(timeout)) => Instant::now() + timeout,
-            (false, _) => until,
-        };
         let started = Instant::now();
+        let answer = Patience::of(question.timeout, started, ANSWER);
+        let mut appearing = question.appearing.then(|| Appearing::new(&self.global));
+        // Waiting for an engine to appear has no other bound than the user's.
+        let appear = if question.appearing { Patience::of(question.timeout, started, FOREVER) } else { answer };
         loop {
-            let stream = self.connect(appear, wait_for_engine).map_err(|failure| match question.timeout {
-                Some(_) if wait_for_engine && failure.code == code::UNAVAILABLE => {
-                    Failure::new(code::TIMEOUT, "no engine appeared in time")
-                }
-                _ => failure,
-            })?;
+            let stream = self.connect(appear, appearing.as_mut())?;
+            if let Some(appearing) = &mut appearing {
+                appearing.found();
+            }
             let bounded = question.prompt || question.timeout.is_some();
-            let left = question.timeout.map(|timeout| timeout.saturating_sub(started.elapsed()));
-            match exchange(&stream, question, left, bounded.then_some(until), &mut progress) {
+            let left = question.timeout.map(|timeout| told(timeout).saturating_sub(started.elapsed()));
+            match exchange(&stream, question, left, bounded.then_some(answer.until), &mut progress) {
                 Ok(reply) if reply.status == ReplyStatus::Ok => return Ok(reply),
                 Ok(reply) => {
                     let failure = Failure::new(reply.code.unwrap_or(code::FAILURE), reply.message);
                     return Err(failure.hint(reply.hint.unwrap_or_default()));
                 }
                 Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
-                    let text = format!("the engine at {} does not answer", self.socket().display());
-                    let code = if question.timeout.is_some() { code::TIMEOUT } else { code::UNAVAILABLE };
-                    return Err(Failure::new(code, text));
+                    let text = format!("the engine in {} does not answer", self.directory.display());
+                    return Err(answer.over(text).hint(SILENT));
                 }
-                Err(_) if question.lost == Lost::AskAgain && Instant::now() < appear => pause(RETRY),
+                Err(_) if question.lost == Lost::AskAgain && Instant::now() < appear.until => pause(RETRY),
                 Err(_) => {
                     let text = "the outcome is unknown: the manager restarted meanwhile";
                     return Err(Failure::new(code::FAILURE, text).hint("`evercrew status` shows how things stand"));
@@ -155,7 +178,7 @@ impl Engine {
         mut each: impl FnMut(&Value) -> Result<bool, Failure>,
     ) -> Result<(), Failure> {
         loop {
-            let stream = match self.connect(Instant::now() + ANSWER, false) {
+            let stream = match self.connect(Patience::of(question.timeout, Instant::now(), ANSWER), None) {
                 Ok(stream) => stream,
                 Err(failure) if failure.code == code::FORBIDDEN => return Err(failure),
                 Err(_) if question.args.contains_key("since") && !self.runs()? => return Ok(()),
@@ -185,6 +208,12 @@ impl Engine {
     }
 }
 
+/// What the engine is told of the user's deadline: a little less, so that its answer, which says how far it is, comes in
+/// time. The user's own deadline is kept in any case.
+fn told(timeout: Duration) -> Duration {
+    timeout - (timeout / 10).min(MOST_MARGIN)
+}
+
 pub(crate) fn forbidden(path: &Path) -> Failure {
     Failure::new(code::FORBIDDEN, format!("not permitted to use {}", path.display()))
         .hint("run the command as the engine's user or as root")
@@ -192,8 +221,7 @@ pub(crate) fn forbidden(path: &Path) -> Failure {
 
 fn none_runs(directory: &Path, error: &io::Error) -> Failure {
     let text = format!("no engine runs in {} (control.sock: {error})", directory.display());
-    Failure::unavailable(text)
-        .hint("start it with `evercrew up`, or name its file with -c or its directory with --directory")
+    Failure::unavailable(text).hint(NONE)
 }
 
 fn send(mut stream: &UnixStream, question: &Question, left: Option<Duration>) -> io::Result<()> {

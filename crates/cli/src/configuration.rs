@@ -21,7 +21,7 @@ const WIDEST: usize = 60;
 pub(crate) fn show(global: &Global, origin: bool) -> Result<String, Failure> {
     let source =
         Source::read(&global.config, global.set.clone(), evercrew_config::environment(), global.directory.clone())
-            .map_err(|error| Failure::new(code::CONFIGURATION, error.to_string()))?;
+            .map_err(|error| up::unread(&error))?;
     let keys = source.show().map_err(|errors| {
         output::say_raw(&errors.render(up::colored(global.color)));
         let (count, file) = (errors.problems().len(), source.path.display());

@@ -3,10 +3,12 @@
 // They panic where nobody reads; `output` does not.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
+mod appearing;
 mod arguments;
 mod client;
 mod commands;
 mod configuration;
+mod example;
 mod failure;
 mod leftovers;
 mod output;

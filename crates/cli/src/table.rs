@@ -30,6 +30,7 @@ pub(crate) fn status(document: &Value) -> String {
         text.push_str(line.trim_end());
         text.push('\n');
     }
+    text.push_str(&places(document));
     let _ = writeln!(
         text,
         "evercrew {} · supervisor {} · manager {} (generation {})",
@@ -38,6 +39,21 @@ pub(crate) fn status(document: &Value) -> String {
         document["manager"]["pid"],
         document["manager"]["generation"]
     );
+    text
+}
+
+/// Where services listen, and where the output of workers is.
+fn places(document: &Value) -> String {
+    let mut text = String::new();
+    for listener in document["listeners"].as_array().into_iter().flatten() {
+        let services: Vec<&str> =
+            listener["services"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        let _ =
+            writeln!(text, "{} listens on {}", services.join(", "), listener["address"].as_str().unwrap_or_default());
+    }
+    if let Some(logs) = document["logs"].as_str() {
+        let _ = writeln!(text, "output of workers is in {logs}");
+    }
     text
 }
 
@@ -118,7 +134,8 @@ mod tests {
     use serde_json::json;
 
     fn document(state: &str) -> Value {
-        json!({"version": "0.1.0", "supervisor": {"pid": 1}, "manager": {"pid": 2, "generation": 3}, "services": [
+        json!({"version": "0.1.0", "supervisor": {"pid": 1}, "manager": {"pid": 2, "generation": 3},
+            "logs": "/srv/.evercrew/logs", "listeners": [{"name": "web", "address": "127.0.0.1:80", "services": ["web"]}], "services": [
             {"name": "web", "state": state, "wanted": 2, "ready": 1, "rolling": false, "workers": [
                 {"slot": 1, "name": "web.1", "pid": 10, "generation": 2, "state": "ready", "uptime_seconds": 3723.0,
                  "restarts": 1, "memory_bytes": 52_428_800, "cpu_percent": 0.25,
@@ -134,6 +151,8 @@ NAME     STATE         PID  GEN  UPTIME  RESTARTS  MEMORY  CPU   LAST EXIT
 web      degraded 1/2
   web.1  ready         10   2    1h02m   1         50 MiB  0.2%  SIGKILL (heartbeat)
   web.2  backoff       -    0    -       0         -       -     -
+web listens on 127.0.0.1:80
+output of workers is in /srv/.evercrew/logs
 evercrew 0.1.0 · supervisor 1 · manager 2 (generation 3)
 ";
         assert_eq!(status(&document("degraded")), expected);

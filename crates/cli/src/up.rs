@@ -18,7 +18,7 @@ use evercrew_wire::deposit::{self, Configuration};
 use crate::arguments::{Color, Global};
 use crate::client::forbidden;
 use crate::failure::{Failure, code};
-use crate::{leftovers, output, role};
+use crate::{example, leftovers, output, role};
 
 /// How long a lock may outlive the process that took it.
 const LOCK_PATIENCE: Duration = Duration::from_secs(2);
@@ -35,7 +35,7 @@ pub(crate) fn read_configuration(global: &Global) -> Result<(Source, Settings), 
     let color = colored(global.color);
     let source =
         Source::read(&global.config, global.set.clone(), evercrew_config::environment(), global.directory.clone())
-            .map_err(|error: ConfigError| Failure::new(code::CONFIGURATION, error.to_string()))?;
+            .map_err(|error| unread(&error))?;
     let refuse = |rendered: String, count: usize| {
         output::say_raw(&rendered);
         let noun = if count == 1 { "error" } else { "errors" };
@@ -56,6 +56,18 @@ pub(crate) fn read_configuration(global: &Global) -> Result<(Source, Settings), 
         output::say_raw(&warning.render(color));
     }
     Ok((source, settings))
+}
+
+/// Why there is no configuration. Who has none yet is shown one.
+pub(crate) fn unread(error: &ConfigError) -> Failure {
+    let failure = Failure::new(code::CONFIGURATION, error.to_string());
+    if !matches!(error, ConfigError::Read { source, .. } if source.kind() == io::ErrorKind::NotFound) {
+        return failure;
+    }
+    let example: String = example::SMALLEST.lines().map(|line| format!("\n    {line}")).collect();
+    failure.hint(format!(
+        "name the file with -c, or write one: `evercrew init` does, with every usual key. The least is\n{example}\n"
+    ))
 }
 
 /// What the file may say and this version's engine cannot do.

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use evercrew_core::Signal;
 use evercrew_core::fleet::{
     Epoch, Event, Fleet, Generation, Phase, Policy, ServiceId, Slot, Snapshot, WorkerId, WorkerState,
 };
-use evercrew_sys::{clock, memfd};
+use evercrew_sys::{clock, listener, memfd};
 use evercrew_wire::Text;
 use evercrew_wire::deposit::{self as wire_deposit, Configuration, State};
 use evercrew_wire::supervisor::{self as wire, Bind, Inventory, Numbered, ToManager, ToSupervisor, Worker};
@@ -46,6 +47,18 @@ impl Found {
     /// the engine. Later the workers serve on, whatever is wrong with a manager.
     pub(crate) fn is_first_start(&self) -> bool {
         !self.inventory.state && !self.inventory.poisoned && self.workers.is_empty()
+    }
+
+    /// The addresses of listeners whose port was the kernel's choice.
+    pub(crate) fn chosen_ports(&self) -> BTreeMap<String, SocketAddr> {
+        let chosen = |(name, (address, socket)): (&String, &(wire::Address, OwnedFd))| match address {
+            wire::Address::Tcp(asked) if asked.port() == 0 => match listener::local_address(socket) {
+                Ok(listener::Address::Tcp(address)) => Some((name.clone(), address)),
+                Ok(listener::Address::Unix(_)) | Err(_) => None,
+            },
+            wire::Address::Tcp(_) | wire::Address::Unix(_) => None,
+        };
+        self.listeners.iter().filter_map(chosen).collect()
     }
 }
 
@@ -281,6 +294,7 @@ pub(crate) async fn bind(
     model: &mut Model,
 ) -> Result<(OwnedFd, Vec<(Numbered, Vec<OwnedFd>)>), Fatal> {
     let wanted = wanted_listeners(&model.crew.settings);
+    model.news.remarks.extend(make_socket_directories(&model.crew.settings));
     let mut open = 0;
     for bind in wanted {
         if found.listeners.get(&bind.listener).is_none_or(|(address, _)| *address != bind.address) {
@@ -317,6 +331,21 @@ pub(crate) async fn bind(
     let control = found.listeners.remove(CONTROL).map(|(_, socket)| socket);
     let control = control.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
     Ok((control, meanwhile))
+}
+
+/// The directory of a unix socket is made where it is missing, as the engine's own is. What cannot be made is left to
+/// the bind, which fails with the reason.
+fn make_socket_directories(settings: &Settings) -> Vec<String> {
+    let parent = |listener: &evercrew_config::Listener| match &listener.address {
+        Address::Unix(path) => path.parent().map(std::path::Path::to_path_buf),
+        Address::Tcp(_) => None,
+    };
+    let missing: BTreeSet<_> = settings.listeners.iter().filter_map(parent).filter(|path| !path.exists()).collect();
+    let cannot = |path: std::path::PathBuf| {
+        let made = std::fs::create_dir_all(&path);
+        made.err().map(|error| format!("cannot make the directory {} for a socket: {error}", path.display()))
+    };
+    missing.into_iter().filter_map(cannot).collect()
 }
 
 fn wanted_listeners(settings: &Settings) -> Vec<Bind> {

@@ -8,43 +8,22 @@ use tokio::net::UnixStream;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::clients::{ClientId, MAX_CLIENTS, failure};
+use crate::events::Filter;
 use crate::manager::Manager;
 use crate::status;
+use crate::verbs::{self, Entry, VERBS, Verb};
 use crate::waiting::{Goal, Waiting, deadline};
-
-/// Every verb, for the message that an unknown one gets.
-const VERBS: &[&str] =
-    &["status", "wait", "scale", "restart", "start", "stop", "shutdown", "events", "cancel", "version"];
 
 /// Requests of one connection that may wait or follow at a time.
 const MAX_OPEN: usize = 64;
 
 /// Why a request cannot be done: exit code, message, hint.
-type Refusal = (u8, String, String);
+pub(crate) type Refusal = (u8, String, String);
 
 impl Manager {
     /// Does what a request asks; some are answered later.
     pub(crate) fn command(&mut self, client: ClientId, request: &Request) {
-        let done = match request.verb.as_str() {
-            _ if self.has_too_much_open(client, request) => {
-                let hint = "wait for an answer, cancel one, or use another connection".to_owned();
-                Err((75, format!("{MAX_OPEN} requests are open on this connection"), hint))
-            }
-            "status" => self.status(request).map(Some),
-            "wait" => self.wait(client, request),
-            "scale" => self.scale(client, request),
-            "restart" => self.restart(client, request),
-            "start" => self.start(client, request),
-            "stop" => self.stop(client, request),
-            "shutdown" => Ok(Some(self.shutdown_command(request))),
-            "events" => Ok(self.follow_events(client, request)),
-            "cancel" => self.cancel(client, request).map(Some),
-            "version" => Ok(Some(ok(request, "version", json!({"version": env!("CARGO_PKG_VERSION")})))),
-            other => {
-                let hint = format!("this engine knows {}", VERBS.join(", "));
-                Err((2, format!("unknown verb `{other}`"), hint))
-            }
-        };
+        let done = self.answer(client, request);
         match done {
             Ok(Some(reply)) => self.clients.reply(client, &reply),
             Ok(None) => {}
@@ -52,17 +31,35 @@ impl Manager {
         }
     }
 
-    fn open(&self, client: ClientId) -> usize {
-        self.waitings.count(client) + self.events.count(client)
-    }
-
-    fn has_too_much_open(&self, client: ClientId, request: &Request) -> bool {
-        let stays_open = match request.verb.as_str() {
-            "wait" | "scale" | "restart" | "start" | "stop" => true,
-            "events" => flag(request, "follow"),
-            _ => false,
+    /// The answer, where there is one at once.
+    fn answer(&mut self, client: ClientId, request: &Request) -> Result<Option<Reply>, Refusal> {
+        let Some(entry) = Entry::named(&request.verb) else {
+            let known: Vec<&str> = VERBS.iter().map(|entry| entry.name).collect();
+            let hint = format!("this engine knows {}", known.join(", "));
+            return Err((2, format!("unknown verb `{}`", request.verb), hint));
         };
-        stays_open && self.open(client) >= MAX_OPEN
+        entry.check(&request.args).map_err(|(text, hint)| (2, text, hint))?;
+        let stays_open = entry.stays_open && (entry.verb != Verb::Events || flag(request, "follow"));
+        if stays_open && self.waitings.count(client) + self.events.count(client) >= MAX_OPEN {
+            let hint = "wait for an answer, cancel one, or use another connection".to_owned();
+            return Err((75, format!("{MAX_OPEN} requests are open on this connection"), hint));
+        }
+        match entry.verb {
+            Verb::Status => self.status(request).map(Some),
+            Verb::Wait => self.wait(client, request),
+            Verb::Scale => self.scale(client, request),
+            Verb::Restart => self.restart(client, request),
+            Verb::Start => self.start(client, request),
+            Verb::Stop => self.stop(client, request),
+            Verb::Shutdown => Ok(Some(self.shutdown_command(request))),
+            Verb::Signal => self.signal_command(request).map(Some),
+            Verb::Events => Ok(self.follow_events(client, request)),
+            Verb::Cancel => self.cancel(client, request).map(Some),
+            Verb::Version => {
+                let content = json!({"version": env!("CARGO_PKG_VERSION"), "verbs": verbs::list()});
+                Ok(Some(ok(request, "version", content)))
+            }
+        }
     }
 
     /// Takes a connection in, in place of an idle one if there are too many.
@@ -129,7 +126,7 @@ impl Manager {
 
     fn scale(&mut self, client: ClientId, request: &Request) -> Result<Option<Reply>, Refusal> {
         let mut targets = Vec::new();
-        for text in names(request)? {
+        for text in texts(request, "names") {
             let usage = || {
                 let hint = "write NAME=N, NAME=+N or NAME=-N: `web=4`".to_owned();
                 (2, format!("`{text}` names no service with a number of workers"), hint)
@@ -179,7 +176,7 @@ impl Manager {
     fn restart(&mut self, client: ClientId, request: &Request) -> Result<Option<Reply>, Refusal> {
         let targets = self.some_targets(request)?;
         // The waiting stands before the decision, so that a rollout which ends at once is seen ending.
-        self.later(client, request, Goal::Replaced(targets.clone()));
+        self.later(client, request, Goal::Replaced(targets.clone(), Vec::new()));
         for (service, slot) in targets {
             let epoch = self.fleet.service(service).map(|view| view.epoch).unwrap_or_default();
             self.decide(Event::Restart { service, slot, epoch });
@@ -217,13 +214,14 @@ impl Manager {
 
     fn follow_events(&mut self, client: ClientId, request: &Request) -> Option<Reply> {
         let since = request.args.get("since").and_then(Value::as_u64);
+        let filter = Filter { services: texts(request, "service"), kinds: texts(request, "kind") };
         if flag(request, "follow") {
             let since = since.unwrap_or(self.events.next());
-            self.events.subscribe(client, request.id.clone(), since);
+            self.events.subscribe(client, request.id.clone(), since, filter);
             let following = Reply::new(&request.id, ReplyStatus::Processing, "following");
             return Some(following.with_content(json!({"next": since})));
         }
-        let mut events = self.events.since(since.unwrap_or(0), usize::MAX);
+        let (mut events, _) = self.events.since(since.unwrap_or(0), usize::MAX, &filter);
         // Numbers start at 1: asking for all of them is no gap.
         if since.is_none() {
             events.retain(|event| event.get("lost").is_none());
@@ -266,7 +264,7 @@ impl Manager {
         }
     }
 
-    fn some_targets(&self, request: &Request) -> Result<Vec<(ServiceId, Option<Slot>)>, Refusal> {
+    pub(crate) fn some_targets(&self, request: &Request) -> Result<Vec<(ServiceId, Option<Slot>)>, Refusal> {
         let targets = self.targets(request)?;
         if targets.is_empty() {
             return Err((2, "no service is named".into(), "name one or more: `web`, or one worker: `web.2`".into()));
@@ -275,7 +273,7 @@ impl Manager {
     }
 
     fn targets(&self, request: &Request) -> Result<Vec<(ServiceId, Option<Slot>)>, Refusal> {
-        names(request)?.iter().map(|name| self.named(name)).collect()
+        texts(request, "names").iter().map(|name| self.named(name)).collect()
     }
 
     fn named(&self, name: &str) -> Result<(ServiceId, Option<Slot>), Refusal> {
@@ -303,23 +301,18 @@ fn changed(wanted: u32, text: &str) -> Option<u32> {
     }
 }
 
-fn ok(request: &Request, message: &str, content: Value) -> Reply {
+pub(crate) fn ok(request: &Request, message: &str, content: Value) -> Reply {
     Reply::new(&request.id, ReplyStatus::Ok, message).with_content(content)
 }
 
-fn flag(request: &Request, name: &str) -> bool {
+pub(crate) fn flag(request: &Request, name: &str) -> bool {
     request.args.get(name).and_then(Value::as_bool).unwrap_or(false)
 }
 
-fn names(request: &Request) -> Result<Vec<String>, Refusal> {
-    let wrong = || (2, "`names` is not a list of strings".to_owned(), r#"send {"args":{"names":["web"]}}"#.to_owned());
-    match request.args.get("names") {
-        None | Some(Value::Null) => Ok(Vec::new()),
-        Some(Value::Array(items)) => {
-            items.iter().map(|item| item.as_str().map(str::to_owned).ok_or_else(wrong)).collect()
-        }
-        Some(_) => Err(wrong()),
-    }
+/// Of what type they are was checked.
+pub(crate) fn texts(request: &Request, name: &str) -> Vec<String> {
+    let items = request.args.get(name).and_then(Value::as_array).into_iter().flatten();
+    items.filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
 #[cfg(test)]

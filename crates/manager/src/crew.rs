@@ -137,8 +137,9 @@ impl Crew {
         }
         let (service, slot) = name.rsplit_once('.')?;
         let service = self.find(service).filter(|service| *service != LOGGER)?;
-        let slot = slot.parse().ok().filter(|slot| *slot > 0)?;
-        Some((service, Some(Slot(slot))))
+        // Only as the engine itself writes it: `web.02` and `web.+2` name nobody.
+        let number: u32 = slot.parse().ok().filter(|number: &u32| *number > 0 && number.to_string() == slot)?;
+        Some((service, Some(Slot(number))))
     }
 
     /// `web.1`.

@@ -18,10 +18,30 @@ struct Stored {
     content: Value,
 }
 
+/// What somebody wants to see; without services all of them, without kinds all kinds.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Filter {
+    pub(crate) services: Vec<String>,
+    /// Whole (`worker.exit`), or all that begin so (`worker`).
+    pub(crate) kinds: Vec<String>,
+}
+
+impl Filter {
+    fn lets(&self, content: &Value) -> bool {
+        let text = |name: &str| content.get(name).and_then(Value::as_str).unwrap_or_default();
+        let begins = |kind: &String| {
+            text("kind").strip_prefix(kind.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        (self.services.is_empty() || self.services.iter().any(|service| service == text("service")))
+            && (self.kinds.is_empty() || self.kinds.iter().any(begins))
+    }
+}
+
 /// Somebody who follows.
 #[derive(Debug)]
 struct Subscriber {
     request: String,
+    filter: Filter,
     /// The next number it has not been sent.
     next: u64,
 }
@@ -68,18 +88,29 @@ impl Events {
         self.next += 1;
     }
 
-    /// The first `most` from number `since` on, led by a gap when some are no longer kept.
-    pub(crate) fn since(&self, since: u64, most: usize) -> Vec<Value> {
+    /// The first `most` from number `since` on that the filter lets through, led by a gap when some are no longer kept;
+    /// and the number to go on from.
+    pub(crate) fn since(&self, since: u64, most: usize, filter: &Filter) -> (Vec<Value>, u64) {
+        if most == 0 {
+            return (Vec::new(), since);
+        }
         let first = self.ring.front().map_or(self.next, |stored| stored.seq);
-        let gap = (since < first).then(|| json!({"kind": "gap", "lost": first - since}));
+        let mut contents = Vec::new();
+        contents.extend((since < first).then(|| json!({"kind": "gap", "lost": first - since})));
         // Numbers in the ring have no holes.
         let skip = usize::try_from(since.saturating_sub(first)).unwrap_or(usize::MAX);
-        gap.into_iter().chain(self.ring.iter().skip(skip).map(|stored| stored.content.clone())).take(most).collect()
+        for stored in self.ring.iter().skip(skip) {
+            if contents.len() == most {
+                return (contents, stored.seq);
+            }
+            contents.extend(filter.lets(&stored.content).then(|| stored.content.clone()));
+        }
+        (contents, self.next.max(since))
     }
 
     /// Follows from number `since` on.
-    pub(crate) fn subscribe(&mut self, client: ClientId, request: String, since: u64) {
-        self.subscribers.entry(client).or_default().push(Subscriber { request, next: since });
+    pub(crate) fn subscribe(&mut self, client: ClientId, request: String, since: u64, filter: Filter) {
+        self.subscribers.entry(client).or_default().push(Subscriber { request, filter, next: since });
     }
 
     /// Follows no longer, with one request or with all; how many requests those were.
@@ -112,15 +143,9 @@ impl Events {
             // The one that is furthest behind gets the room.
             subscribers.sort_by_key(|subscriber| subscriber.next);
             for subscriber in subscribers.iter_mut().filter(|subscriber| subscriber.next < self.next) {
-                let contents = self.since(subscriber.next, room);
+                let (contents, next) = self.since(subscriber.next, room, &subscriber.filter);
                 room -= contents.len();
-                if let Some(last) = contents.last() {
-                    subscriber.next = match (last.get("seq").and_then(Value::as_u64), self.ring.front()) {
-                        (Some(seq), _) => seq + 1,
-                        (None, Some(first)) => first.seq,
-                        (None, None) => self.next,
-                    };
-                }
+                subscriber.next = next;
                 let behind = subscriber.next < self.next;
                 due.push(Due { client: *client, request: subscriber.request.clone(), contents, behind });
             }
@@ -144,7 +169,7 @@ mod tests {
     #[test]
     fn a_follower_sees_each_event_once_and_a_gap_where_the_ring_was_too_short() {
         let mut events = Events::new(10);
-        events.subscribe(ClientId(1), "e".into(), 8);
+        events.subscribe(ClientId(1), "e".into(), 8, Filter::default());
         events.add("a", Map::new());
         events.add("b", Map::new());
         let due = events.due(|_| 100);
@@ -162,7 +187,7 @@ mod tests {
     #[test]
     fn one_without_room_loses_nothing_that_is_still_kept() {
         let mut events = Events::new(1);
-        events.subscribe(ClientId(1), "e".into(), 1);
+        events.subscribe(ClientId(1), "e".into(), 1, Filter::default());
         events.add("a", Map::new());
         let due = events.due(|_| 0);
         assert!(due[0].contents.is_empty() && due[0].behind);
@@ -177,7 +202,7 @@ mod tests {
     fn a_client_s_room_is_shared_by_its_requests_and_none_of_them_starves() {
         let mut events = Events::new(1);
         for request in ["a", "b"] {
-            events.subscribe(ClientId(1), request.into(), 1);
+            events.subscribe(ClientId(1), request.into(), 1, Filter::default());
         }
         for _ in 0..4 {
             events.add("x", Map::new());
@@ -194,5 +219,30 @@ mod tests {
         assert_eq!(events.count(ClientId(1)), 2);
         assert_eq!(events.unsubscribe(ClientId(1), Some("a")), 1);
         assert_eq!(events.count(ClientId(1)), 1);
+    }
+
+    #[test]
+    fn a_filter_lets_its_services_and_kinds_through_and_hides_no_gap() {
+        let mut events = Events::new(2);
+        for (kind, service) in
+            [("worker.exit", "web"), ("worker.exited", "web"), ("worker.exit", "db"), ("engine.away", "")]
+        {
+            let mut fields = Map::new();
+            if !service.is_empty() {
+                fields.insert("service".into(), json!(service));
+            }
+            events.add(kind, fields);
+        }
+        let seen = |services: &[&str], wanted: &[&str], since| {
+            let all = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+            kinds(&events.since(since, 9, &Filter { services: all(services), kinds: all(wanted) }).0)
+        };
+        assert_eq!(seen(&["web"], &[], 2), ["2", "3"]);
+        assert_eq!(seen(&[], &["worker.exit"], 2), ["2", "4"]);
+        assert_eq!(seen(&[], &["worker", "engine"], 2), ["2", "3", "4", "5"]);
+        assert_eq!(seen(&["db"], &["worker.exit"], 1), ["gap 1", "4"]);
+        assert_eq!(seen(&["no"], &[], 2), Vec::<String>::new());
+        let (contents, next) = events.since(2, 1, &Filter { services: vec!["web".into()], kinds: vec![] });
+        assert_eq!((contents.len(), next), (1, 3), "what had no room is next");
     }
 }

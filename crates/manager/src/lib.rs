@@ -24,6 +24,7 @@ mod growth;
 mod identity;
 mod launch;
 mod link;
+mod log;
 mod manager;
 mod notices;
 mod operator;
@@ -31,8 +32,13 @@ mod outbox;
 mod perform;
 mod probe;
 mod readiness;
+#[cfg(test)]
+mod reference;
+mod signalling;
+mod start_error;
 mod status;
 mod text;
+mod verbs;
 mod waiting;
 mod watch;
 

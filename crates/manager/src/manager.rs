@@ -15,7 +15,7 @@ use evercrew_sys::terminal::Stderr;
 use evercrew_wire::control::{Reply, Request};
 use evercrew_wire::deposit::State;
 use evercrew_wire::supervisor::{self as wire, Numbered, ToSupervisor};
-use serde_json::{Map, Value, json};
+use serde_json::json;
 use tokio::net::UnixStream;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
@@ -26,6 +26,7 @@ use crate::events::Events;
 use crate::growth::Growth;
 use crate::launch::Launcher;
 use crate::link::{self, Link, Record, Shared};
+use crate::log::Log;
 use crate::notices::Level;
 use crate::operator::Operator;
 use crate::readiness;
@@ -82,14 +83,13 @@ pub(crate) struct Manager {
     /// The supervisor's last record, until it is acknowledged.
     pub(crate) handled: Option<u64>,
     /// The model changed since the last deposit.
-    dirty: bool,
+    pub(crate) dirty: bool,
     pub(crate) logger: Option<(WorkerId, Link)>,
     pub(crate) terminal: bool,
     /// The engine's own binary, as this manager was started from it.
     pub(crate) binary: Shared,
     pub(crate) inputs: mpsc::Sender<Input>,
-    log: Stderr,
-    debug: bool,
+    pub(crate) log: Log,
     /// When a deposit that could not be made is tried again.
     deposit_again: Option<Mono>,
     /// What came of effects at once, for the next turn.
@@ -202,6 +202,8 @@ impl Manager {
                 supervisor: found.inventory.supervisor,
                 generation: found.inventory.generation,
                 revision: state.map_or(1, |state| state.revision),
+                directory: directory.clone(),
+                bound: found.chosen_ports(),
             },
             samples: Samples::default(),
             growth: Growth::new(growth_is_asked, clock::mono()),
@@ -216,8 +218,7 @@ impl Manager {
             terminal: configuration.terminal,
             binary: Arc::new(std::fs::File::open("/proc/self/exe")?.into()),
             inputs,
-            log: Stderr::new()?,
-            debug: std::env::var_os("EVERCREW_LOG").is_some_and(|level| level == "debug"),
+            log: Log::new()?,
             deposit_again: None,
             later: VecDeque::new(),
             unread: Vec::new(),
@@ -236,6 +237,7 @@ impl Manager {
         };
         let kind = if self.engine.generation == 1 { "engine.started" } else { "engine.manager-started" };
         self.tell(Level::Info, kind, fields, &words);
+        self.say_where();
         for remark in &news.remarks {
             self.tell(Level::Error, "engine.problem", json!({"message": remark}), remark);
         }
@@ -448,24 +450,6 @@ impl Manager {
         let deposit = ToSupervisor::Deposit { configuration: false, restart_wait_ms };
         let bytes = deposit.encode().map_err(io::Error::other)?;
         Ok(Record { bytes, descriptors: vec![Arc::new(sealed)] })
-    }
-
-    /// Records a fact that is not the fleet's.
-    pub(crate) fn tell(&mut self, level: Level, kind: &str, fields: Value, words: &str) {
-        self.write_log(level, words);
-        let fields = match fields {
-            Value::Object(fields) => fields,
-            _ => Map::new(),
-        };
-        self.events.add(kind, fields);
-        // Its number is given: the next manager must not give it again.
-        self.dirty = true;
-    }
-
-    pub(crate) fn write_log(&self, level: Level, words: &str) {
-        if level != Level::Debug || self.debug {
-            self.log.line(&format!("evercrew: {} {words}", level.name()));
-        }
     }
 
     /// Adds a record that does not wait for the deposit.

@@ -145,10 +145,11 @@ pub(crate) fn fact(notice: &Notice, fleet: &Fleet, crew: &Crew) -> Fact {
             of_service(*service, Level::Info, "rollout.finished", names.fields(*service, None), words)
         }
         Notice::RolloutStopped { service, reason, .. } => {
+            let why = text::rollout_stopped(*reason, *service, fleet);
             let reason = reason.map_or("by command", text::exit_reason);
             let mut fields = names.fields(*service, None);
             fields.insert("reason".into(), json!(reason));
-            let words = format!("{} rollout stopped ({reason}); the old generation serves on", crew.name(*service));
+            let words = format!("{} rollout stopped: {why}", crew.name(*service));
             of_service(*service, Level::Error, "rollout.stopped", fields, words)
         }
         Notice::WasAway { away } => {

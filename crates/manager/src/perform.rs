@@ -18,6 +18,7 @@ use crate::manager::Manager;
 use crate::notices::{self, Level};
 use crate::operator::Meaning;
 use crate::probe;
+use crate::start_error;
 use crate::watch::watch;
 
 /// Dead workers whose pipes wait for a logger.
@@ -67,11 +68,11 @@ impl Manager {
             Scope::Process => wire::Scope::Process,
             Scope::Group => wire::Scope::Group,
         };
-        let record = ToSupervisor::Signal { worker: worker.0, signal: signal.name().to_owned(), scope };
+        let record = ToSupervisor::Signal { worker: worker.0, signal: signal.name().to_owned(), scope, aside: false };
         self.after_deposit(&record, Vec::new());
     }
 
-    fn after_deposit(&mut self, record: &ToSupervisor, descriptors: Vec<crate::link::Shared>) {
+    pub(crate) fn after_deposit(&mut self, record: &ToSupervisor, descriptors: Vec<crate::link::Shared>) {
         match record.encode() {
             Ok(bytes) => self.decided.push(Record { bytes, descriptors }),
             Err(error) => self.write_log(Level::Error, &error.to_string()),
@@ -85,7 +86,7 @@ impl Manager {
         if !fact.internal {
             self.events.add(fact.kind, fact.fields);
         }
-        for (client, reply) in self.waitings.notice(notice, &self.crew) {
+        for (client, reply) in self.waitings.notice(notice, &self.fleet, &self.crew) {
             self.clients.reply(client, &reply);
         }
     }
@@ -107,10 +108,10 @@ impl Manager {
             ToManager::SpawnFailed { worker, step, errno, transient } => {
                 let worker = WorkerId(worker);
                 if let Some((service, slot, ..)) = self.fleet.worker(worker) {
-                    let reason = std::io::Error::from_raw_os_error(errno);
+                    let why = start_error::explain(&step, errno, self.crew.service(service));
                     let name = self.crew.worker_name(service, slot);
                     self.launcher.forget(self.crew.name(service));
-                    self.write_log(Level::Error, &format!("{name} cannot be started: {step}: {reason}"));
+                    self.write_log(Level::Error, &format!("{name} cannot be started: {why}"));
                 }
                 self.decide(Event::SpawnFailed { worker, transient });
             }

@@ -1,8 +1,11 @@
 //! `status`: the fleet's view with what the kernel says of each process.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
+use evercrew_config::{Address, Service};
 use evercrew_core::Mono;
 use evercrew_core::fleet::{ExitStatus, Fleet, LastExit, ServiceId, ServiceView, WorkerState, WorkerView};
 use evercrew_sys::{clock, process};
@@ -26,6 +29,28 @@ pub(crate) struct Engine {
     pub(crate) supervisor: u32,
     pub(crate) generation: u32,
     pub(crate) revision: u64,
+    /// The engine's directory.
+    pub(crate) directory: PathBuf,
+    /// Ports that were chosen, by listener: those of address `…:0`.
+    pub(crate) bound: BTreeMap<String, SocketAddr>,
+}
+
+impl Engine {
+    /// Where services listen, and where their output is.
+    fn places(&self, crew: &Crew) -> (Vec<Value>, Value) {
+        let listeners = crew.settings.listeners.iter().filter_map(|listener| {
+            let uses = |service: &&Service| service.listen.contains(&listener.name);
+            let services: Vec<&str> =
+                crew.settings.services.iter().filter(uses).map(|service| service.name.as_str()).collect();
+            let address = match &listener.address {
+                Address::Tcp(address) => self.bound.get(&listener.name).unwrap_or(address).to_string(),
+                Address::Unix(path) => format!("unix:{}", path.display()),
+            };
+            let used = !services.is_empty();
+            used.then(|| json!({"name": listener.name, "address": address, "services": services}))
+        });
+        (listeners.collect(), json!(self.directory.join("logs").to_string_lossy()))
+    }
 }
 
 impl Samples {
@@ -70,13 +95,28 @@ pub(crate) fn document(
         }
         services.extend(samples.services.get(id).cloned());
     }
+    let (listeners, logs) = engine.places(crew);
     json!({
         "version": env!("CARGO_PKG_VERSION"),
         "supervisor": {"pid": engine.supervisor},
         "manager": {"pid": std::process::id(), "generation": engine.generation},
         "revision": engine.revision,
+        "directory": engine.directory.to_string_lossy(),
+        "listeners": listeners,
+        "logs": logs,
         "services": services,
     })
+}
+
+/// What a person who has just started the engine wants to know: where it listens and where the output of workers goes.
+pub(crate) fn places(engine: &Engine, crew: &Crew) -> Vec<String> {
+    let (listeners, logs) = engine.places(crew);
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let listening = listeners.iter().map(|listener| {
+        let services: Vec<String> = listener["services"].as_array().into_iter().flatten().map(text).collect();
+        format!("{} listens on {}", services.join(", "), text(&listener["address"]))
+    });
+    listening.chain([format!("output of workers is in {}", text(&logs))]).collect()
 }
 
 fn service(view: &ServiceView, crew: &Crew, samples: &mut Samples) -> Value {
@@ -124,6 +164,10 @@ fn last_exit(exit: LastExit) -> Value {
 
 /// Whether every slot that is wanted has a ready worker and nothing drains or stops.
 pub(crate) fn is_settled(view: &ServiceView) -> bool {
-    let leaving = |worker: &WorkerView| matches!(worker.state, WorkerState::Draining | WorkerState::Stopping);
-    view.ready == view.wanted && !view.workers.iter().any(leaving)
+    view.ready == view.wanted && !view.workers.iter().any(is_leaving)
+}
+
+/// Whether it drains or stops.
+pub(crate) fn is_leaving(worker: &WorkerView) -> bool {
+    matches!(worker.state, WorkerState::Draining | WorkerState::Stopping)
 }

@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use evercrew_core::Mono;
-use evercrew_core::fleet::{ExitReason, ExitStatus, ServiceState, StopReason, WorkerState};
+use evercrew_core::fleet::{ExitReason, ExitStatus, Fleet, ServiceId, ServiceState, StopReason, WorkerState};
 use evercrew_sys::clock;
 
 /// RFC 3339, UTC, milliseconds.
@@ -78,5 +78,18 @@ pub(crate) fn exit_status(status: Option<ExitStatus>) -> String {
         Some(ExitStatus::Signal(Some(signal))) => signal.to_string(),
         Some(ExitStatus::Signal(None)) => "an unnamed signal".to_owned(),
         None => "no process".to_owned(),
+    }
+}
+
+/// Why a rollout stopped, and what that leaves.
+pub(crate) fn rollout_stopped(reason: Option<ExitReason>, service: ServiceId, fleet: &Fleet) -> String {
+    let state = fleet.service(service).map(|view| view.state);
+    match (reason, state) {
+        (Some(reason), _) => format!("{}; its old workers serve on", exit_reason(reason)),
+        (None, _) if fleet.stopping() => "the engine is being stopped".to_owned(),
+        (None, Some(ServiceState::Stopping | ServiceState::Stopped) | None) => {
+            "another command stopped the service".to_owned()
+        }
+        (None, Some(_)) => "another command ended it; its old workers serve on".to_owned(),
     }
 }

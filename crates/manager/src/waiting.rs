@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::clients::{ClientId, failure};
 use crate::crew::Crew;
-use crate::status::is_settled;
+use crate::status::{is_leaving, is_settled};
 use crate::text;
 
 /// What a command waits for.
@@ -20,8 +20,8 @@ pub(crate) enum Goal {
     Ready(Vec<ServiceId>),
     /// These services have that many ready workers and nothing drains.
     Scaled(Vec<(ServiceId, u32)>),
-    /// These rollouts end; the ones still open.
-    Replaced(Vec<(ServiceId, Option<Slot>)>),
+    /// These rollouts end: the ones still open, and the services of the others that ended because no worker is wanted.
+    Replaced(Vec<(ServiceId, Option<Slot>)>, Vec<ServiceId>),
     /// These services have no process left.
     Stopped(Vec<ServiceId>),
 }
@@ -80,10 +80,10 @@ impl Waitings {
     }
 
     /// Tells the waiting what they want to know of a notice.
-    pub(crate) fn notice(&mut self, notice: &Notice, crew: &Crew) -> Vec<(ClientId, Reply)> {
+    pub(crate) fn notice(&mut self, notice: &Notice, fleet: &Fleet, crew: &Crew) -> Vec<(ClientId, Reply)> {
         let mut replies = Vec::new();
         self.retain(|client, waiting| {
-            let Goal::Replaced(open) = &mut waiting.goal else { return true };
+            let Goal::Replaced(open, none) = &mut waiting.goal else { return true };
             let about = |service: &ServiceId| open.iter().any(|(open, _)| open == service);
             match notice {
                 Notice::RolloutProgress { service, done, total } if about(service) => {
@@ -95,13 +95,17 @@ impl Waitings {
                 }
                 Notice::RolloutFinished { service } if about(service) => {
                     open.retain(|(open, _)| open != service);
+                    none.extend(fleet.service(*service).filter(|view| view.wanted == 0).map(|_| *service));
                     true
                 }
                 Notice::RolloutStopped { service, reason, .. } if about(service) => {
-                    let why = reason.map_or("another command ended it", text::exit_reason);
+                    let name = crew.name(*service);
                     let text =
-                        format!("the rollout of {} stopped: {why}; its old workers serve on", crew.name(*service));
-                    let hint = format!("see what the new worker said in the log of {}", crew.name(*service));
+                        format!("the rollout of {name} stopped: {}", text::rollout_stopped(*reason, *service, fleet));
+                    let hint = match reason {
+                        Some(_) => format!("see what the new worker said in the log of {name}"),
+                        None => format!("`evercrew status {name}` shows how things stand"),
+                    };
                     replies.push((client, failure(&waiting.request, 1, text, hint)));
                     false
                 }
@@ -148,6 +152,7 @@ struct Standing {
     state: ServiceState,
     ready: u32,
     wanted: u32,
+    leaving: usize,
     settled: bool,
     gone: bool,
 }
@@ -159,9 +164,24 @@ impl Standing {
             state: view.state,
             ready: view.ready,
             wanted: view.wanted,
+            leaving: view.workers.iter().filter(|worker| is_leaving(worker)).count(),
             settled: is_settled(view),
             gone: view.workers.iter().all(|worker| worker.worker.is_none()),
         }
+    }
+}
+
+impl Standing {
+    /// `web is starting, 1 of 2 ready`; `web is ready, 3 of 3 ready, 1 still leaving`.
+    fn describe(&self, name: &str) -> String {
+        let Self { state, ready, wanted, leaving, .. } = self;
+        // One that is being replaced may be ready beside its replacement.
+        let ready = ready.min(wanted);
+        let mut text = format!("{name} is {}, {ready} of {wanted} ready", text::service_state(*state));
+        if *leaving > 0 {
+            text += &format!(", {leaving} still leaving");
+        }
+        text
     }
 }
 
@@ -204,7 +224,13 @@ impl Standings<'_> {
                 let there = |standing: &Standing| standing.settled || idle(standing);
                 self.failed(&standings).unwrap_or_else(|| done(standings.iter().all(there), "scaled"))
             }
-            Goal::Replaced(open) => done(open.is_empty(), "every worker was replaced"),
+            Goal::Replaced(open, none) => match none.first() {
+                Some(service) if open.is_empty() => {
+                    let name = self.crew.name(*service);
+                    Outcome::Done(format!("nothing is left to replace: {name} is to have no workers"))
+                }
+                Some(_) | None => done(open.is_empty(), "every worker was replaced"),
+            },
             Goal::Stopped(services) => {
                 let standings = self.all(services.iter().copied());
                 let serves =
@@ -231,12 +257,9 @@ impl Standings<'_> {
         let services: Vec<ServiceId> = match goal {
             Goal::Ready(services) | Goal::Stopped(services) => services.clone(),
             Goal::Scaled(targets) => targets.iter().map(|(service, _)| *service).collect(),
-            Goal::Replaced(open) => open.iter().map(|(service, _)| *service).collect(),
+            Goal::Replaced(open, _) => open.iter().map(|(service, _)| *service).collect(),
         };
-        let describe = |standing: Standing| {
-            let Standing { service, state, ready, wanted, .. } = standing;
-            format!("{} is {} with {ready} of {wanted} ready", self.crew.name(service), text::service_state(state))
-        };
+        let describe = |standing: Standing| standing.describe(self.crew.name(standing.service));
         self.all(services).into_iter().map(describe).collect::<Vec<_>>().join(", ")
     }
 }

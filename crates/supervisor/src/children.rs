@@ -48,22 +48,25 @@ impl Child {
         self.kept.iter().map(|(_, fd)| fd.as_fd()).collect()
     }
 
-    /// Sends a signal, and CONT after it so that a stopped process can act on it. A process of ours that is not
-    /// reaped pins its number, so its group's number is safe as well.
+    /// Sends a signal, and CONT after it so that a stopped process can act on it.
     pub(crate) fn signal(&self, signal: Signal, scope: Scope) {
+        self.send(signal, scope);
+        if !matches!(signal, Signal::Stop | Signal::Tstp | Signal::Ttin | Signal::Ttou | Signal::Cont | Signal::Kill) {
+            self.send(Signal::Cont, scope);
+        }
+    }
+
+    /// Sends a signal. A process of ours that is not reaped pins its number, so its group's number is safe as well.
+    pub(crate) fn send(&self, signal: Signal, scope: Scope) {
         if self.ended {
             return;
         }
         let Some((_, pidfd)) = self.kept.iter().find(|(kept, _)| *kept == Kept::Pidfd) else { return };
         // ESRCH means that it has just ended: its exit record says so.
-        let send = |signal| match scope {
+        let _ = match scope {
             Scope::Process => process::signal(pidfd.as_fd(), signal),
             Scope::Group => process::signal(pidfd.as_fd(), signal).and(process::signal_group(self.pid, signal)),
         };
-        let _ = send(signal);
-        if !matches!(signal, Signal::Stop | Signal::Tstp | Signal::Ttin | Signal::Ttou | Signal::Cont | Signal::Kill) {
-            let _ = send(Signal::Cont);
-        }
     }
 }
 

@@ -316,10 +316,14 @@ impl Engine {
             }
             ToSupervisor::Unbind { listener } => self.custody.unbind(&listener),
             ToSupervisor::Spawn(spawn) => self.spawn(&spawn, descriptors.pop()),
-            ToSupervisor::Signal { worker, signal, scope } => {
+            ToSupervisor::Signal { worker, signal, scope, aside } => {
                 if let (Some(child), Ok(signal)) = (self.children.of_mut(worker), signal.parse()) {
-                    child.signal(signal, scope);
-                    child.signalled = Some(signal);
+                    if aside {
+                        child.send(signal, scope);
+                    } else {
+                        child.signal(signal, scope);
+                        child.signalled = Some(signal);
+                    }
                     if (signal, scope) == (Signal::Kill, Scope::Group) {
                         self.cgroups.kill(worker);
                     }

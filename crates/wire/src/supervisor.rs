@@ -39,6 +39,10 @@ pub enum ToSupervisor {
         signal: String,
         /// To whom.
         scope: Scope,
+        /// An operator's own: it is no part of a stop, is not remembered as the last one of it, and is not followed by
+        /// CONT.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        aside: bool,
     },
     /// What the next manager needs. Descriptors: the state (sealed memfd), then the configuration if `configuration`.
     Deposit {

@@ -31,7 +31,7 @@ pub(super) fn with_flag(mut args: Map<String, Value>, name: &str, set: bool) -> 
 /// # Errors
 /// When it did not.
 pub(super) fn ask(global: &Global, verb: &'static str, args: Map<String, Value>, lost: Lost) -> Result<u8, Failure> {
-    let question = Question { verb, args, timeout: global.timeout, prompt: false, lost };
+    let question = Question { verb, args, timeout: global.timeout, prompt: false, lost, appearing: verb == "wait" };
     let live = io::stderr().is_terminal();
     let mut shown = false;
     let result = Engine::of(global).ask(&question, |reply| {

@@ -26,7 +26,14 @@ impl Down {
     pub(crate) fn run(&self, global: &Global) -> Result<u8, Failure> {
         let engine = Engine::of(global);
         let args = change::with_flag(Map::new(), "now", self.now);
-        let question = Question { verb: "shutdown", args, timeout: global.timeout, prompt: true, lost: Lost::AskAgain };
+        let question = Question {
+            verb: "shutdown",
+            args,
+            timeout: global.timeout,
+            prompt: true,
+            lost: Lost::AskAgain,
+            appearing: false,
+        };
         let reply = match engine.ask(&question, |_| {}) {
             Err(failure) if failure.code == code::FORBIDDEN => return Err(failure),
             Err(_) if !engine.runs()? => {

@@ -18,18 +18,37 @@ pub(crate) struct Events {
     /// From this number on
     #[arg(long, value_name = "N")]
     since: Option<u64>,
+    /// Only events of this service; may be given again
+    #[arg(long, value_name = "NAME")]
+    service: Vec<String>,
+    /// Only this kind: worker.exit, or worker for all that begin so; may be given again
+    #[arg(long, value_name = "KIND")]
+    kind: Vec<String>,
 }
 
 impl Events {
     pub(crate) fn run(&self, global: &Global) -> Result<u8, Failure> {
         let mut args = Map::new();
-        args.insert("follow".into(), json!(self.follow));
+        if self.follow {
+            args.insert("follow".into(), json!(true));
+        }
+        for (name, texts) in [("service", &self.service), ("kind", &self.kind)] {
+            if !texts.is_empty() {
+                args.insert(name.into(), json!(texts));
+            }
+        }
         if let Some(since) = self.since {
             args.insert("since".into(), json!(since));
         }
         let engine = Engine::of(global);
-        let mut question =
-            Question { verb: "events", args, timeout: global.timeout, prompt: true, lost: Lost::AskAgain };
+        let mut question = Question {
+            verb: "events",
+            args,
+            timeout: global.timeout,
+            prompt: true,
+            lost: Lost::AskAgain,
+            appearing: false,
+        };
         let line = |event: &Value| format!("{}\n", if global.json { event.to_string() } else { table::event(event) });
         if self.follow {
             engine.follow(&mut question, |event| Ok(print(&line(event))? == Reader::Listens))?;

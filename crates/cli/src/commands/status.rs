@@ -26,6 +26,7 @@ impl Status {
             timeout: global.timeout,
             prompt: true,
             lost: Lost::AskAgain,
+            appearing: false,
         };
         let reply = match engine.ask(&question, |_| {}) {
             Err(failure) if failure.code == code::UNAVAILABLE && !engine.runs()? => {

@@ -1,0 +1,303 @@
+//! The verbs of the control socket: one table, from which requests are checked, the reference page
+//! `docs/reference/verbs.md` is written, and it is known who may ask what.
+
+use serde_json::{Map, Value, json};
+
+/// A verb.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verb {
+    Status,
+    Wait,
+    Scale,
+    Restart,
+    Start,
+    Stop,
+    Shutdown,
+    Signal,
+    Events,
+    Cancel,
+    Version,
+}
+
+/// What a verb does to the engine: an operator who may only look is given the first kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Right {
+    Look,
+    Change,
+}
+
+/// What an argument has to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Flag,
+    Number,
+    Text,
+    Texts,
+}
+
+/// One argument.
+#[derive(Debug)]
+pub(crate) struct Argument {
+    pub(crate) name: &'static str,
+    pub(crate) kind: Kind,
+    pub(crate) about: &'static str,
+}
+
+/// One verb with everything that is known of it.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) verb: Verb,
+    pub(crate) name: &'static str,
+    pub(crate) right: Right,
+    /// Whether it is answered when the fleet got there, or never: such requests are counted.
+    pub(crate) stays_open: bool,
+    pub(crate) arguments: &'static [Argument],
+    /// When it is answered, and with what.
+    pub(crate) answered: &'static str,
+}
+
+const fn argument(name: &'static str, kind: Kind, about: &'static str) -> Argument {
+    Argument { name, kind, about }
+}
+
+const NAMES: Argument = argument("names", Kind::Texts, "services (`web`) or workers (`web.2`)");
+const SERVICES: Argument = argument("names", Kind::Texts, "services");
+const NOW: Argument = argument("now", Kind::Flag, "without grace");
+
+const fn look(verb: Verb, name: &'static str, arguments: &'static [Argument], answered: &'static str) -> Entry {
+    Entry { verb, name, right: Right::Look, stays_open: false, arguments, answered }
+}
+
+const fn change(verb: Verb, name: &'static str, arguments: &'static [Argument], answered: &'static str) -> Entry {
+    Entry { verb, name, right: Right::Change, stays_open: true, arguments, answered }
+}
+
+const fn prompt(entry: Entry) -> Entry {
+    Entry { stays_open: false, ..entry }
+}
+
+const fn open(entry: Entry) -> Entry {
+    Entry { stays_open: true, ..entry }
+}
+
+/// Every verb.
+pub(crate) const VERBS: &[Entry] = &[
+    look(
+        Verb::Status,
+        "status",
+        &[NAMES],
+        "at once with the document below; of the named services where there are any. The name of a worker means its service",
+    ),
+    open(look(
+        Verb::Wait,
+        "wait",
+        &[NAMES],
+        "when the services (all without `names`) are ready, stopped or finished; fails when one is failed",
+    )),
+    change(
+        Verb::Scale,
+        "scale",
+        &[argument("names", Kind::Texts, "`web=4`, `web=+1`, `web=-1`")],
+        "when each has that many ready workers and none drains; fails when one is failed",
+    ),
+    change(
+        Verb::Restart,
+        "restart",
+        &[NAMES],
+        "when every worker was replaced by a ready one, while the last old one may still drain; `processing` after each with `{\"service\",\"done\",\"total\"}`; fails when the rollout stopped",
+    ),
+    change(Verb::Start, "start", &[SERVICES], "as `wait`"),
+    change(Verb::Stop, "stop", &[SERVICES, NOW], "when no process of them is left"),
+    prompt(change(
+        Verb::Shutdown,
+        "shutdown",
+        &[NOW],
+        "at once with `{\"supervisor\":{\"pid\":…}}`; the engine then ends",
+    )),
+    prompt(change(
+        Verb::Signal,
+        "signal",
+        &[
+            NAMES,
+            argument("signal", Kind::Text, "`USR1`, `SIGUSR1` or `10`"),
+            argument("group", Kind::Flag, "the whole process group of each worker"),
+        ],
+        "at once with `{\"workers\":[{\"name\",\"pid\"}]}`: those that it was sent to. Never a commanded stop: a worker that ends by it has ended unasked",
+    )),
+    open(look(
+        Verb::Events,
+        "events",
+        &[
+            argument("follow", Kind::Flag, "stay and send what happens"),
+            argument("since", Kind::Number, "from this number on"),
+            argument("service", Kind::Texts, "only events of these services"),
+            argument("kind", Kind::Texts, "only these kinds: `worker.exit`, or `worker` for all that begin so"),
+        ],
+        "see [events](control-socket.md#events)",
+    )),
+    prompt(change(
+        Verb::Cancel,
+        "cancel",
+        &[argument("id", Kind::Text, "of an open request on this connection")],
+        "at once; the cancelled request gets its `ok` first",
+    )),
+    look(Verb::Version, "version", &[], "at once with `{\"version\":…,\"verbs\":[…]}`: this table for programs"),
+];
+
+impl Entry {
+    /// The verb of this name.
+    pub(crate) fn named(name: &str) -> Option<&'static Self> {
+        VERBS.iter().find(|entry| entry.name == name)
+    }
+
+    /// Whether every argument is one of this verb's and has its type; null is as good as missing.
+    ///
+    /// # Errors
+    /// What is wrong, naming the argument, and what to do.
+    pub(crate) fn check(&self, args: &Map<String, Value>) -> Result<(), (String, String)> {
+        for (name, value) in args.iter().filter(|(_, value)| !value.is_null()) {
+            let Some(argument) = self.arguments.iter().find(|argument| argument.name == name) else {
+                let known: Vec<&str> = self.arguments.iter().map(|argument| argument.name).collect();
+                let hint = if known.is_empty() {
+                    "it takes none".to_owned()
+                } else {
+                    format!("it takes {}", known.join(", "))
+                };
+                return Err((format!("`{}` takes no argument `{}`", self.name, brief(name)), hint));
+            };
+            if !argument.kind.fits(value) {
+                let text = format!(
+                    "`{name}` of `{}` is {}, found {}",
+                    self.name,
+                    argument.kind.expects(),
+                    brief(&value.to_string())
+                );
+                return Err((text, format!("send {{\"args\":{{\"{name}\":{}}}}}", argument.kind.example())));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The beginning of what a client sent.
+fn brief(text: &str) -> String {
+    let mut brief: String = text.chars().take(40).collect();
+    if brief.len() < text.len() {
+        brief.push('…');
+    }
+    brief
+}
+
+impl Kind {
+    fn fits(self, value: &Value) -> bool {
+        match self {
+            Self::Flag => value.is_boolean(),
+            Self::Number => value.is_u64(),
+            Self::Text => value.is_string(),
+            Self::Texts => value.as_array().is_some_and(|items| items.iter().all(Value::is_string)),
+        }
+    }
+
+    fn expects(self) -> &'static str {
+        match self {
+            Self::Flag => "true or false",
+            Self::Number => "a whole number from 0",
+            Self::Text => "a string",
+            Self::Texts => "a list of strings",
+        }
+    }
+
+    fn example(self) -> &'static str {
+        match self {
+            Self::Flag => "true",
+            Self::Number => "1",
+            Self::Text => "\"7\"",
+            Self::Texts => "[\"web\"]",
+        }
+    }
+}
+
+/// All verbs, for programs that ask what this engine can do.
+pub(crate) fn list() -> Value {
+    let argument = |a: &Argument| json!({"name": a.name, "expects": a.kind.expects(), "about": a.about});
+    let verb = |entry: &Entry| {
+        let args: Vec<Value> = entry.arguments.iter().map(argument).collect();
+        json!({"name": entry.name, "right": entry.right.name(), "args": args, "answered": entry.answered})
+    };
+    VERBS.iter().map(verb).collect()
+}
+
+impl Right {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Look => "look",
+            Self::Change => "change",
+        }
+    }
+}
+
+/// The page `docs/reference/verbs.md`.
+#[cfg(test)]
+fn page() -> String {
+    let mut page = "# Verbs\n\nWritten by the code from its table of verbs; `EVERCREW_BLESS=1 cargo test -p evercrew-manager reference` writes it\nagain. How requests and replies look stands in [control socket](control-socket.md).\n\n| verb | right | args | answered |\n|---|---|---|---|\n".to_owned();
+    for entry in VERBS {
+        let args = entry.arguments.iter().map(|a| format!("`{}`: {}; {}", a.name, a.kind.expects(), a.about));
+        page += &format!(
+            "| `{}` | {} | {} | {} |\n",
+            entry.name,
+            entry.right.name(),
+            args.collect::<Vec<_>>().join("<br>"),
+            entry.answered
+        );
+    }
+    page + "\nAn argument that a verb does not take, or of another type, is refused with code 2. Null is as good as missing.\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(verb: &str, args: &Value) -> String {
+        let args = args.as_object().cloned().unwrap_or_default();
+        Entry::named(verb)
+            .expect("a verb")
+            .check(&args)
+            .map_or_else(|(text, hint)| format!("{text} | {hint}"), |()| String::new())
+    }
+
+    #[test]
+    fn an_argument_of_another_type_is_refused_by_name() {
+        for (verb, args, told) in [
+            ("stop", json!({"names": ["web"], "now": "yes"}), "`now` of `stop` is true or false, found \"yes\""),
+            ("stop", json!({"names": ["web"], "now": 1}), "`now` of `stop`"),
+            ("status", json!({"names": "web"}), "`names` of `status` is a list of strings, found \"web\""),
+            ("status", json!({"names": ["web", 7]}), "`names` of `status`"),
+            ("events", json!({"since": "5"}), "`since` of `events` is a whole number"),
+            ("events", json!({"since": -5}), "`since` of `events`"),
+            ("events", json!({"since": 1.5}), "`since` of `events`"),
+            ("cancel", json!({"id": 7}), "`id` of `cancel` is a string"),
+            ("wait", json!({"now": true}), "`wait` takes no argument `now` | it takes names"),
+            ("version", json!({"x": {}}), "`version` takes no argument `x` | it takes none"),
+        ] {
+            let refusal = refused(verb, &args);
+            assert!(refusal.contains(told), "{verb} {args}: {refusal}");
+        }
+        assert!(refused("stop", &json!({"names": "x".repeat(100_000)})).len() < 300);
+        for (verb, args) in [("stop", json!({"names": ["web"], "now": null})), ("events", json!({"since": u64::MAX}))] {
+            assert_eq!(refused(verb, &args), "", "{verb} {args}");
+        }
+    }
+
+    #[test]
+    fn each_verb_has_one_name_and_one_entry() {
+        let mut names: Vec<&str> = VERBS.iter().map(|entry| entry.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), VERBS.len());
+    }
+
+    #[test]
+    fn the_reference_page_is_up_to_date() {
+        crate::reference::is_up_to_date("verbs.md", &page());
+    }
+}
