@@ -13,7 +13,6 @@
 
 mod engine;
 mod events;
-pub mod moments;
 pub mod processes;
 pub mod programs;
 

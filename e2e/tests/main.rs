@@ -4,18 +4,15 @@ mod commands;
 mod control;
 mod crash;
 mod ends;
-mod identity;
 mod kill;
 mod load;
 mod many;
 mod matrix;
-mod newcomer;
 mod operator;
 mod output;
 mod programs;
 mod services;
 mod stop;
-mod times;
 
 /// The binary of this tree.
 const EVERCREW: &str = env!("CARGO_BIN_EXE_evercrew");

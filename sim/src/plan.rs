@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use evercrew_core::Signal;
 use evercrew_core::fleet::{
-    Backoff, GiveUp, Heartbeat, Policy, Readiness, Recycle, Restart, Rollout, ServiceId, StartLimit, StopLadder,
-    StopStep,
+    Backoff, GiveUp, Heartbeat, OnFailure, Policy, Readiness, Recycle, Restart, Rollout, ServiceId, StartLimit,
+    StopLadder, StopStep,
 };
 
 use crate::random::Random;
@@ -20,6 +20,7 @@ pub(crate) struct Weather {
     pub(crate) dies_later: u64,
     pub(crate) hangs: u64,
     pub(crate) ignores_stop: u64,
+    pub(crate) drains_long: u64,
     pub(crate) sits_in_kernel: u64,
     pub(crate) ends_by_itself: u64,
     pub(crate) loses_beats: u64,
@@ -37,6 +38,7 @@ impl Weather {
         dies_later: 0,
         hangs: 0,
         ignores_stop: 0,
+        drains_long: 0,
         sits_in_kernel: 0,
         ends_by_itself: 0,
         loses_beats: 0,
@@ -53,6 +55,7 @@ impl Weather {
             dies_later: some(40),
             hangs: some(15),
             ignores_stop: some(30),
+            drains_long: some(60),
             sits_in_kernel: some(5),
             ends_by_itself: some(15),
             loses_beats: some(20),
@@ -122,7 +125,16 @@ pub(crate) fn policy(id: u32, random: &mut Random) -> Policy {
 
 fn rollout(random: &mut Random) -> Rollout {
     let (surge, unavailable) = *random.pick(&[(1, 0), (1, 0), (2, 0), (3, 0), (0, 1), (0, 2), (1, 1), (2, 1)]);
-    Rollout { surge, unavailable, settle: if random.chance(10) { Duration::ZERO } else { random.millis(100, 4_000) } }
+    let settle = if random.chance(10) { Duration::ZERO } else { random.millis(100, 4_000) };
+    Rollout {
+        surge,
+        unavailable,
+        settle,
+        prove: if random.chance(50) { settle } else { settle + random.millis(100, 6_000) },
+        on_failure: if random.chance(30) { OnFailure::Pause } else { OnFailure::Stay },
+        drain: random.chance(40).then(|| random.millis(500, 30_000)),
+        draining: *random.pick(&[0, 0, 1, 1, 2]),
+    }
 }
 
 fn ladder(random: &mut Random) -> StopLadder {

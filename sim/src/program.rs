@@ -90,7 +90,10 @@ impl Script {
             }),
             beats: policy.heartbeat.map(|heartbeat| heartbeat.timeout / 3),
             hangs: random.chance(weather.hangs).then(|| random.millis(0, 30_000)),
-            stops: (!random.chance(weather.ignores_stop)).then(|| random.millis(1, 400)),
+            stops: (!random.chance(weather.ignores_stop)).then(|| {
+                let long = random.chance(weather.drains_long);
+                if long { random.millis(1_000, 40_000) } else { random.millis(1, 400) }
+            }),
             killed: if random.chance(weather.sits_in_kernel) {
                 random.millis(2_000, 30_000)
             } else {

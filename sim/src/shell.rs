@@ -136,6 +136,9 @@ impl Shell {
             (known.policy, known.epoch) = (policy.clone(), *epoch);
         }
         self.say(|| format!("-> {event:?}"));
+        if let Event::Undo { service } = event {
+            self.oracle.hear_undo(*service, self.fleet.service(*service).as_ref());
+        }
         self.oracle.hear(self.now, event);
         self.out.clear();
         self.fleet.handle(self.now, event.clone(), &mut self.out);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use evercrew_core::Mono;
-use evercrew_core::fleet::{Event, Fault, ServiceId, ServiceState, ServiceView, Slot, WorkerState};
+use evercrew_core::fleet::{Epoch, Event, Fault, Pace, ServiceId, ServiceState, ServiceView, Slot, WorkerState};
 
 use crate::oracle::Verdict;
 use crate::plan::{Plan, Weather, policy};
@@ -74,6 +74,10 @@ pub fn run(seed: u64, fault: Option<Fault>, trace: bool) -> Result<Summary, Box<
             trace: simulation.shell.trace.unwrap_or_default(),
         })),
     }
+}
+
+fn pace(random: &mut Random) -> Pace {
+    *random.pick(&[Pace::Gradual, Pace::Gradual, Pace::Gradual, Pace::Detached, Pace::AtOnce])
 }
 
 struct Simulation {
@@ -158,7 +162,11 @@ impl Simulation {
                 let (policy, epoch) = (known.policy.clone(), known.epoch);
                 self.shell.feed(Event::Define { service, policy, epoch })
             }
-            Event::Stop { .. } if self.clears.is_some() => Ok(()),
+            Event::Stop { .. } | Event::Restart { .. } if self.clears.is_some() => Ok(()),
+            Event::Restart { service, slot, pace, .. } => {
+                let epoch = self.epoch(service);
+                self.shell.feed(Event::Restart { service, slot, epoch, pace })
+            }
             other => self.shell.feed(other),
         }
     }
@@ -206,7 +214,7 @@ impl Simulation {
         let ids: Vec<ServiceId> = shell.services.keys().copied().collect();
         let service = *shell.random.pick(&ids);
         let workers = shell.random.below(7) as u32;
-        match shell.random.below(22) {
+        match shell.random.below(26) {
             0..=2 => shell.feed(Event::Scale { service, workers }),
             3 => {
                 let less = shell.fleet.service(service).map_or(0, |view| view.wanted.saturating_sub(1));
@@ -214,12 +222,13 @@ impl Simulation {
                 shell.feed(Event::Scale { service, workers: less.saturating_sub(1) })
             }
             4 => {
-                let epoch = shell.services[&service].epoch;
-                shell.feed(Event::Restart { service, slot: None, epoch })
+                let (epoch, pace) = (shell.services[&service].epoch, pace(&mut shell.random));
+                shell.feed(Event::Restart { service, slot: None, epoch, pace })
             }
             5 => {
                 let (slot, epoch) = (Some(Slot(workers)), shell.services[&service].epoch);
-                shell.feed(Event::Restart { service, slot, epoch })
+                let pace = pace(&mut shell.random);
+                shell.feed(Event::Restart { service, slot, epoch, pace })
             }
             6..=8 => self.new_version(service),
             9 => self.change_policy(service),
@@ -233,6 +242,9 @@ impl Simulation {
             }
             18 => shell.feed(Event::Start { service }),
             19 | 20 => self.reload(service),
+            21 => self.pause_for_a_while(service),
+            22 | 23 => shell.feed(Event::Undo { service }),
+            24 => self.restart_again_and_again(service),
             _ => {
                 let (policy, epoch) = (shell.services[&service].policy.clone(), self.epoch(service));
                 self.shell.feed(Event::Define { service, policy, epoch })
@@ -241,7 +253,7 @@ impl Simulation {
     }
 
     /// The version that the fleet has: a shell follows a rollout that was stopped.
-    fn epoch(&mut self, service: ServiceId) -> evercrew_core::fleet::Epoch {
+    fn epoch(&mut self, service: ServiceId) -> Epoch {
         let known = self.shell.services.get_mut(&service).expect("configured");
         if let Some(view) = self.shell.fleet.service(service) {
             known.epoch = view.epoch;
@@ -257,7 +269,8 @@ impl Simulation {
         let (epoch, policy) = (known.next(code), known.policy.clone());
         self.shell.say(|| format!("{service:?} {epoch:?} is {code:?}"));
         if by_hand {
-            self.shell.feed(Event::Restart { service, slot: None, epoch })
+            let pace = pace(&mut self.shell.random);
+            self.shell.feed(Event::Restart { service, slot: None, epoch, pace })
         } else {
             self.shell.feed(Event::Define { service, policy, epoch })
         }
@@ -303,6 +316,24 @@ impl Simulation {
         self.shell.feed(Event::Stop { service, now })
     }
 
+    fn restart_again_and_again(&mut self, service: ServiceId) -> Verdict {
+        let pace = pace(&mut self.shell.random);
+        let mut at = self.shell.now;
+        for _ in 0..4 {
+            at = at.after(self.shell.random.millis(2_000, 15_000));
+            let restart = Event::Restart { service, slot: None, epoch: Epoch(0), pace };
+            self.shell.world.plan(at, Happening::Asks(Box::new(restart)));
+        }
+        Ok(())
+    }
+
+    fn pause_for_a_while(&mut self, service: ServiceId) -> Verdict {
+        let again = self.shell.random.millis(1, 20_000);
+        let at = self.shell.now.after(again);
+        self.shell.world.plan(at, Happening::Asks(Box::new(Event::Resume { service })));
+        self.shell.feed(Event::Pause { service })
+    }
+
     fn remove_for_a_while(&mut self, service: ServiceId) -> Verdict {
         let again = self.shell.random.millis(1, 20_000);
         let known = &self.shell.services[&service];
@@ -336,7 +367,7 @@ impl Simulation {
             let (policy, epoch) = (known.policy.clone(), known.next(Code::Good));
             self.shell.feed(Event::Define { service, policy, epoch })?;
             self.shell.feed(Event::Start { service })?;
-            self.shell.feed(Event::Restart { service, slot: None, epoch })?;
+            self.shell.feed(Event::Restart { service, slot: None, epoch, pace: Pace::Gradual })?;
         }
         Ok(())
     }

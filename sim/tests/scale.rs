@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use evercrew_core::Mono;
 use evercrew_core::fleet::{
-    Action, Epoch, Event, ExitStatus, Fleet, Heartbeat, Policy, Readiness, Rollout, ServiceId, ServiceState, WorkerId,
+    Action, Epoch, Event, ExitStatus, Fleet, Heartbeat, Pace, Policy, Readiness, Rollout, ServiceId, ServiceState,
+    WorkerId,
 };
 
 struct Shell {
@@ -56,7 +57,13 @@ fn policy(workers: u32) -> Policy {
     Policy {
         ready: Readiness::Reported,
         heartbeat: Some(Heartbeat { timeout: Duration::from_secs(30), signal: evercrew_core::Signal::Kill }),
-        rollout: Rollout { surge: 50, unavailable: 0, settle: Duration::ZERO },
+        rollout: Rollout {
+            surge: 50,
+            unavailable: 0,
+            settle: Duration::ZERO,
+            prove: Duration::ZERO,
+            ..Rollout::default()
+        },
         ..Policy::basic(workers)
     }
 }
@@ -91,7 +98,8 @@ fn five_thousand_workers_of_one_service() {
         }
     });
     timed("rollout", Duration::from_secs(4), || {
-        let (started, stopped) = shell.handle(Event::Restart { service: id, slot: None, epoch: Epoch(2) });
+        let (started, stopped) =
+            shell.handle(Event::Restart { service: id, slot: None, epoch: Epoch(2), pace: Pace::Gradual });
         shell.obey(started, stopped);
     });
     let view = shell.fleet.service(id).expect("defined");

@@ -6,8 +6,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
-    Check, Completions, Config, Down, Events, Healthcheck, Init, Man, Names, Restart, Scale, Schema, Signal, Start,
-    Status, Stop, Up, Version, Wait,
+    Check, Config, Down, Events, Restart, Scale, Schema, Signal, Start, Status, Stop, Up, Version, Wait,
 };
 use crate::failure::Failure;
 
@@ -74,12 +73,6 @@ pub(crate) enum Command {
     Config(Config),
     Schema(Schema),
     Version(Version),
-    Healthcheck(Healthcheck),
-    Init(Init),
-    Completions(Completions),
-    Man(Man),
-    #[command(hide = true)]
-    Names(Names),
 }
 
 impl Command {
@@ -103,11 +96,6 @@ impl Command {
             Self::Config(config) => config.run(global),
             Self::Schema(schema) => schema.run(),
             Self::Version(version) => version.run(global),
-            Self::Healthcheck(healthcheck) => healthcheck.run(global),
-            Self::Init(init) => init.run(global),
-            Self::Completions(completions) => completions.run(),
-            Self::Man(man) => man.run(),
-            Self::Names(names) => names.run(global),
         }
     }
 }

@@ -12,7 +12,6 @@ mod example;
 mod failure;
 mod leftovers;
 mod output;
-mod procfile;
 mod role;
 mod table;
 mod up;

@@ -1,6 +1,6 @@
 //! Values that are one of a few words.
 
-use evercrew_core::fleet::{EndWhen, GiveUp, Restart};
+use evercrew_core::fleet::{EndWhen, GiveUp, OnFailure, Restart};
 
 use crate::settings::{Builtin, ListenMode};
 
@@ -35,4 +35,9 @@ impl Choice for Restart {
 impl Choice for GiveUp {
     const NAMES: &'static [&'static str] = &["retry", "give-up"];
     const VALUES: &'static [Self] = &[Self::Retry, Self::Final];
+}
+
+impl Choice for OnFailure {
+    const NAMES: &'static [&'static str] = &["stay", "pause"];
+    const VALUES: &'static [Self] = &[Self::Stay, Self::Pause];
 }

@@ -182,6 +182,10 @@ fn policy(under: &mut Under<'_>, service: &Service, policy: &Policy, name: &dyn 
     under.put("rollout.surge", json!(policy.rollout.surge));
     under.put("rollout.unavailable", json!(policy.rollout.unavailable));
     under.put("rollout.settle", time(policy.rollout.settle));
+    under.put("rollout.prove", time(policy.rollout.prove));
+    under.put("rollout.on_failure", word(policy.rollout.on_failure));
+    under.put("rollout.drain", policy.rollout.drain.map(time));
+    under.put("rollout.max_draining", json!(policy.rollout.draining));
 }
 
 fn recycle(under: &mut Under<'_>, memory: Option<u64>, recycle: Recycle) {

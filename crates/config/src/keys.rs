@@ -1,6 +1,6 @@
 //! Every key of the configuration, in one table: what is known, expected, assumed and documented.
 
-use evercrew_core::fleet::{EndWhen, GiveUp, Restart};
+use evercrew_core::fleet::{EndWhen, GiveUp, OnFailure, Restart};
 
 use crate::choice::Choice;
 use crate::key::{Absent, Key, OnReload, Section, Shape};
@@ -345,6 +345,36 @@ pub(crate) static ROLLOUT: Section = Section {
         )
         .live(),
         key("settle", TIME, "\"2s\"", "how long a new worker must stay ready before the next is replaced").live(),
+        open(
+            "prove",
+            TIME,
+            "as `settle`",
+            "how long the first new worker must stay ready before any other is started; at least `settle`",
+        )
+        .live(),
+        key(
+            "on_failure",
+            Shape::Choice(OnFailure::NAMES),
+            "\"stay\"",
+            "when a new worker fails: `stay` ends the rollout and keeps what serves, `pause` waits for `rollout resume` \
+             or `rollout undo`",
+        )
+        .live(),
+        open(
+            "drain",
+            TIME_ABOVE_ZERO,
+            "as the first step of `stop`",
+            "how long a worker that was replaced may go on with what it has begun",
+        )
+        .live(),
+        key(
+            "max_draining",
+            Shape::Integer { min: 0, max: 10 },
+            "0",
+            "generations of replaced workers that may drain beside `workers` + `surge`; one more ends the oldest. With 0 \
+             those that drain count as processes, and a rollout waits for them",
+        )
+        .live(),
     ],
 };
 

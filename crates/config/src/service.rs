@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use evercrew_core::Signal;
-use evercrew_core::fleet::{Backoff, GiveUp, Heartbeat, Policy, Readiness, Recycle, Restart, Rollout, StartLimit};
+use evercrew_core::fleet::{
+    Backoff, GiveUp, Heartbeat, OnFailure, Policy, Readiness, Recycle, Restart, Rollout, StartLimit,
+};
 
 use crate::context::Context;
 use crate::convert::Wrong;
@@ -243,7 +245,24 @@ fn rollout(reader: &Reader<'_>, has_port: bool) -> Rollout {
     let table = reader.table_or_default("rollout", &keys::ROLLOUT);
     let surge = table.optional_integer("surge").unwrap_or(u32::from(!has_port));
     let unavailable = table.optional_integer("unavailable").unwrap_or(u32::from(has_port && surge == 0));
-    let rollout = Rollout { surge, unavailable, settle: table.duration("settle") };
+    let settle = table.duration("settle");
+    let rollout = Rollout {
+        surge,
+        unavailable,
+        settle,
+        prove: table.optional_duration("prove").unwrap_or(settle),
+        on_failure: table.choice("on_failure").unwrap_or(OnFailure::Stay),
+        drain: table.optional_duration("drain"),
+        draining: table.integer("max_draining"),
+    };
+    if rollout.prove < rollout.settle {
+        table.report().add(
+            Diagnostic::error(table.at("prove"), format!("`prove` in {} is shorter than `settle`", table.name()))
+                .label("the first new worker would have proved itself before it has settled")
+                .also(table.at("settle"), "every new worker has to stay ready this long")
+                .help("make `prove` at least as long as `settle`, or leave it out"),
+        );
+    }
     if has_port && rollout.surge > 0 {
         table.report().add(
             Diagnostic::warning(table.at("surge"), format!("{} starts workers on ports in use", table.name()))

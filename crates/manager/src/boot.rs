@@ -197,7 +197,10 @@ pub(crate) fn most_workers(hard_limit: u64) -> u64 {
 }
 
 fn check_descriptors(settings: &Settings, hard_limit: u64) -> Result<(), String> {
-    let most = |policy: &Policy| u64::from(policy.workers) + u64::from(policy.rollout.surge.min(policy.workers));
+    let most = |policy: &Policy| {
+        let beside = policy.rollout.surge.min(policy.workers) + policy.rollout.draining * policy.workers;
+        u64::from(policy.workers) + u64::from(beside)
+    };
     let workers: u64 = settings.services.iter().map(|service| most(&service.policy)).sum();
     if workers <= most_workers(hard_limit) {
         return Ok(());

@@ -1,6 +1,6 @@
 //! The verbs of the command socket.
 
-use evercrew_core::fleet::{Event, MAX_WORKERS, ServiceId, Slot};
+use evercrew_core::fleet::{Event, MAX_WORKERS, Pace, ServiceId, Slot};
 use evercrew_sys::clock;
 use evercrew_wire::control::{Reply, ReplyStatus, Request};
 use serde_json::{Value, json};
@@ -175,11 +175,16 @@ impl Manager {
 
     fn restart(&mut self, client: ClientId, request: &Request) -> Result<Option<Reply>, Refusal> {
         let targets = self.some_targets(request)?;
+        let pace = match (flag(request, "now"), flag(request, "detach")) {
+            (true, _) => Pace::AtOnce,
+            (false, true) => Pace::Detached,
+            (false, false) => Pace::Gradual,
+        };
         // The waiting stands before the decision, so that a rollout which ends at once is seen ending.
         self.later(client, request, Goal::Replaced(targets.clone(), Vec::new()));
         for (service, slot) in targets {
             let epoch = self.fleet.service(service).map(|view| view.epoch).unwrap_or_default();
-            self.decide(Event::Restart { service, slot, epoch });
+            self.decide(Event::Restart { service, slot, epoch, pace });
         }
         Ok(None)
     }

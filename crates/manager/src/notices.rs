@@ -144,6 +144,17 @@ pub(crate) fn fact(notice: &Notice, fleet: &Fleet, crew: &Crew) -> Fact {
             let words = format!("{} rollout finished", crew.name(*service));
             of_service(*service, Level::Info, "rollout.finished", names.fields(*service, None), words)
         }
+        Notice::RolloutPaused { service, reason, .. } => {
+            let reason = reason.map_or("by command", text::exit_reason);
+            let mut fields = names.fields(*service, None);
+            fields.insert("reason".into(), json!(reason));
+            let words = format!("{} rollout paused ({reason})", crew.name(*service));
+            of_service(*service, Level::Warn, "rollout.paused", fields, words)
+        }
+        Notice::RolloutResumed { service } => {
+            let words = format!("{} rollout resumed", crew.name(*service));
+            of_service(*service, Level::Info, "rollout.resumed", names.fields(*service, None), words)
+        }
         Notice::RolloutStopped { service, reason, .. } => {
             let why = text::rollout_stopped(*reason, *service, fleet);
             let reason = reason.map_or("by command", text::exit_reason);

@@ -83,9 +83,9 @@ impl Mirror<Signal> for String {
 }
 
 macro_rules! mirror_struct {
-    ($form:ident = $type:ident { $($field:ident: $field_form:ty),+ $(,)? }) => {
+    ($form:ident = $type:ident { $($(#[$meta:meta])* $field:ident: $field_form:ty),+ $(,)? }) => {
         #[derive(Serialize, Deserialize)]
-        pub(crate) struct $form { $($field: $field_form,)+ }
+        pub(crate) struct $form { $($(#[$meta])* $field: $field_form,)+ }
 
         impl Mirror<fleet::$type> for $form {
             fn of(value: &fleet::$type) -> Self {
@@ -138,6 +138,8 @@ mirror_struct!(ServiceForm = ServiceMemory {
     scale: Option<u32>,
     epoch: u64,
     serving: u64,
+    #[serde(default)]
+    previous: Option<u64>,
     stamp: u64,
     released: bool,
     next_start: u64,
@@ -151,7 +153,17 @@ mirror_struct!(RolloutForm = RolloutMemory {
     canary: Option<u32>,
     proved: bool,
     done: u32,
+    #[serde(default)]
+    paused: bool,
+    #[serde(default = "gradual")]
+    pace: PaceForm,
 });
+mirror_enum!(PaceForm = Pace { Gradual, Detached, AtOnce });
+
+fn gradual() -> PaceForm {
+    PaceForm::Gradual
+}
+
 mirror_struct!(SlotForm = SlotMemory {
     generation: u32,
     restarts: u32,
@@ -199,6 +211,8 @@ mirror_struct!(WorkerForm = WorkerMemory {
     aged: bool,
     lot: u32,
     ending: Option<ReasonForm>,
+    #[serde(default)]
+    apart: Option<u64>,
 });
 mirror_enum!(RoleForm = Role { Incumbent, Successor, Leaver });
 mirror_enum!(TrialForm = Trial { Rollout, Recycle });

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use evercrew_core::fleet::{
-    Epoch, ExitReason, ExitStatus, Haste, Ladder, LastExit, Phase, Role, RolloutMemory, ServiceId, ServiceMemory,
+    Epoch, ExitReason, ExitStatus, Haste, Ladder, LastExit, Pace, Phase, Role, RolloutMemory, ServiceId, ServiceMemory,
     SlotMemory, Snapshot, Standing, StopReason, Trial, Wish, WorkerId, WorkerMemory,
 };
 use evercrew_core::{Mono, Signal};
@@ -46,6 +46,7 @@ fn worker(worker: u64, phase: Phase) -> WorkerMemory {
         aged: false,
         lot: 7,
         ending: Some(ExitReason::Asked(StopReason::Scale)),
+        apart: None,
     }
 }
 
@@ -91,6 +92,7 @@ fn state() -> State {
         scale: Some(4),
         epoch: Epoch(3),
         serving: Epoch(2),
+        previous: None,
         stamp: 4,
         released: true,
         next_start: at(17),
@@ -101,6 +103,8 @@ fn state() -> State {
             canary: Some(1),
             proved: false,
             done: 1,
+            paused: false,
+            pace: Pace::Gradual,
         }),
         slots,
     };
@@ -121,6 +125,23 @@ fn the_state_deposit_is_written_and_read_as_ever() {
     let golden = golden("state", &bytes);
     assert_eq!(String::from_utf8_lossy(&golden), String::from_utf8_lossy(&bytes), "its form changed: raise VERSION");
     assert_eq!(State::decode(&golden).expect("decode"), state);
+}
+
+/// What was added since is absent there, and means what it meant then.
+#[test]
+fn the_first_form_of_the_state_deposit_is_still_read() {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden/v1-state-first.json");
+    let first = std::fs::read(path).expect("read the golden file");
+    assert_eq!(State::decode(&first).expect("decode"), state());
+}
+
+#[test]
+fn a_paused_rollout_and_who_drains_beside_it_are_kept() {
+    let mut state = state();
+    let service = &mut state.fleet.services[0];
+    service.rollout = service.rollout.map(|rollout| RolloutMemory { paused: true, pace: Pace::Detached, ..rollout });
+    service.slots[2].workers[0].apart = Some(4);
+    assert_eq!(State::decode(&state.encode().expect("encode")).expect("decode"), state);
 }
 
 #[test]

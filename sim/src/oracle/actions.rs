@@ -78,13 +78,17 @@ impl Oracle {
         self.newest = worker.0;
         let crew = self.crew(service)?;
         demand(crew.wish == Wish::Run, || format!("{worker:?} of {service:?} is started though it is stopped"))?;
-        let (wanted, most, living) = (crew.wanted(), crew.most(), self.living(service));
+        let (wanted, most, living) = (crew.wanted(), crew.most(), self.counted(service));
+        let undone = crew.undone.is_some_and(|back| back != epoch);
+        demand(!undone, || format!("{worker:?} runs {epoch:?}, which was undone"))?;
         demand((1..=wanted).contains(&slot.0), || format!("{worker:?} is in {slot:?} of {wanted} wanted"))?;
         demand(living < most, || format!("{worker:?} is one of {} processes, {most} allowed", living + 1))?;
         self.judge_dependencies(service, crew, fleet)?;
         self.judge_version(worker, (service, slot), epoch)?;
         self.judge_slot(worker, (service, slot))?;
-        if !self.of(service).any(|other| other.serves() && other.epoch != epoch) {
+        let beside = self.of(service).any(|other| other.serves() && other.epoch != epoch);
+        let first = beside && !self.crew(service)?.established.contains(&epoch);
+        if !beside {
             self.crew_mut(service).established.insert(epoch);
         }
         let crew = self.crew_mut(service);
@@ -110,6 +114,12 @@ impl Oracle {
                 told: None,
                 doomed: None,
                 killed: None,
+                first,
+                apart: None,
+                drain: None,
+                escalated: false,
+                cut: false,
+                hasty: false,
                 lost_slot: false,
                 lost: self.lost,
             },
@@ -158,6 +168,7 @@ impl Oracle {
         demand(second.is_none(), || format!("{worker:?} is the third in {slot:?}"))?;
         match first {
             Some(first) => {
+                demand(!crew.paused, || format!("{worker:?} replaces the worker of {slot:?} though all is paused"))?;
                 let old = crew.policy.recycle.age.is_some_and(|age| {
                     let youngest = age.mul_f64(1.0 - crew.policy.recycle.jitter.clamp(0.0, 1.0));
                     first.exec.is_some_and(|exec| now.since(exec) + Duration::from_micros(1) >= youngest)
@@ -195,6 +206,7 @@ impl Oracle {
                 let seen = self.seen.get_mut(worker).ok_or_else(|| format!("{worker:?} does not live"))?;
                 demand(seen.is_leaving() || seen.bowed.is_some(), || format!("{worker:?} was not told to stop"))?;
                 seen.told.get_or_insert(now);
+                seen.escalated = true;
                 Ok(())
             }
             Notice::ServiceChanged { service, from, to } => {
@@ -204,11 +216,17 @@ impl Oracle {
             }
             Notice::RolloutStarted { service, .. } => {
                 self.judge_cause(event, *service)?;
+                let restarted = matches!(event, Event::Restart { .. });
                 let crew = self.crew_mut(*service);
-                crew.rolling = true;
-                crew.rolls_since = now;
-                crew.free_all();
+                crew.detached &= restarted;
+                crew.rolls(now);
                 Ok(())
+            }
+            Notice::RolloutPaused { service, .. } | Notice::RolloutResumed { service } => {
+                let crew = self.crew_mut(*service);
+                crew.paused = matches!(notice, Notice::RolloutPaused { .. });
+                crew.free_all();
+                demand(crew.rolling, || format!("pause of no rollout of {service:?}"))
             }
             Notice::RolloutProgress { service, done, .. } => {
                 let crew = self.crew_mut(*service);
@@ -219,11 +237,19 @@ impl Oracle {
                 demand(crew.rolling, || format!("progress of no rollout of {service:?}"))
             }
             Notice::RolloutFinished { service } | Notice::RolloutStopped { service, .. } => {
-                if matches!(notice, Notice::RolloutStopped { .. }) {
+                let stopped = matches!(notice, Notice::RolloutStopped { .. });
+                if stopped {
                     self.stopped.push(*service);
+                } else {
+                    self.judge_undone(*service)?;
                 }
                 let crew = self.crew_mut(*service);
                 crew.free_all();
+                crew.detached = false;
+                crew.paused = false;
+                // What served before may fail as well; then it is nobody's promise.
+                let failed = matches!(notice, Notice::RolloutStopped { worker: Some(_), .. });
+                crew.undone = crew.undone.filter(|_| !failed);
                 demand(std::mem::take(&mut crew.rolling), || format!("end of no rollout of {service:?}"))
             }
             Notice::WasAway { .. } => {
@@ -275,11 +301,61 @@ impl Oracle {
                 }
             }
         }
+        self.note_drain(worker, &seen, reason);
         if let Some(seen) = self.seen.get_mut(&worker) {
             seen.told = Some(self.now);
             seen.lost = self.lost;
         }
         Ok(())
+    }
+
+    /// What the worker has to finish, and whether it counts meanwhile.
+    fn note_drain(&mut self, worker: WorkerId, seen: &Seen, reason: StopReason) {
+        let Some(crew) = self.crews.get(&seen.service) else { return };
+        if !matches!(reason, StopReason::Rollout | StopReason::Recycle) {
+            return;
+        }
+        let newer = self.of(seen.service).any(|other| {
+            let settled = other.ready.is_some_and(|ready| self.now.since(ready) >= other.settle);
+            other.slot == seen.slot && other.generation > seen.generation && other.serves() && settled
+        });
+        let apart = reason == StopReason::Rollout && crew.most_draining() > 0 && seen.serves() && newer;
+        let (drain, rollouts) = (crew.policy.rollout.drain, crew.rollouts);
+        if let Some(seen) = self.seen.get_mut(&worker) {
+            seen.drain = drain;
+            seen.apart = apart.then_some(rollouts);
+        }
+        if apart {
+            self.left_apart.push(seen.service);
+            self.cut_surplus(seen.service);
+        }
+    }
+
+    /// Generations above those allowed are ended from here on.
+    fn cut_surplus(&mut self, service: ServiceId) {
+        let generations = self.draining(service);
+        let most = self.crews.get(&service).map_or(0, Crew::most_draining).max(1);
+        let surplus = &generations[..generations.len().saturating_sub(most)];
+        let own = self.seen.values_mut().filter(|seen| seen.service == service);
+        let cut = own.filter(|seen| seen.apart.is_some_and(|apart| surplus.contains(&apart)));
+        cut.for_each(|seen| seen.cut = true);
+    }
+
+    /// Generations that drain apart, oldest first.
+    pub(super) fn draining(&self, service: ServiceId) -> Vec<u64> {
+        let drains = self.of(service).filter(|seen| !seen.escalated && seen.killed.is_none());
+        let mut generations: Vec<u64> = drains.filter_map(|seen| seen.apart).collect();
+        generations.sort_unstable();
+        generations.dedup();
+        generations
+    }
+
+    /// An undone rollout has led back.
+    fn judge_undone(&self, service: ServiceId) -> Verdict {
+        let crew = self.crew(service)?;
+        let Some(back) = crew.undone else { return Ok(()) };
+        let other = self.of(service).find(|seen| seen.holds() && seen.slot.0 <= crew.wanted() && seen.epoch != back);
+        demand(other.is_none(), || format!("undone to {back:?}, and {other:?} stays"))
     }
 
     /// Whether its slot has another worker that serves and has settled, or had it before.
@@ -339,11 +415,11 @@ impl Oracle {
         let crew = self.crews.get(&seen.service);
         let at_once = self.halted == Some(Haste::Now)
             || crew.is_none_or(|crew| matches!(crew.wish, Wish::Stop(Haste::Now) | Wish::Remove));
-        if !at_once && seen.doomed.is_none() {
+        if !at_once && seen.doomed.is_none() && !seen.hasty {
             let began = seen.told.or(seen.bowed).ok_or_else(|| format!("{worker:?} is killed for no reason"))?;
             let ladder = self.ladder(&seen).unwrap_or_default();
             let changed = crew.is_some_and(|crew| crew.changed >= began);
-            let early = now.since(began) < ladder && !changed && seen.bowed.is_none();
+            let early = now.since(began) < ladder && !changed && seen.bowed.is_none() && !seen.cut;
             demand(!early, || format!("{worker:?} is killed {:?} into a ladder of {ladder:?}", now.since(began)))?;
         }
         if let Some(seen) = self.seen.get_mut(&worker) {
@@ -358,7 +434,8 @@ impl Oracle {
         if seen.doomed.is_some() {
             return Some(steps.last()?.lasting?.min(Duration::from_secs(30)));
         }
-        steps.iter().map(|step| step.lasting).sum()
+        let first = steps.first().map(|first| seen.drain.or(first.lasting));
+        first.into_iter().chain(steps.iter().skip(1).map(|step| step.lasting)).sum()
     }
 
     /// Versions whose worker has been ready for its settling time.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use evercrew_core::Mono;
-use evercrew_core::fleet::{Epoch, ExitStatus, GiveUp, Haste, Policy, Restart, ServiceState, Slot, Wish};
+use evercrew_core::fleet::{Epoch, ExitStatus, GiveUp, Haste, Pace, Policy, Restart, ServiceState, Slot, Wish};
 
 use super::Seen;
 
@@ -23,6 +23,14 @@ pub(super) struct Crew {
     pub(super) changed: Mono,
     /// The versions that have served, or for which nothing could be lost.
     pub(super) established: BTreeSet<Epoch>,
+    /// Raised with every rollout, and with every request that joins one.
+    pub(super) rollouts: u64,
+    /// The whole new set may be beside the old one.
+    pub(super) detached: bool,
+    /// Nothing may be replaced.
+    pub(super) paused: bool,
+    /// A rollout was undone: this is what everybody has to run again.
+    pub(super) undone: Option<Epoch>,
     tracks: BTreeMap<Slot, Track>,
 }
 
@@ -85,6 +93,10 @@ impl Crew {
             state: ServiceState::Stopped,
             changed: Mono::default(),
             established: BTreeSet::new(),
+            rollouts: 0,
+            detached: false,
+            paused: false,
+            undone: None,
             tracks: BTreeMap::new(),
         }
     }
@@ -94,7 +106,22 @@ impl Crew {
     }
 
     pub(super) fn most(&self) -> u32 {
-        self.wanted() + self.policy.rollout.surge
+        let surge = self.policy.rollout.surge;
+        self.wanted() + if self.detached { surge.max(self.wanted()) } else { surge }
+    }
+
+    /// How many generations may drain beside those that count.
+    pub(super) fn most_draining(&self) -> usize {
+        self.policy.rollout.draining.max(u32::from(self.detached)) as usize
+    }
+
+    /// A rollout began.
+    pub(super) fn rolls(&mut self, now: Mono) {
+        self.rolling = true;
+        self.paused = false;
+        self.rollouts += 1;
+        self.rolls_since = now;
+        self.free_all();
     }
 
     pub(super) fn track(&mut self, slot: Slot) -> &mut Track {
@@ -123,12 +150,26 @@ impl Crew {
         self.free_all();
     }
 
+    /// Workers are to be replaced: all of them, or one.
+    pub(super) fn restart(&mut self, slot: Option<Slot>, pace: Pace) {
+        self.paused = false;
+        self.rollouts += 1;
+        // One slot joins what runs, as it runs.
+        if slot.is_none() || !self.rolling {
+            self.detached = pace == Pace::Detached;
+        }
+        if slot.is_none() {
+            self.undone = None;
+        }
+    }
+
     pub(super) fn stop(&mut self, haste: Haste) {
         self.wish = match self.wish {
             Wish::Run => Wish::Stop(haste),
             Wish::Stop(before) => Wish::Stop(before.max(haste)),
             Wish::Remove => Wish::Remove,
         };
+        self.undone = None;
         self.free_all();
     }
 

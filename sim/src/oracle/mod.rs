@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use evercrew_core::Mono;
 use evercrew_core::fleet::{
-    Epoch, Event, ExitStatus, Generation, Haste, Readiness, Restart, ServiceId, Slot, Wish, WorkerId,
+    Epoch, Event, ExitStatus, Generation, Haste, Pace, Readiness, Restart, ServiceId, ServiceView, Slot, Wish, WorkerId,
 };
 
 use crew::Crew;
@@ -37,6 +37,18 @@ pub(crate) struct Seen {
     told: Option<Mono>,
     doomed: Option<Mono>,
     killed: Option<Mono>,
+    /// It is the first of a version beside others that serve.
+    first: bool,
+    /// It was replaced by the rollout of this number, and need not be counted.
+    apart: Option<u64>,
+    /// What it was given to finish, in place of the first step of its stop.
+    drain: Option<Duration>,
+    /// Its stop went on to the next step.
+    escalated: bool,
+    /// Its time to drain was cut: its service was stopped, or it was of one generation too many.
+    cut: bool,
+    /// A restart without grace met it.
+    hasty: bool,
     /// Its slot has been taken from it.
     lost_slot: bool,
     /// How much time had been lost when its present wait began.
@@ -71,6 +83,8 @@ pub(crate) struct Oracle {
     /// When everything that workers were owed was last granted anew.
     granted: Mono,
     lost: Duration,
+    /// The services of which a worker left to drain apart by the event being handled.
+    left_apart: Vec<ServiceId>,
     /// The services whose rollout was stopped by the event being handled.
     stopped: Vec<ServiceId>,
     handled: u64,
@@ -98,6 +112,7 @@ impl Oracle {
         self.now = now;
         self.returns = std::mem::take(&mut self.stood_still);
         self.stopped.clear();
+        self.left_apart.clear();
         match event {
             Event::Tick | Event::Unsignalled { .. } | Event::Outgrown { .. } => {}
             Event::Define { .. }
@@ -106,6 +121,9 @@ impl Oracle {
             | Event::Stop { .. }
             | Event::Scale { .. }
             | Event::Restart { .. }
+            | Event::Pause { .. }
+            | Event::Resume { .. }
+            | Event::Undo { .. }
             | Event::Shutdown { .. } => self.hear_operator(event),
             Event::Spawned { worker } => self.hear_exec(*worker),
             Event::Ready { worker } => self.hear_ready(*worker),
@@ -131,6 +149,15 @@ impl Oracle {
 
     fn hear_operator(&mut self, event: &Event) {
         let now = self.now;
+        let stopped = match event {
+            Event::Shutdown { .. } => Some(None),
+            Event::Stop { service, .. } | Event::Remove { service } => Some(Some(*service)),
+            _ => None,
+        };
+        if let Some(stopped) = stopped {
+            let met = |seen: &&mut Seen| stopped.is_none_or(|service| service == seen.service);
+            self.seen.values_mut().filter(met).for_each(|seen| seen.cut = true);
+        }
         match event {
             Event::Shutdown { now: at_once } => {
                 let haste = if *at_once { Haste::Now } else { Haste::Graceful };
@@ -144,6 +171,7 @@ impl Oracle {
             _ if self.halted.is_some() => {}
             Event::Define { service, policy, .. } => match self.crews.get_mut(service) {
                 Some(crew) => {
+                    crew.undone = None;
                     crew.redefine(policy, now);
                     // Supervision that was switched off comes back with the next worker alone.
                     let owed = |seen: &Seen| policy.terms(seen.epoch).heartbeat.is_some();
@@ -157,6 +185,7 @@ impl Oracle {
             Event::Remove { service } => {
                 if let Some(crew) = self.crews.get_mut(service) {
                     crew.wish = Wish::Remove;
+                    crew.undone = None;
                     crew.free_all();
                 }
             }
@@ -171,12 +200,33 @@ impl Oracle {
                     crew.forget_unwanted();
                 }
             }
-            Event::Restart { service, .. } => {
+            Event::Restart { service, slot, pace, .. } => {
                 if let Some(crew) = self.crews.get_mut(service).filter(|crew| crew.wish != Wish::Remove) {
                     crew.start();
+                    crew.restart(*slot, *pace);
+                    if *pace == Pace::AtOnce {
+                        let wanted = crew.wanted();
+                        let met = |seen: &&mut Seen| {
+                            seen.service == *service
+                                && seen.slot.0 <= wanted
+                                && slot.is_none_or(|slot| slot == seen.slot)
+                        };
+                        self.seen.values_mut().filter(met).for_each(|seen| seen.hasty = true);
+                    }
                 }
             }
             _ => {}
+        }
+    }
+
+    /// A rollout is undone: what its view says that it returns to is a promise.
+    pub(crate) fn hear_undo(&mut self, service: ServiceId, view: Option<&ServiceView>) {
+        let back =
+            view.and_then(|view| view.rollout.and_then(|rollout| rollout.fallback).map(|back| (back, view.epoch)));
+        if let (Some((back, leads_to)), true) = (back, self.is_up(service))
+            && let Some(crew) = self.crews.get_mut(&service)
+        {
+            crew.undone = (back != leads_to).then_some(back);
         }
     }
 
@@ -207,7 +257,8 @@ impl Oracle {
         seen.heard = now;
         if let Some(crew) = self.crews.get(&seen.service) {
             seen.owes_beats = crew.policy.terms(seen.epoch).heartbeat.is_some();
-            seen.settle = crew.policy.rollout.settle;
+            let rollout = crew.policy.rollout;
+            seen.settle = if seen.first { rollout.settle.max(rollout.prove) } else { rollout.settle };
         }
     }
 
@@ -273,6 +324,12 @@ impl Oracle {
             told: None,
             doomed: None,
             killed: None,
+            first: false,
+            apart: None,
+            drain: None,
+            escalated: false,
+            cut: false,
+            hasty: false,
             lost_slot: false,
             lost: self.lost,
         };
@@ -308,6 +365,9 @@ impl Oracle {
             crew.wish = Wish::Run;
             crew.released = true;
             crew.rolling = false;
+            crew.detached = false;
+            crew.paused = false;
+            crew.undone = None;
             crew.forget();
         }
     }
@@ -341,6 +401,11 @@ impl Oracle {
 
     fn living(&self, service: ServiceId) -> u32 {
         self.of(service).count() as u32
+    }
+
+    /// Those of them that count as processes of the service.
+    fn counted(&self, service: ServiceId) -> u32 {
+        self.of(service).filter(|seen| seen.apart.is_none()).count() as u32
     }
 
     /// Wanted slots in which a worker serves.

@@ -34,6 +34,7 @@ impl Oracle {
         }
         let gone: Vec<_> = gone.into_iter().map(|(id, _)| *id).collect();
         self.crews.retain(|id, _| !gone.contains(id));
+        self.sweep_rollouts()?;
         self.sweep_slots()?;
         if self.handled.is_multiple_of(16) { self.sweep_views(fleet) } else { Ok(()) }
     }
@@ -95,12 +96,36 @@ impl Oracle {
     /// Where there is room, no slot waits longer than its backoff can last.
     fn sweep_slots(&self) -> Verdict {
         for (service, crew) in &self.crews {
-            let idle = !self.is_up(*service) || crew.rolling || self.living(*service) >= crew.most();
+            let idle = !self.is_up(*service) || crew.rolling || self.counted(*service) >= crew.most();
             for slot in (1..=crew.wanted()).map(Slot).filter(|_| !idle) {
                 let held = self.of(*service).any(|seen| seen.slot == slot && seen.holds());
                 if !held && crew.is_overdue(slot, self.now) {
                     return Err(format!("{service:?} {slot:?} is empty and waits longer than any backoff lasts"));
                 }
+            }
+        }
+        Ok(())
+    }
+
+    /// No more generations drain than may, a restart without grace has left nobody, and an undone rollout goes back.
+    fn sweep_rollouts(&self) -> Verdict {
+        for service in &self.left_apart {
+            let Some(crew) = self.crews.get(service) else { continue };
+            let (draining, most) = (self.draining(*service), crew.most_draining().max(1));
+            if draining.len() > most {
+                return Err(format!("generations {draining:?} of {service:?} drain, {most} allowed"));
+            }
+        }
+        let spared = |seen: &&Seen| seen.hasty && seen.killed.is_none() && self.is_up(seen.service);
+        let wanted = |service| self.crews.get(&service).map_or(0, crate::oracle::crew::Crew::wanted);
+        if let Some(seen) = self.seen.values().filter(spared).find(|seen| seen.slot.0 <= wanted(seen.service)) {
+            return Err(format!("{:?} of {:?} lives after a restart without grace", seen.slot, seen.service));
+        }
+        for (service, crew) in self.crews.iter().filter(|(service, crew)| !crew.rolling && self.is_up(**service)) {
+            let Some(back) = crew.undone else { continue };
+            let other = |seen: &&Seen| seen.holds() && seen.slot.0 <= crew.wanted() && seen.epoch != back;
+            if self.of(*service).any(|seen| other(&seen)) {
+                return Err(format!("{service:?} was undone to {back:?}, and nothing leads there"));
             }
         }
         Ok(())

@@ -4,13 +4,9 @@
 
 mod change;
 mod check;
-mod completions;
 mod config;
 mod down;
 mod events;
-mod healthcheck;
-mod init;
-mod man;
 mod restart;
 mod scale;
 mod schema;
@@ -23,13 +19,9 @@ mod version;
 mod wait;
 
 pub(crate) use check::Check;
-pub(crate) use completions::{Completions, Names};
 pub(crate) use config::Config;
 pub(crate) use down::Down;
 pub(crate) use events::Events;
-pub(crate) use healthcheck::Healthcheck;
-pub(crate) use init::Init;
-pub(crate) use man::Man;
 pub(crate) use restart::Restart;
 pub(crate) use scale::Scale;
 pub(crate) use schema::Schema;

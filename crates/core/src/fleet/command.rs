@@ -8,7 +8,7 @@ use super::service::{MAX_WORKERS, Seat, Service, slot_number};
 use super::step::Step;
 use super::worker::Birth;
 use super::{
-    Action, Epoch, Event, Fleet, Generation, Haste, Phase, Policy, Role, ServiceId, Slot, Standing, StopLadder,
+    Action, Epoch, Event, Fleet, Generation, Haste, Pace, Phase, Policy, Role, ServiceId, Slot, Standing, StopLadder,
     StopReason, StopStep, Wish, WorkerId, WorkerMemory,
 };
 use crate::Signal;
@@ -33,9 +33,12 @@ impl Fleet {
             Event::Scale { service, workers } => {
                 self.command(service, out, |service, step| service.scale(workers, step));
             }
-            Event::Restart { service, slot, epoch } => {
-                self.command(service, out, |service, step| service.restart(slot, epoch, step));
+            Event::Restart { service, slot, epoch, pace } => {
+                self.command(service, out, |service, step| service.restart(slot, epoch, pace, step));
             }
+            Event::Pause { service } => self.command(service, out, Service::pause),
+            Event::Resume { service } => self.command(service, out, Service::resume_rollout),
+            Event::Undo { service } => self.command(service, out, Service::undo),
             Event::Shutdown { now } => self.shut_down(if now { Haste::Now } else { Haste::Graceful }, out),
             Event::Spawned { worker } => self.tell(worker, Input::Spawned, out),
             Event::SpawnFailed { worker, transient } => self.tell(worker, Input::SpawnFailed { transient }, out),
@@ -146,14 +149,15 @@ impl Service {
         }
         if epoch == self.memory.epoch {
             if changed && self.is_up() && step.planted(Fault::LiveChangeRolls) {
-                self.begin_rollout(epoch, Reach::All, step);
+                self.begin_rollout(epoch, Reach::All, Pace::Gradual, step);
             }
             return;
         }
         if self.is_up() {
-            self.begin_rollout(epoch, Reach::Outdated, step);
+            self.begin_rollout(epoch, Reach::Outdated, Pace::Gradual, step);
         } else {
-            (self.memory.epoch, self.memory.serving) = (epoch, epoch);
+            self.memory.epoch = epoch;
+            self.settle_on(epoch);
         }
     }
 
@@ -205,6 +209,7 @@ impl Service {
     /// Nothing is started from here on.
     fn go_down(&mut self, step: &mut Step<'_>) {
         self.stop_rollout(None, step);
+        self.hurry_drains(step);
         let now = step.now;
         for slot in &mut self.memory.slots {
             slot.clear(now);
@@ -221,7 +226,7 @@ impl Service {
     }
 
     /// With a slot, the version is the service's present one: one slot alone cannot have another.
-    fn restart(&mut self, slot: Option<Slot>, epoch: Epoch, step: &mut Step<'_>) {
+    fn restart(&mut self, slot: Option<Slot>, epoch: Epoch, pace: Pace, step: &mut Step<'_>) {
         if self.halted.is_some() || self.memory.wish == Wish::Remove {
             return;
         }
@@ -229,8 +234,8 @@ impl Service {
             self.start(step);
         }
         match slot {
-            Some(slot) => self.begin_rollout(self.memory.epoch, Reach::One(slot), step),
-            None => self.begin_rollout(epoch, Reach::All, step),
+            Some(slot) => self.begin_rollout(self.memory.epoch, Reach::One(slot), pace, step),
+            None => self.begin_rollout(epoch, Reach::All, pace, step),
         }
     }
 
@@ -248,7 +253,7 @@ impl Service {
         let lot = step.tools.jitter.draw();
         let birth = Birth { worker, generation: generation.0, epoch, stamp, role, trial: None, lot };
         let mut adopted = WorkerMemory::asked_for(&birth, now);
-        adopted.serve(&self.policy, now);
+        adopted.serve(&self.policy, std::time::Duration::ZERO, now);
         let state = self.slot_mut(index);
         state.generation = state.generation.max(generation.0);
         state.untried = false;
@@ -284,7 +289,7 @@ impl Service {
             if let Some(serving) = other {
                 let wanted = self.memory.epoch;
                 self.memory.serving = serving;
-                self.begin_rollout(wanted, Reach::Outdated, step);
+                self.begin_rollout(wanted, Reach::Outdated, Pace::Gradual, step);
             }
         }
     }

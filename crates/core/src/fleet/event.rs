@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Epoch, Generation, Policy, ServiceId, Slot, WorkerId};
+use super::{Epoch, Generation, Pace, Policy, ServiceId, Slot, WorkerId};
 use crate::{Mono, Signal};
 
 /// Something that was observed or asked for.
@@ -57,6 +57,26 @@ pub enum Event {
         /// The version of the command to run; equal to the present one for a plain restart. With `slot` the present
         /// one is meant in any case.
         epoch: Epoch,
+        /// How fast. One that joins a rollout sets it anew, except for one slot alone.
+        pace: Pace,
+    },
+    /// Start no more replacements of the service's rollout; what has begun goes on. A `Restart` resumes it too.
+    Pause {
+        /// Which service.
+        service: ServiceId,
+    },
+    /// Go on with a paused rollout.
+    Resume {
+        /// Which service.
+        service: ServiceId,
+    },
+    /// Go back from the rollout that runs to what served before it. Where that is the same command (a plain restart),
+    /// the rollout ends: old workers stay, new ones that are not proved leave. Without a rollout, workers that one
+    /// which was stopped has left behind are replaced by the version that serves; where there are none, a rollout to
+    /// the version that served before begins, if there was one.
+    Undo {
+        /// Which service.
+        service: ServiceId,
     },
     /// Stop everything, in reverse order of `after`, then `Action::Exit`.
     Shutdown {
@@ -331,6 +351,20 @@ pub enum Notice {
     },
     /// Every worker was replaced.
     RolloutFinished {
+        /// Which service.
+        service: ServiceId,
+    },
+    /// Nothing more is replaced until it is resumed.
+    RolloutPaused {
+        /// Which service.
+        service: ServiceId,
+        /// The worker that failed, when that is why; `None` for a command.
+        worker: Option<WorkerId>,
+        /// Why it failed.
+        reason: Option<ExitReason>,
+    },
+    /// It goes on.
+    RolloutResumed {
         /// Which service.
         service: ServiceId,
     },

@@ -82,6 +82,11 @@ impl Ladder {
         self.ends = self.ends.map(|ends| ends.max(until));
     }
 
+    /// The step ends at `until` at the latest.
+    pub(super) fn cut(&mut self, until: Mono) {
+        self.ends = Some(self.ends.map_or(until, |ends| ends.min(until)));
+    }
+
     /// Everything comes later by `by`.
     pub(super) fn shift(&mut self, by: Duration) {
         self.ends = self.ends.map(|at| at.after(by));

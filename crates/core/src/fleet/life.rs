@@ -76,11 +76,12 @@ impl Service {
 
     fn serve(&mut self, seat: Seat, step: &mut Step<'_>) {
         self.note_exec(seat, step);
+        let trial = self.trial_time(seat.slot, step);
         let Self { policy, memory, .. } = self;
         let slot = &mut memory.slots[seat.slot];
         slot.served = true;
         let worker = &mut slot.workers[seat.index];
-        worker.serve(policy, step.now);
+        worker.serve(policy, trial, step.now);
         if step.planted(Fault::SettleIgnored)
             && let Phase::Ready { settle_by: Some(at), .. } = &mut worker.phase
         {
@@ -188,7 +189,7 @@ impl Service {
             return;
         }
         let first = match self.policy.stop.steps.first() {
-            Some(first) if first.signal != Signal::Kill => *first,
+            Some(first) if first.signal != Signal::Kill => self.first_step(*first, reason, step),
             Some(_) | None => return self.kill(seat, ExitReason::Asked(reason), step),
         };
         let ladder = Ladder::enter(0, &first, step.now);

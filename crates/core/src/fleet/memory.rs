@@ -58,6 +58,8 @@ pub struct ServiceMemory {
     pub epoch: Epoch,
     /// The version that serves and that a rollout which is stopped returns to.
     pub serving: Epoch,
+    /// The version that served before it: what `Undo` returns to while no rollout runs.
+    pub previous: Option<Epoch>,
     /// Raised with every rollout; a worker carries the stamp of its start, so that a plain restart, which keeps the
     /// epoch, can tell older workers from newer ones.
     pub stamp: u64,
@@ -86,6 +88,22 @@ pub struct RolloutMemory {
     pub proved: bool,
     /// How many slots are done.
     pub done: u32,
+    /// Nothing more is replaced until it is resumed.
+    pub paused: bool,
+    /// How fast it goes.
+    pub pace: Pace,
+}
+
+/// How fast a rollout goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Pace {
+    /// As surge and unavailable say.
+    #[default]
+    Gradual,
+    /// After the first new worker the whole new set is started beside the old one, which drains without being counted.
+    Detached,
+    /// Every old worker is killed and all slots are started anew: nothing is tried first, and nothing is returned to.
+    AtOnce,
 }
 
 /// One slot.
@@ -171,6 +189,8 @@ pub struct WorkerMemory {
     pub lot: u32,
     /// Why it ends, once the fleet decided so.
     pub ending: Option<ExitReason>,
+    /// It drains beside the wanted ones and does not count as one of them: the stamp of the rollout that replaced it.
+    pub apart: Option<u64>,
 }
 
 /// A worker's part in its slot.

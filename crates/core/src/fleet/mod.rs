@@ -10,6 +10,7 @@
 //! `service` keeps counts over it, so that no event costs a walk over all slots; `schedule` holds the deadlines.
 
 mod command;
+mod draining;
 mod event;
 mod fault;
 mod jitter;
@@ -27,6 +28,7 @@ mod restore;
 mod rollout;
 mod schedule;
 mod service;
+mod steering;
 mod step;
 mod versions;
 mod view;
@@ -40,14 +42,16 @@ pub use event::{Action, DrainReason, Event, ExitReason, ExitStatus, Notice, Scop
 pub use fault::Fault;
 pub use machine::Fleet;
 pub use memory::{
-    Haste, Ladder, Phase, Role, RolloutMemory, ServiceMemory, SlotMemory, Snapshot, Standing, Trial, Wish, WorkerMemory,
+    Haste, Ladder, Pace, Phase, Role, RolloutMemory, ServiceMemory, SlotMemory, Snapshot, Standing, Trial, Wish,
+    WorkerMemory,
 };
 pub use outcome::{EndWhen, Outcome};
 pub use policy::{
-    Backoff, GiveUp, Heartbeat, Policy, Readiness, Recycle, Restart, Rollout, StartLimit, StopLadder, StopStep, Terms,
+    Backoff, GiveUp, Heartbeat, OnFailure, Policy, Readiness, Recycle, Restart, Rollout, StartLimit, StopLadder,
+    StopStep, Terms,
 };
 pub use service::MAX_WORKERS;
-pub use view::{LastExit, ServiceState, ServiceView, WorkerState, WorkerView};
+pub use view::{LastExit, RolloutView, ServiceState, ServiceView, WorkerState, WorkerView};
 
 /// A service's number, given by the shell; stable for the engine's life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -2,8 +2,8 @@
 
 use super::service::{Service, slot_number};
 use super::{
-    Epoch, Fleet, Generation, ServiceId, ServiceView, Slot, SlotMemory, Standing, WorkerId, WorkerMemory, WorkerState,
-    WorkerView,
+    Epoch, Fleet, Generation, RolloutView, ServiceId, ServiceView, Slot, SlotMemory, Standing, WorkerId, WorkerMemory,
+    WorkerState, WorkerView,
 };
 
 impl Fleet {
@@ -72,6 +72,15 @@ impl Service {
             ready: self.tally.ready,
             epoch: self.memory.epoch,
             rolling: self.memory.rollout.is_some(),
+            previous: self.undoes_to(),
+            rollout: self.memory.rollout.map(|rollout| RolloutView {
+                done: rollout.done,
+                total: rollout.done.saturating_add(self.tally.pending),
+                paused: rollout.paused,
+                pace: rollout.pace,
+                proved: rollout.proved || rollout.fallback.is_none(),
+                fallback: rollout.fallback,
+            }),
             workers: self.rows(),
         }
     }

@@ -78,7 +78,7 @@ impl Policy {
             start_limit: Some(StartLimit { count: 5, within: Duration::from_secs(10), then: GiveUp::Retry }),
             stop: StopLadder { steps: vec![term] },
             start_delay: Duration::ZERO,
-            rollout: Rollout { surge: 1, unavailable: 0, settle: Duration::from_secs(2) },
+            rollout: Rollout::default(),
             recycle: Recycle::default(),
             after: Vec::new(),
             others: Vec::new(),
@@ -174,9 +174,36 @@ pub struct Rollout {
     pub surge: u32,
     /// How many of the wanted slots may have no ready worker. Not zero together with `surge == 0`.
     pub unavailable: u32,
-    /// How long a new worker must stay ready before the next is replaced. With `Readiness::Exec` at least this
-    /// time passes; with `Reported` it is the proving time.
+    /// How long a new worker must stay ready before the next is replaced. With `Readiness::Exec` nothing else is
+    /// known of its readiness.
     pub settle: Duration,
+    /// How long the first new worker of a rollout must stay ready before any other is started; `settle` where that is
+    /// longer.
+    pub prove: Duration,
+    /// What a rollout does when a new worker fails.
+    pub on_failure: OnFailure,
+    /// How long a worker that was replaced may go on with what it has begun, in place of the time of the stop ladder's
+    /// first step.
+    pub drain: Option<Duration>,
+    /// How many generations of replaced workers may drain beside the wanted ones. Where one more begins, the oldest is
+    /// ended. With 0 every process counts, so that a rollout waits for those that drain.
+    pub draining: u32,
+}
+
+impl Default for Rollout {
+    fn default() -> Self {
+        let settle = Duration::from_secs(2);
+        Self { surge: 1, unavailable: 0, settle, prove: settle, on_failure: OnFailure::Stay, drain: None, draining: 0 }
+    }
+}
+
+/// What a rollout does when a new worker fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnFailure {
+    /// It ends: the service stays with the version that serves.
+    Stay,
+    /// It waits, paused, for somebody who resumes or undoes it.
+    Pause,
 }
 
 /// When a worker is replaced though nothing is wrong with it.

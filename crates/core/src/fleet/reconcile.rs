@@ -59,7 +59,7 @@ impl Service {
         let now = self.halted == Some(Haste::Now) || self.memory.wish == Wish::Stop(Haste::Now);
         for slot in 0..self.memory.slots.len() {
             if now {
-                self.kill_slot(slot, step);
+                self.kill_slot(slot, StopReason::Stop, step);
             } else {
                 self.clear_slot(slot, StopReason::Stop, step);
             }
@@ -69,18 +69,19 @@ impl Service {
     /// KILL to every worker of the service, also those that drain.
     pub(super) fn kill_all(&mut self, step: &mut Step<'_>) {
         for slot in 0..self.memory.slots.len() {
-            self.kill_slot(slot, step);
+            self.kill_slot(slot, StopReason::Stop, step);
         }
     }
 
-    fn kill_slot(&mut self, slot: usize, step: &mut Step<'_>) {
+    /// KILL to every worker of the slot.
+    pub(super) fn kill_slot(&mut self, slot: usize, reason: StopReason, step: &mut Step<'_>) {
         for index in 0..self.memory.slots[slot].workers.len() {
             let worker = self.worker(Seat { slot, index });
             if step.planted(Fault::ImmediateStopWaits) && !worker.is_untold() {
                 continue;
             }
             let worker = worker.worker;
-            self.tell(slot_number(slot), worker, Input::Kill(StopReason::Stop), step);
+            self.tell(slot_number(slot), worker, Input::Kill(reason), step);
         }
     }
 

@@ -12,12 +12,17 @@
 //! An old worker that dies before the canary has proved itself is replaced by one of the version that serves: a new
 //! version takes no slot that an old worker of the other could fill, before it has shown that it works.
 
+use std::time::Duration;
+
 use super::fault::Fault;
 use super::phase::End;
 use super::restart::ended_well;
 use super::service::{Seat, Service, slot_number};
 use super::step::Step;
-use super::{Epoch, ExitReason, Notice, Phase, Role, RolloutMemory, Slot, StopReason, Trial, WorkerId, WorkerMemory};
+use super::{
+    Epoch, ExitReason, Notice, OnFailure, Pace, Phase, Role, Rollout, RolloutMemory, Slot, StopReason, Trial, WorkerId,
+    WorkerMemory,
+};
 
 /// Which slots a rollout takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,20 +37,31 @@ pub(super) enum Reach {
 
 impl Service {
     /// Begins a rollout to `epoch`, or leads the one that runs there.
-    pub(super) fn begin_rollout(&mut self, epoch: Epoch, reach: Reach, step: &mut Step<'_>) {
+    pub(super) fn begin_rollout(&mut self, epoch: Epoch, reach: Reach, pace: Pace, step: &mut Step<'_>) {
         let joined = self.memory.rollout;
         self.memory.stamp = self.memory.stamp.saturating_add(1);
         let whole = !matches!(reach, Reach::One(_));
         let rollout = match joined {
-            Some(running) if !whole => running,
-            Some(_) | None => {
-                RolloutMemory { epoch, fallback: self.fallback(joined), whole, canary: None, proved: false, done: 0 }
-            }
+            // Somebody waits for this slot, so a paused one goes on.
+            Some(running) if !whole => RolloutMemory { paused: false, ..running },
+            Some(_) | None => RolloutMemory {
+                epoch,
+                fallback: self.fallback(joined).filter(|_| pace != Pace::AtOnce),
+                whole,
+                canary: None,
+                proved: false,
+                done: 0,
+                paused: false,
+                pace,
+            },
         };
         self.memory.serving = rollout.fallback.unwrap_or(self.memory.serving);
         self.memory.epoch = rollout.epoch;
         self.memory.rollout = Some(rollout);
         self.mark(reach, step);
+        if pace == Pace::AtOnce {
+            self.drop_old(reach, step);
+        }
         if step.planted(Fault::RolloutDropsAllOld) {
             for slot in self.wanted_slots() {
                 if let Some(seat) = self.in_role(slot, Role::Incumbent) {
@@ -58,6 +74,19 @@ impl Service {
             step.notice(Notice::RolloutProgress { service, done: rollout.done, total });
         } else {
             step.notice(Notice::RolloutStarted { service, epoch: rollout.epoch, total });
+        }
+    }
+
+    /// Kills what the rollout replaces: its slots are started anew at once.
+    fn drop_old(&mut self, reach: Reach, step: &mut Step<'_>) {
+        for slot in self.wanted_slots() {
+            if matches!(reach, Reach::One(one) if slot_number(slot) != one) {
+                continue;
+            }
+            self.kill_slot(slot, StopReason::Rollout, step);
+            let now = step.now;
+            self.slot_mut(slot).spare(now);
+            self.refresh(slot, step.tools);
         }
     }
 
@@ -88,6 +117,10 @@ impl Service {
         let Some(rollout) = self.memory.rollout else { return };
         let stamp = self.memory.stamp;
         for slot in self.wanted_slots() {
+            if reach == Reach::Outdated {
+                // First, since one that alone is ready takes the slot: what holds it then is what counts.
+                self.retire_successor(slot, StopReason::Rollout, step);
+            }
             let taken = match reach {
                 Reach::All => true,
                 Reach::Outdated => {
@@ -159,17 +192,34 @@ impl Service {
         if !takes_part {
             return (memory.epoch, memory.stamp, None);
         }
+        let waits = if rollout.paused {
+            memory.slots[slot].renew.is_some() || !rollout.proved
+        } else {
+            !rollout.proved && rollout.canary != Some(slot_number(slot).0)
+        };
         match rollout.fallback {
-            Some(serving) if !rollout.proved && rollout.canary != Some(slot_number(slot).0) => (serving, 0, None),
+            Some(serving) if waits => (serving, 0, None),
+            // What is done is done: its worker is restarted like any other.
+            Some(_) if rollout.paused => (rollout.epoch, memory.stamp, None),
             Some(_) | None => (rollout.epoch, memory.stamp, Some(Trial::Rollout)),
         }
+    }
+
+    /// How long a worker that becomes ready in the slot is on trial.
+    pub(super) fn trial_time(&self, slot: usize, step: &Step<'_>) -> Duration {
+        let Rollout { settle, prove, .. } = self.policy.rollout;
+        let is_first = |rollout: RolloutMemory| {
+            rollout.fallback.is_some() && !rollout.proved && rollout.canary == Some(slot_number(slot).0)
+        };
+        let proves = self.memory.rollout.is_some_and(is_first) && !step.planted(Fault::ProveIgnored);
+        if proves { settle.max(prove) } else { settle }
     }
 
     /// Chooses the slot of the canary: one that has a worker of the new version already, so that no second one shows
     /// up; else an empty one, where it costs nothing; else one that does not serve; else the first.
     pub(super) fn choose_canary(&mut self, step: &mut Step<'_>) {
         let Some(rollout) = self.memory.rollout else { return };
-        if rollout.proved || rollout.fallback.is_none() {
+        if rollout.proved || rollout.paused || rollout.fallback.is_none() {
             return;
         }
         let valid = |slot: u32| {
@@ -197,6 +247,9 @@ impl Service {
     /// Replaces what the rollout still has to, as far as surge and unavailable allow.
     pub(super) fn roll(&mut self, step: &mut Step<'_>) {
         let Some(rollout) = self.memory.rollout else { return };
+        if rollout.paused && !step.planted(Fault::PausedGoesOn) {
+            return;
+        }
         let alone = !rollout.proved && rollout.fallback.is_some() && !step.planted(Fault::CanaryNotAwaited);
         for slot in self.wanted_slots() {
             if alone && rollout.canary != Some(slot_number(slot).0) {
@@ -252,6 +305,7 @@ impl Service {
         let stamp = worker.stamp;
         if worker.role == Role::Successor {
             if let Some(old) = self.in_role(seat.slot, Role::Incumbent) {
+                self.set_apart(old, trial, step);
                 self.leave(old, trial.reason(), step);
             }
             self.worker_mut(seat).role = Role::Incumbent;
@@ -297,7 +351,11 @@ impl Service {
             self.advance(slot, had.stamp, step);
             return false;
         }
-        if !self.stop_rollout(Some((had.worker, had.reason(how))), step) {
+        let cause = Some((had.worker, had.reason(how)));
+        let pauses = self.policy.rollout.on_failure == OnFailure::Pause && rollout.fallback.is_some();
+        if pauses {
+            self.pause_for(cause, step);
+        } else if !self.stop_rollout(cause, step) {
             return false;
         }
         if had.role == Role::Incumbent && self.in_role(slot, Role::Incumbent).is_none() {
@@ -322,7 +380,7 @@ impl Service {
                 }
                 self.memory.serving = epoch;
             }
-            None => self.memory.serving = rollout.epoch,
+            None => self.settle_on(rollout.epoch),
         }
         for slot in 0..self.memory.slots.len() {
             self.slot_mut(slot).renew = None;
@@ -356,11 +414,19 @@ impl Service {
         }
     }
 
+    /// This version serves from here on.
+    pub(super) fn settle_on(&mut self, epoch: Epoch) {
+        if self.memory.serving != epoch {
+            self.memory.previous = Some(self.memory.serving);
+            self.memory.serving = epoch;
+        }
+    }
+
     /// Ends the rollout when no slot is left to do.
     pub(super) fn finish_rollout(&mut self, step: &mut Step<'_>) {
         let Some(rollout) = self.memory.rollout.filter(|_| self.tally.pending == 0) else { return };
         self.memory.rollout = None;
-        self.memory.serving = rollout.epoch;
+        self.settle_on(rollout.epoch);
         step.notice(Notice::RolloutFinished { service: self.id() });
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::schedule::Timer;
 use super::step::{Step, Tools};
 use super::{
-    Epoch, Haste, Policy, Role, ServiceId, ServiceMemory, ServiceState, Slot, SlotMemory, Standing, Why, Wish,
+    Epoch, Haste, Pace, Policy, Role, ServiceId, ServiceMemory, ServiceState, Slot, SlotMemory, Standing, Why, Wish,
     WorkerId, WorkerMemory,
 };
 use crate::Mono;
@@ -44,6 +44,8 @@ pub(super) struct Seat {
 pub(super) struct Tally {
     /// Living processes.
     pub(super) living: u32,
+    /// Of them those that drain beside the wanted ones.
+    pub(super) apart: u32,
     /// Ready processes.
     pub(super) ready: u32,
     /// Living processes that are not wanted and were not told.
@@ -68,9 +70,22 @@ pub(super) struct Tally {
 
 impl Tally {
     fn each(&mut self, other: Self, count: impl Fn(u32, u32) -> u32) {
-        let Self { living, ready, surplus, serving, vacant, failed, finished, given_up, unserved, pending, aged } =
-            self;
+        let Self {
+            living,
+            apart,
+            ready,
+            surplus,
+            serving,
+            vacant,
+            failed,
+            finished,
+            given_up,
+            unserved,
+            pending,
+            aged,
+        } = self;
         *living = count(*living, other.living);
+        *apart = count(*apart, other.apart);
         *ready = count(*ready, other.ready);
         *surplus = count(*surplus, other.surplus);
         *serving = count(*serving, other.serving);
@@ -92,6 +107,7 @@ impl Service {
             scale: None,
             epoch,
             serving: epoch,
+            previous: None,
             stamp: 1,
             released: false,
             next_start: Mono::default(),
@@ -128,18 +144,24 @@ impl Service {
     }
 
     /// How many processes above wanted may exist. With neither surge nor unavailable nothing could ever be replaced:
-    /// then one is allowed.
+    /// then one is allowed. A detached rollout may have its whole new set beside the old one.
     pub(super) fn surge(&self) -> u32 {
         let rollout = self.policy.rollout;
-        if rollout.unavailable == 0 { rollout.surge.max(1) } else { rollout.surge }
+        let surge = if rollout.unavailable == 0 { rollout.surge.max(1) } else { rollout.surge };
+        match self.memory.rollout.map(|running| running.pace) {
+            Some(Pace::Detached) => surge.max(self.wanted()),
+            Some(Pace::Gradual | Pace::AtOnce) | None => surge,
+        }
     }
 
     /// How many processes may be started.
     ///
     /// Everything alive counts, also a worker that drains for half a minute after it was replaced: `wanted + surge` is
-    /// what the machine was sized for. A rollout of slow drainers is therefore slow; a higher surge is the remedy.
+    /// what the machine was sized for. Where `rollout.draining` allows generations beside that, or a rollout is
+    /// detached, those that drain for it do not count.
     pub(super) fn room(&self) -> u32 {
-        self.wanted().saturating_add(self.surge()).saturating_sub(self.tally.living)
+        let counted = self.tally.living.saturating_sub(self.tally.apart);
+        self.wanted().saturating_add(self.surge()).saturating_sub(counted)
     }
 
     pub(super) fn find(&self, slot: Slot, worker: WorkerId) -> Option<Seat> {
@@ -219,6 +241,7 @@ impl Service {
         let (mut held, mut aged) = (false, false);
         for worker in &slot.workers {
             tally.ready += u32::from(worker.is_ready());
+            tally.apart += u32::from(worker.apart.is_some());
             held |= worker.holds_slot();
             aged |= worker.is_outlived();
         }

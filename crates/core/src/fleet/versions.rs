@@ -8,7 +8,7 @@ use super::{Epoch, Fleet, ServiceId, Wish, WorkerMemory};
 
 impl Fleet {
     /// The versions that a service's workers run, or will run without a further command: what new workers get, what a
-    /// rollout returns to, and what every worker runs that nobody has asked to leave. One that is not among them never
+    /// rollout or an undo returns to, and what every worker runs that nobody has asked to leave. One that is not among them never
     /// comes back by itself. None for a service that is not known.
     pub fn versions(&self, id: ServiceId) -> BTreeSet<Epoch> {
         self.services
@@ -29,6 +29,7 @@ impl Service {
             versions.insert(memory.epoch);
             if !forgets {
                 versions.insert(memory.serving);
+                versions.extend(memory.previous);
                 versions.extend(memory.rollout.iter().flat_map(|rollout| rollout.fallback));
             }
         }

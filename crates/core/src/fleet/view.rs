@@ -1,6 +1,6 @@
 //! What an observer may see.
 
-use super::{Epoch, ExitReason, ExitStatus, Generation, ServiceId, Slot, WorkerId};
+use super::{Epoch, ExitReason, ExitStatus, Generation, Pace, ServiceId, Slot, WorkerId};
 use crate::Mono;
 
 /// One service as it stands.
@@ -18,8 +18,29 @@ pub struct ServiceView {
     pub epoch: Epoch,
     /// Whether a rollout runs.
     pub rolling: bool,
+    /// What an undo returns to while no rollout runs.
+    pub previous: Option<Epoch>,
+    /// The rollout that runs.
+    pub rollout: Option<RolloutView>,
     /// One entry per living process and one per empty slot, by slot, then generation.
     pub workers: Vec<WorkerView>,
+}
+
+/// A rollout that runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RolloutView {
+    /// How many slots are done.
+    pub done: u32,
+    /// Of how many.
+    pub total: u32,
+    /// Whether it waits to be resumed.
+    pub paused: bool,
+    /// How fast it goes.
+    pub pace: Pace,
+    /// Whether its first new worker has proved itself, or nothing had to be proved.
+    pub proved: bool,
+    /// What it returns to; `None` when there is nothing, the version it leads to for a plain restart.
+    pub fallback: Option<Epoch>,
 }
 
 /// One living process, or one slot without one.

@@ -42,6 +42,7 @@ impl WorkerMemory {
             aged: false,
             lot: birth.lot,
             ending: None,
+            apart: None,
         }
     }
 
@@ -96,15 +97,15 @@ impl WorkerMemory {
         }
     }
 
-    /// It is ready from `now` on.
-    pub(super) fn serve(&mut self, policy: &Policy, now: Mono) {
+    /// It is ready from `now` on; on trial it has to stay so for `trial`.
+    pub(super) fn serve(&mut self, policy: &Policy, trial: Duration, now: Mono) {
         self.started.get_or_insert(now);
         self.ready = Some(now);
         self.since = now;
         self.phase = Phase::Ready {
             heard: now,
             beat_by: policy.terms(self.epoch).heartbeat.map(|heartbeat| now.after(heartbeat.timeout)),
-            settle_by: self.trial.map(|_| now.after(policy.rollout.settle)),
+            settle_by: self.trial.map(|_| now.after(trial)),
             recycle_at: self.recycle_at(policy),
         };
     }

@@ -1,6 +1,6 @@
 use super::rig::{Rig, WEB, policy, secs};
 use crate::Signal;
-use crate::fleet::{Epoch, Event, Notice, Policy, Restart, ServiceId, ServiceState, Slot, WorkerId, WorkerState};
+use crate::fleet::{Epoch, Event, Notice, Pace, Policy, Restart, ServiceId, ServiceState, Slot, WorkerId, WorkerState};
 
 #[test]
 fn a_service_nobody_defined_is_no_harm() {
@@ -10,7 +10,7 @@ fn a_service_nobody_defined_is_no_harm() {
         Event::Start { service },
         Event::Stop { service, now: true },
         Event::Scale { service, workers: 3 },
-        Event::Restart { service, slot: None, epoch: Epoch(1) },
+        Event::Restart { service, slot: None, epoch: Epoch(1), pace: Pace::Gradual },
         Event::Remove { service },
         Event::Tick,
     ] {
@@ -105,7 +105,7 @@ fn states_are_told_as_they_change() {
 #[test]
 fn restarting_a_slot_that_is_not_wanted_is_answered_at_once() {
     let mut rig = Rig::ready(policy(1));
-    rig.send(Event::Restart { service: WEB, slot: Some(Slot(7)), epoch: Epoch(1) });
+    rig.send(Event::Restart { service: WEB, slot: Some(Slot(7)), epoch: Epoch(1), pace: Pace::Gradual });
     assert!(rig.noticed(|notice| matches!(notice, Notice::RolloutStarted { total: 0, .. })));
     assert!(rig.noticed(|notice| matches!(notice, Notice::RolloutFinished { .. })));
 }

@@ -66,7 +66,7 @@ fn no_more_than_surge_at_a_time() {
 
 #[test]
 fn without_surge_the_old_one_goes_first() {
-    let rollout = Rollout { surge: 0, unavailable: 1, settle: secs(1) };
+    let rollout = Rollout { surge: 0, unavailable: 1, settle: secs(1), prove: secs(1), ..Rollout::default() };
     let mut rig = Rig::ready(Policy { rollout, ..recycled(2, 0.0) });
     rig.pass(secs(100));
     assert_eq!(rig.signals(), [(WorkerId(1), Signal::Term)]);

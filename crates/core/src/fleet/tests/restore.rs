@@ -106,7 +106,10 @@ fn beats_get_a_whole_timeout_after_it() {
 
 #[test]
 fn a_rollout_goes_on() {
-    let rolling = Policy { rollout: Rollout { surge: 1, unavailable: 0, settle: secs(2) }, ..policy(2) };
+    let rolling = Policy {
+        rollout: Rollout { surge: 1, unavailable: 0, settle: secs(2), prove: secs(2), ..Rollout::default() },
+        ..policy(2)
+    };
     let mut rig = Rig::ready(rolling.clone());
     rig.restart(2);
     rig.start_all();

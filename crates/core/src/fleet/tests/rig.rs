@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::fleet::{
-    Action, Epoch, Event, ExitStatus, Fleet, Notice, Policy, Readiness, ServiceId, ServiceState, ServiceView, Slot,
-    Standing, StopLadder, StopStep, WorkerId, WorkerState,
+    Action, Epoch, Event, ExitStatus, Fleet, Notice, Pace, Policy, Readiness, ServiceId, ServiceState, ServiceView,
+    Slot, Standing, StopLadder, StopStep, WorkerId, WorkerState,
 };
 use crate::{Mono, Signal};
 
@@ -76,7 +76,7 @@ impl Rig {
     }
 
     pub(super) fn restart(&mut self, epoch: u64) {
-        self.send(Event::Restart { service: WEB, slot: None, epoch: Epoch(epoch) });
+        self.send(Event::Restart { service: WEB, slot: None, epoch: Epoch(epoch), pace: Pace::Gradual });
     }
 
     pub(super) fn scale(&mut self, workers: u32) {

@@ -5,7 +5,10 @@ use crate::fleet::{
 };
 
 fn rolling(workers: u32, surge: u32, unavailable: u32) -> Policy {
-    Policy { rollout: Rollout { surge, unavailable, settle: secs(2) }, ..policy(workers) }
+    Policy {
+        rollout: Rollout { surge, unavailable, settle: secs(2), prove: secs(2), ..Rollout::default() },
+        ..policy(workers)
+    }
 }
 
 fn stopped(rig: &Rig, worker: WorkerId, reason: ExitReason) -> bool {

@@ -1,11 +1,14 @@
 use super::rig::{Rig, WEB, millis, policy, secs};
 use crate::Signal;
 use crate::fleet::{
-    Epoch, Event, GiveUp, Notice, Policy, Rollout, ServiceState, Slot, StartLimit, WorkerId, WorkerState,
+    Epoch, Event, GiveUp, Notice, Pace, Policy, Rollout, ServiceState, Slot, StartLimit, WorkerId, WorkerState,
 };
 
 fn rolling(workers: u32, surge: u32, unavailable: u32) -> Policy {
-    Policy { rollout: Rollout { surge, unavailable, settle: secs(2) }, ..policy(workers) }
+    Policy {
+        rollout: Rollout { surge, unavailable, settle: secs(2), prove: secs(2), ..Rollout::default() },
+        ..policy(workers)
+    }
 }
 
 #[test]
@@ -145,7 +148,7 @@ fn a_plain_restart_replaces_workers_of_the_same_version() {
 #[test]
 fn one_slot_can_be_restarted_alone() {
     let mut rig = Rig::ready(rolling(3, 1, 0));
-    rig.send(Event::Restart { service: WEB, slot: Some(Slot(2)), epoch: Epoch(9) });
+    rig.send(Event::Restart { service: WEB, slot: Some(Slot(2)), epoch: Epoch(9), pace: Pace::Gradual });
     assert!(rig.noticed(|notice| *notice == Notice::RolloutStarted { service: WEB, epoch: Epoch(1), total: 1 }));
     rig.obey();
     rig.pass(secs(2));

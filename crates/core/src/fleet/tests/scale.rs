@@ -103,7 +103,10 @@ fn scaling_up_is_starting_and_not_degraded() {
 
 #[test]
 fn scaling_during_a_rollout_does_both() {
-    let mut rig = Rig::ready(Policy { rollout: Rollout { surge: 1, unavailable: 0, settle: secs(1) }, ..policy(3) });
+    let mut rig = Rig::ready(Policy {
+        rollout: Rollout { surge: 1, unavailable: 0, settle: secs(1), prove: secs(1), ..Rollout::default() },
+        ..policy(3)
+    });
     rig.restart(2);
     rig.scale(2);
     for _ in 0..5 {

@@ -1,6 +1,6 @@
 use super::rig::{Rig, WEB, policy, secs};
 use crate::Signal;
-use crate::fleet::{Action, Epoch, Event, Policy, ServiceId, ServiceState, WorkerId};
+use crate::fleet::{Action, Epoch, Event, Pace, Policy, ServiceId, ServiceState, WorkerId};
 
 fn exits(rig: &Rig) -> usize {
     rig.log.iter().filter(|action| **action == Action::Exit).count()
@@ -86,7 +86,7 @@ fn commands_that_would_have_something_run_are_refused() {
     rig.send(Event::Start { service: WEB });
     rig.scale(5);
     rig.restart(2);
-    rig.send(Event::Restart { service: WEB, slot: None, epoch: Epoch(3) });
+    rig.send(Event::Restart { service: WEB, slot: None, epoch: Epoch(3), pace: Pace::Gradual });
     assert_eq!(rig.take(), []);
     assert_eq!(rig.state(), ServiceState::Stopping);
 }
