@@ -17,6 +17,8 @@ use crate::settings::Settings;
 pub struct Diff {
     /// Keys of `[engine]`.
     pub engine: Keys,
+    /// Keys of `[log]`. What they change for a service is among its own, too.
+    pub log: Keys,
     /// Listeners by name, those without a change left out.
     pub listeners: BTreeMap<String, Change>,
     /// Services by name, those without a change left out. A changed address of a listener is among the keys of every
@@ -75,6 +77,7 @@ impl Change {
 pub fn diff(old: &Settings, new: &Settings) -> Diff {
     let (before, after) = (Tables::of(old), Tables::of(new));
     let mut diff = Diff { engine: changed(&before.engine, &after.engine, &keys::ENGINE), ..Diff::default() };
+    diff.log = changed(&before.log, &after.log, &keys::LOG);
     diff.listeners = named(&before.listeners, &after.listeners, &keys::LISTEN);
     diff.services = named(&before.services, &after.services, &keys::SERVICE);
     for service in &new.services {
@@ -100,6 +103,7 @@ type Values = BTreeMap<Vec<String>, Option<Json>>;
 #[derive(Default)]
 struct Tables {
     engine: Values,
+    log: Values,
     listeners: BTreeMap<String, Values>,
     services: BTreeMap<String, Values>,
 }
@@ -113,6 +117,7 @@ impl Tables {
             let values = match (names.next().as_deref(), &mut names) {
                 (Some("listen"), names) => tables.listeners.entry(names.next().unwrap_or_default()).or_default(),
                 (Some("service"), names) => tables.services.entry(names.next().unwrap_or_default()).or_default(),
+                (Some("log"), _) => &mut tables.log,
                 (Some(_) | None, _) => &mut tables.engine,
             };
             values.insert(names.collect(), key.value);

@@ -2,7 +2,7 @@
 
 use evercrew_core::fleet::{EndWhen, GiveUp, OnFailure, Restart};
 
-use crate::settings::{Builtin, ListenMode};
+use crate::settings::{Builtin, ListenMode, LogFiles, LogFormat, LogLevel};
 
 /// A value that is one of a few words.
 pub(crate) trait Choice: Copy + 'static {
@@ -20,6 +20,21 @@ impl Choice for EndWhen {
 impl Choice for ListenMode {
     const NAMES: &'static [&'static str] = &["shared", "reuseport"];
     const VALUES: &'static [Self] = &[Self::Shared, Self::ReusePort];
+}
+
+impl Choice for LogFiles {
+    const NAMES: &'static [&'static str] = &["worker", "service", "none"];
+    const VALUES: &'static [Self] = &[Self::Worker, Self::Service, Self::None];
+}
+
+impl Choice for LogFormat {
+    const NAMES: &'static [&'static str] = &["text", "json"];
+    const VALUES: &'static [Self] = &[Self::Text, Self::Json];
+}
+
+impl Choice for LogLevel {
+    const NAMES: &'static [&'static str] = &["trace", "debug", "info", "warn", "error", "fatal"];
+    const VALUES: &'static [Self] = &[Self::Trace, Self::Debug, Self::Info, Self::Warn, Self::Error, Self::Fatal];
 }
 
 impl Choice for Builtin {

@@ -23,15 +23,32 @@ pub fn engine_directory(
     if let Some(directory) = cli_override {
         return absolute(directory);
     }
+    let (source, root) = sound(path, set, environment);
+    let base = Base::of(&source.path);
+    let given = given(&root, "engine").map(|path| base.resolve(path));
+    given.or_else(|| source.directory_variable()).unwrap_or_else(|| base.resolve(".evercrew"))
+}
+
+/// Where the log files are, found in the same way; `engine` is the engine's directory.
+pub fn log_directory(
+    path: &Path,
+    set: &[String],
+    environment: impl Iterator<Item = (String, String)>,
+    engine: &Path,
+) -> PathBuf {
+    let (source, root) = sound(path, set, environment);
+    given(&root, "log").map_or_else(|| engine.join("logs"), |path| Base::of(&source.path).resolve(path))
+}
+
+/// What of the file can be read, with what overrides it.
+fn sound(path: &Path, set: &[String], environment: impl Iterator<Item = (String, String)>) -> (Source, Table) {
     let path = absolute(path);
     let text = sound_part(text(&path).unwrap_or_default());
     let source = Source::new(path, text, set.to_vec(), environment, None);
     let report = Report::new(source.texts());
-    let base = Base::of(&source.path);
     let mut root = source.table(&report);
     apply_overrides(&report, &mut root);
-    let given = given(&root).map(|path| base.resolve(path));
-    given.or_else(|| source.directory_variable()).unwrap_or_else(|| base.resolve(".evercrew"))
+    (source, root)
 }
 
 /// The text up to the line of its first syntax error: behind it a value may be half of what was meant.
@@ -46,9 +63,9 @@ fn sound_part(mut text: String) -> String {
     text
 }
 
-fn given(root: &Table) -> Option<&str> {
-    let engine = root.entry("engine")?.value.as_table()?;
-    match &engine.entry("directory")?.value {
+fn given<'a>(root: &'a Table, table: &str) -> Option<&'a str> {
+    let table = root.entry(table)?.value.as_table()?;
+    match &table.entry("directory")?.value {
         Value { kind: Kind::Text(path), .. } if !path.is_empty() && !path.contains('\0') => Some(path),
         _ => None,
     }

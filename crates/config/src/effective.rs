@@ -11,7 +11,7 @@ use crate::choice::Choice;
 use crate::duration;
 use crate::key::Shape;
 use crate::keys;
-use crate::settings::{Address, Engine, Limits, Listener, Program, Ready, Service, Settings};
+use crate::settings::{Address, Engine, Limits, Listener, Log, LogStyle, Program, Ready, Service, Settings};
 use crate::size;
 
 /// A key with what it comes to.
@@ -26,6 +26,7 @@ pub(crate) struct Effective {
 pub(crate) fn effective(settings: &Settings, env_file: impl Fn(&str) -> Option<PathBuf>) -> Vec<Effective> {
     let mut keys = Vec::new();
     engine(&mut Under { keys: &mut keys, names: vec!["engine".to_owned()] }, &settings.engine);
+    log(&mut Under { keys: &mut keys, names: vec!["log".to_owned()] }, &settings.log);
     for listener in &settings.listeners {
         let names = vec!["listen".to_owned(), listener.name.clone()];
         self::listener(&mut Under { keys: &mut keys, names }, listener);
@@ -64,6 +65,25 @@ fn engine(under: &mut Under<'_>, engine: &Engine) {
     under.put("manager_restart_wait", time(*manager_restart_wait));
 }
 
+fn log(under: &mut Under<'_>, log: &Log) {
+    let Log { directory, level, style } = log;
+    under.put("directory", path(directory));
+    under.put("level", word(*level));
+    self::style(under, "", style);
+}
+
+fn style(under: &mut Under<'_>, before: &str, style: &LogStyle) {
+    let LogStyle { files, format, max_size, max_age, keep, compress, terminal } = style;
+    let mut put = |name: &str, value: Json| under.put(&format!("{before}{name}"), value);
+    put("files", word(*files));
+    put("format", word(*format));
+    put("max_size", json!(size::format(*max_size)));
+    put("max_age", time_or_forever(*max_age));
+    put("keep", json!(keep));
+    put("compress", json!(compress));
+    put("terminal", json!(terminal));
+}
+
 fn listener(under: &mut Under<'_>, listener: &Listener) {
     let Listener { name: _, address, backlog, mode } = listener;
     let address = match address {
@@ -90,6 +110,7 @@ fn service(under: &mut Under<'_>, service: &Service, env_file: Option<PathBuf>) 
         port,
         before_start,
         recycle_memory: _,
+        log,
         ready,
         heartbeat_interval: _,
         policy,
@@ -118,6 +139,7 @@ fn service(under: &mut Under<'_>, service: &Service, env_file: Option<PathBuf>) 
     self::limits(under, limits);
     under.put("port", port.map(|port| json!(port)));
     under.put("before_start", json!(before_start));
+    style(under, "log.", log);
     match ready {
         Ready::Exec => under.put("ready", json!("exec")),
         Ready::Notify => under.put("ready", json!("notify")),
@@ -262,7 +284,12 @@ mod tests {
         let source = Source::new("/etc/x.toml".into(), text.to_owned(), Vec::new(), std::iter::empty(), None);
         let settings = source.parse().expect("good");
         let shown: BTreeSet<String> = effective(&settings, |_| None).iter().map(|key| key.key.join(".")).collect();
-        let tables = [("engine", &keys::ENGINE), ("listen.web", &keys::LISTEN), ("service.web", &keys::SERVICE)];
+        let tables = [
+            ("engine", &keys::ENGINE),
+            ("log", &keys::LOG),
+            ("listen.web", &keys::LISTEN),
+            ("service.web", &keys::SERVICE),
+        ];
         for (table, section) in tables {
             check(&shown, table, section);
         }

@@ -9,13 +9,14 @@ use crate::convert::Wrong;
 use crate::diagnostic::{Diagnostic, Report};
 use crate::keys;
 use crate::listen::{self, too_long};
+use crate::log;
 use crate::order;
 use crate::places::Places;
 use crate::ports;
 use crate::raw::{Kind, Table, Value};
 use crate::reader::Reader;
 use crate::service::{self, Draft};
-use crate::settings::{Engine, Listener, Settings};
+use crate::settings::{Engine, Listener, LogStyle, Settings};
 use crate::text::Span;
 
 /// Most listeners of one file.
@@ -40,7 +41,8 @@ pub(crate) fn settings(report: &Report, root: &Table, context: &Context<'_>, dir
     let file = Reader::open(report, &keys::FILE, root, Span::new(0, 0..0), "the file");
     let engine = engine(&file, context, directory);
     let listeners = listeners(&file, context);
-    let mut drafts = services(&file, context);
+    let log = log::log(&file, context, &engine.directory);
+    let mut drafts = services(&file, context, log.style);
     order::resolve(report, &mut drafts);
     check_listeners(&file, &listeners, &drafts);
     ports::check(report, &drafts, listeners.iter().map(|listener| (&listener.listener, listener.address_at)));
@@ -56,6 +58,7 @@ pub(crate) fn settings(report: &Report, root: &Table, context: &Context<'_>, dir
     };
     Settings {
         engine,
+        log,
         listeners: listeners.into_iter().map(|listener| listener.listener).collect(),
         services: drafts.into_iter().map(|draft| draft.service).collect(),
         warnings: Vec::new(),
@@ -109,9 +112,9 @@ fn listeners(file: &Reader<'_>, context: &Context<'_>) -> Vec<PlacedListener> {
     listeners
 }
 
-fn services(file: &Reader<'_>, context: &Context<'_>) -> Vec<Draft> {
+fn services(file: &Reader<'_>, context: &Context<'_>, log: LogStyle) -> Vec<Draft> {
     let tables = named(file, "service", &keys::SERVICE, MOST_SERVICES);
-    tables.iter().map(|(name, at, reader)| service::service(reader, name, *at, context)).collect()
+    tables.iter().map(|(name, at, reader)| service::service(reader, name, *at, context, log)).collect()
 }
 
 /// The named tables under `key`, each with a name that can be used, in the order of the file.

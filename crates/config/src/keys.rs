@@ -4,7 +4,7 @@ use evercrew_core::fleet::{EndWhen, GiveUp, OnFailure, Restart};
 
 use crate::choice::Choice;
 use crate::key::{Absent, Key, OnReload, Section, Shape};
-use crate::settings::{Builtin, ListenMode};
+use crate::settings::{Builtin, ListenMode, LogFiles, LogFormat, LogLevel};
 
 // Without another word a changed key replaces the workers, which is right for every key if not always needed.
 
@@ -32,6 +32,7 @@ pub(crate) static FILE: Section = Section {
     doc: "Every relative path is relative to the file's own directory.",
     keys: &[
         open("engine", Shape::Table(&ENGINE), "", "the engine itself"),
+        open("log", Shape::Table(&LOG), "", "what becomes of lines"),
         open("listen", Shape::Named(&LISTEN), "", "sockets that services listen on"),
         open("service", Shape::Named(&SERVICE), "", "what runs"),
         open(
@@ -68,6 +69,77 @@ pub(crate) static ENGINE: Section = Section {
         key("manager_restart_wait", TIME, "\"0s\"", "waiting time before a manager that died is started again").live(),
         later("signals"),
         later("user"),
+    ],
+};
+
+/// `[log]`.
+pub(crate) static LOG: Section = Section {
+    title: "[log]",
+    doc: "What becomes of the engine's own lines, and of the workers' output where `log` of a service does not say \
+          otherwise.",
+    keys: &[
+        open("directory", Shape::Path, "`logs` in `engine.directory`", "where the files are; made if it is missing")
+            .live(),
+        key(
+            "level",
+            Shape::Choice(LogLevel::NAMES),
+            "\"info\"",
+            "what the engine says of itself at least, on standard error and in engine.log",
+        )
+        .live(),
+        key(
+            "files",
+            Shape::Choice(LogFiles::NAMES),
+            "\"worker\"",
+            "one file for each worker (web.1.log), one for each service (web.log), or none",
+        )
+        .live(),
+        key(
+            "format",
+            Shape::Choice(LogFormat::NAMES),
+            "\"text\"",
+            "how a line stands in a file: time, worker, stream and text, or an object of JSON",
+        )
+        .live(),
+        key("max_size", Shape::Size, "\"10MiB\"", "size that a file does not exceed: before that a new one is begun")
+            .live(),
+        key(
+            "max_age",
+            Shape::Duration { zero: false, forever: true },
+            "\"forever\"",
+            "age of a file at which the next line begins a new one",
+        )
+        .live(),
+        key("keep", KEEP, "5", "files kept beside the one that is written; older ones are deleted").live(),
+        key("compress", Shape::Boolean, "true", "compress those with gzip").live(),
+        key("terminal", Shape::Boolean, "true", "lines of the workers go to standard output too").live(),
+    ],
+};
+
+const KEEP: Shape = Shape::Integer { min: 0, max: 100_000 };
+
+/// What a service does not say of its lines.
+const AS_ALL: &str = "as in [log]";
+
+/// `log = { … }`.
+pub(crate) static SERVICE_LOG: Section = Section {
+    title: "log",
+    doc: "What becomes of the output of one service's workers.",
+    keys: &[
+        open("files", Shape::Choice(LogFiles::NAMES), AS_ALL, "one file for each worker, one for the service, or none")
+            .live(),
+        open("format", Shape::Choice(LogFormat::NAMES), AS_ALL, "how a line stands in a file").live(),
+        open("max_size", Shape::Size, AS_ALL, "size that a file does not exceed").live(),
+        open(
+            "max_age",
+            Shape::Duration { zero: false, forever: true },
+            AS_ALL,
+            "age of a file at which the next line begins a new one",
+        )
+        .live(),
+        open("keep", KEEP, AS_ALL, "files kept beside the one that is written").live(),
+        open("compress", Shape::Boolean, AS_ALL, "compress those with gzip").live(),
+        open("terminal", Shape::Boolean, AS_ALL, "lines go to standard output too").live(),
     ],
 };
 
@@ -190,6 +262,7 @@ pub(crate) static SERVICE: Section = Section {
         open("group", Shape::Account, "the user's own", "the group that the workers run as"),
         open("umask", Shape::Mask, "the engine's own", "permissions that files of the workers are made without"),
         open("limits", Shape::Table(&LIMITS), "the engine's own", "what each worker may use"),
+        open("log", Shape::Table(&SERVICE_LOG), "as in [log]", "what becomes of the workers' output").live(),
         open(
             "port",
             Shape::Integer { min: 1, max: 65_535 },
@@ -433,9 +506,10 @@ static BYTE_LIMIT: Section = Section {
 };
 
 /// Every section in the order of the reference.
-pub(crate) static SECTIONS: [&Section; 15] = [
+pub(crate) static SECTIONS: [&Section; 17] = [
     &FILE,
     &ENGINE,
+    &LOG,
     &LISTEN,
     &SERVICE,
     &READY,
@@ -449,4 +523,5 @@ pub(crate) static SECTIONS: [&Section; 15] = [
     &BYTE_LIMIT,
     &RECYCLE,
     &ROLLOUT,
+    &SERVICE_LOG,
 ];

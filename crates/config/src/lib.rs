@@ -36,6 +36,7 @@ mod key;
 mod keys;
 mod limits;
 mod listen;
+mod log;
 mod nearest;
 mod order;
 mod overrides;
@@ -59,14 +60,15 @@ mod text;
 mod variables;
 
 pub use change::{Change, Diff, Keys, diff};
-pub use directory::engine_directory;
+pub use directory::{engine_directory, log_directory};
 pub use duration::parse_duration;
 pub use error::{ConfigError, ConfigErrors, Problem};
 pub use files::{MOST_BYTES_OF_ALL, MOST_FILES};
 pub use reference::reference;
 pub use schema::schema;
 pub use settings::{
-    Address, Builtin, Engine, Limits, ListenMode, Listener, Program, Ready, Service, Settings, Warning,
+    Address, Builtin, Engine, Limits, ListenMode, Listener, Log, LogFiles, LogFormat, LogLevel, LogStyle, Program,
+    Ready, Service, Settings, Warning,
 };
 pub use show::{Provenance, Shown};
 pub use source::{MOST_BYTES, Source, environment};

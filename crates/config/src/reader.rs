@@ -375,6 +375,7 @@ mod tests {
             Shape::Integer { min, max } => (*min..=*max).contains(&reader.integer(key.name)),
             Shape::Share => (0.0..=1.0).contains(&reader.share(key.name)),
             Shape::Duration { .. } => reader.time(key.name).is_some(),
+            Shape::Size => reader.size(key.name).is_some(),
             Shape::Signal => reader.signal(key.name).is_some(),
             Shape::Choice(words) => {
                 reader.given(key.name).is_some_and(|value| convert::word(reader.report, value, words).is_ok())
@@ -388,7 +389,6 @@ mod tests {
             Shape::Off
             | Shape::On
             | Shape::Signed { .. }
-            | Shape::Size
             | Shape::Limit { .. }
             | Shape::Amount { .. }
             | Shape::Mask

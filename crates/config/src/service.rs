@@ -13,11 +13,12 @@ use crate::diagnostic::Diagnostic;
 use crate::duration;
 use crate::keys;
 use crate::limits;
+use crate::log;
 use crate::places::ServicePlaces;
 use crate::raw::{Kind, Value};
 use crate::reader::Reader;
 use crate::ready;
-use crate::settings::{Builtin, Program, Ready, Service};
+use crate::settings::{Builtin, LogStyle, Program, Ready, Service};
 use crate::stop;
 use crate::text::Span;
 use crate::variables::{self, Variables};
@@ -35,7 +36,7 @@ pub(crate) struct Draft {
 }
 
 /// Reads one service.
-pub(crate) fn service(reader: &Reader<'_>, name: &str, name_at: Span, context: &Context<'_>) -> Draft {
+pub(crate) fn service(reader: &Reader<'_>, name: &str, name_at: Span, context: &Context<'_>, all: LogStyle) -> Draft {
     let program = program(reader, name_at, context);
     let listen = reader.names("listen");
     let is_builtin = matches!(program, Program::Builtin(_));
@@ -91,6 +92,7 @@ pub(crate) fn service(reader: &Reader<'_>, name: &str, name_at: Span, context: &
             port,
             before_start: before_start(reader, context),
             recycle_memory,
+            log: log::style(reader, name, all),
             ready,
             heartbeat_interval: heartbeat.map(|(interval, _)| interval),
             policy,

@@ -15,6 +15,8 @@ use crate::places::Places;
 pub struct Settings {
     /// The engine itself.
     pub engine: Engine,
+    /// What becomes of lines: the engine's own, and by default the workers'.
+    pub log: Log,
     /// The sockets, in the order of the file.
     pub listeners: Vec<Listener>,
     /// The services, in the order of the file; `ServiceId(n)` is the one at index n.
@@ -37,6 +39,73 @@ pub struct Engine {
     pub exit: EndWhen,
     /// How long the supervisor waits before it starts a manager again that died.
     pub manager_restart_wait: Duration,
+}
+
+/// `[log]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// Where the files are. Absolute.
+    pub directory: PathBuf,
+    /// What the engine says of itself at least.
+    pub level: LogLevel,
+    /// What becomes of the engine's own lines, and of those of services that do not say.
+    pub style: LogStyle,
+}
+
+/// What becomes of lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogStyle {
+    /// Which files there are.
+    pub files: LogFiles,
+    /// How a line stands in a file.
+    pub format: LogFormat,
+    /// Bytes at which a new file is begun.
+    pub max_size: u64,
+    /// Age at which a new file is begun; `None` is never.
+    pub max_age: Option<Duration>,
+    /// Files kept beside the one that is written.
+    pub keep: u32,
+    /// Whether those are compressed.
+    pub compress: bool,
+    /// Whether lines go to standard output too.
+    pub terminal: bool,
+}
+
+/// Which log files there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFiles {
+    /// One for each worker.
+    Worker,
+    /// One for each service.
+    Service,
+    /// None.
+    None,
+}
+
+/// How a line stands in a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Time, worker, stream and text.
+    Text,
+    /// An object a line.
+    Json,
+}
+
+/// How much the engine says of itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LogLevel {
+    /// Each step.
+    Trace,
+    /// What helps to understand the engine.
+    Debug,
+    /// What happens.
+    Info,
+    /// What may need somebody.
+    Warn,
+    /// What failed.
+    Error,
+    /// What ends the engine.
+    Fatal,
 }
 
 /// `[listen.NAME]`.
@@ -100,6 +169,8 @@ pub struct Service {
     pub before_start: Vec<Vec<String>>,
     /// Memory, in bytes, at which a worker is replaced; shortened by `policy.recycle.jitter` as the age is.
     pub recycle_memory: Option<u64>,
+    /// What becomes of the workers' output.
+    pub log: LogStyle,
     /// How a worker says that it can work.
     pub ready: Ready,
     /// How often a worker is asked to beat; `Some` exactly when `policy.heartbeat` is.

@@ -12,8 +12,9 @@ fn every_good_file_has_its_meaning() {
         let settings = case.source().parse().unwrap_or_else(|errors| panic!("{}:\n{errors}", case.name));
         let warnings: Vec<String> = settings.warnings.iter().map(|warning| warning.render(false)).collect();
         let meaning = format!(
-            "{:#?}\n{:#?}\n{:#?}\n{}",
+            "{:#?}\n{:#?}\n{:#?}\n{:#?}\n{}",
             settings.engine,
+            settings.log,
             settings.listeners,
             settings.services,
             warnings.join("\n")

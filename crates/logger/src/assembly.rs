@@ -23,6 +23,17 @@ pub(crate) struct Assembly {
 }
 
 impl Assembly {
+    /// Goes on with what another one held.
+    pub(crate) fn restore(&mut self, partial: Vec<u8>, continued: bool) {
+        self.partial = partial;
+        self.continued = continued;
+    }
+
+    /// What is held, and whether a piece of its line was given out before.
+    pub(crate) fn partial(&self) -> (&[u8], bool) {
+        (&self.partial, self.continued)
+    }
+
     /// Bytes that are held.
     pub(crate) fn held(&self) -> usize {
         self.partial.len()

@@ -30,6 +30,11 @@ impl Backlog {
         self.bytes.len() - self.written >= EAGER
     }
 
+    /// Holds that much from the next line on.
+    pub(crate) fn limit(&mut self, limit: usize) {
+        self.limit = limit;
+    }
+
     /// Adds the line that `line` writes, after the one that `report` writes of those that were dropped before it.
     pub(crate) fn push(&mut self, report: impl FnOnce(&mut Vec<u8>, u64), line: impl FnOnce(&mut Vec<u8>)) {
         let before = self.bytes.len();
@@ -46,15 +51,67 @@ impl Backlog {
         }
     }
 
+    /// Bytes that wait.
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len() - self.written
+    }
+
+    /// Lines that were dropped and that nothing told of yet.
+    pub(crate) fn dropped(&self) -> u64 {
+        self.dropped
+    }
+
+    /// Adds what `report` writes of lines that were dropped, whatever waits.
+    pub(crate) fn report(&mut self, report: impl FnOnce(&mut Vec<u8>, u64)) {
+        if self.dropped > 0 {
+            report(&mut self.bytes, self.dropped);
+            self.dropped = 0;
+        }
+    }
+
+    /// The whole lines at the front that fit in `room` bytes; the first one whatever its length if `any`, or when it is
+    /// begun.
+    pub(crate) fn front(&self, room: u64, any: bool) -> &[u8] {
+        let rest = self.bytes.get(self.written..).unwrap_or_default();
+        let fits = usize::try_from(room).map_or(rest.len(), |room| room.min(rest.len()));
+        let end = rest[..fits].iter().rposition(|byte| *byte == b'\n');
+        let first = || rest.iter().position(|byte| *byte == b'\n').filter(|_| any || self.is_begun());
+        end.or_else(first).map_or(&[], |end| &rest[..=end])
+    }
+
+    /// No line is written in part.
+    pub(crate) fn is_whole(&self) -> bool {
+        !self.is_begun()
+    }
+
+    /// Those bytes at the front are written.
+    pub(crate) fn wrote(&mut self, count: usize) {
+        self.written = (self.written + count).min(self.bytes.len());
+        if self.is_empty() {
+            self.clear();
+        }
+    }
+
+    /// A line is written in part.
+    fn is_begun(&self) -> bool {
+        self.written > 0 && self.bytes.get(self.written - 1) != Some(&b'\n')
+    }
+
+    /// A line that is written in part is written anew.
+    pub(crate) fn rewind(&mut self) {
+        let before = self.bytes.get(..self.written).unwrap_or_default();
+        self.written = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
+    }
+
     /// Writes by `write` until nothing is left.
     ///
     /// # Errors
     /// The one that `write` stopped at; what is left stays.
     pub(crate) fn flush(&mut self, mut write: impl FnMut(&[u8]) -> io::Result<usize>) -> io::Result<()> {
-        while let Some(rest) = self.bytes.get(self.written..).filter(|rest| !rest.is_empty()) {
-            match write(rest) {
+        while !self.is_empty() {
+            match write(&self.bytes[self.written..]) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(count) => self.written = (self.written + count).min(self.bytes.len()),
+                Ok(count) => self.wrote(count),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
                     self.compact();
@@ -62,7 +119,6 @@ impl Backlog {
                 }
             }
         }
-        self.clear();
         Ok(())
     }
 
@@ -73,11 +129,13 @@ impl Backlog {
         self.bytes.shrink_to(EAGER * 2);
     }
 
-    /// Gives the place of what is written free once it is more than what is left.
-    fn compact(&mut self) {
+    /// Gives the place of whole written lines free once it is more than what is left.
+    pub(crate) fn compact(&mut self) {
         if self.written > self.bytes.len() - self.written {
+            let written = self.written;
+            self.rewind();
             self.bytes.drain(..self.written);
-            self.written = 0;
+            self.written = written - self.written;
         }
     }
 }
@@ -127,6 +185,30 @@ mod tests {
         let mut backlog = Backlog::new(1);
         push(&mut backlog, "a long one");
         assert!(!backlog.is_empty());
+    }
+
+    #[test]
+    fn lines_are_given_out_whole_and_written_anew_when_they_were_begun() {
+        let mut backlog = Backlog::new(100);
+        for text in ["one\n", "two\n", "three\n"] {
+            push(&mut backlog, text);
+        }
+        let front = |backlog: &Backlog, room, any| String::from_utf8_lossy(backlog.front(room, any)).into_owned();
+        assert_eq!(front(&backlog, 100, false), "one\ntwo\nthree\n");
+        assert_eq!(front(&backlog, 9, false), "one\ntwo\n");
+        assert_eq!(front(&backlog, 3, false), "");
+        assert_eq!(front(&backlog, 3, true), "one\n");
+        backlog.wrote(6);
+        assert_eq!(front(&backlog, 0, false), "o\n", "what is begun is finished");
+        backlog.rewind();
+        assert_eq!(front(&backlog, 0, true), "two\n");
+        backlog.wrote(4 + 3);
+        backlog.compact();
+        assert_eq!(front(&backlog, 0, false), "ee\n");
+        backlog.rewind();
+        assert_eq!(front(&backlog, 100, false), "three\n", "a begun line is kept whole");
+        backlog.wrote(6);
+        assert!(backlog.is_empty());
     }
 
     #[test]

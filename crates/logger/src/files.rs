@@ -1,197 +1,195 @@
-//! Lines to one file a worker.
+//! The log files of all workers and of the engine.
 
-use std::collections::BTreeMap;
-use std::fs::{DirBuilder, File, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use evercrew_sys::terminal::Stderr;
+use evercrew_wire::Text;
+use evercrew_wire::logger::{FromLogger, Style};
 
 use crate::assembly::Line;
-use crate::backlog::Backlog;
+use crate::compress::Compressor;
+use crate::entry::Whose;
+use crate::file::{BACKLOG_LIMIT, Change, LogFile};
+use crate::name::{self, PART};
 
-/// Bytes that may wait for one file while the disk is full.
-const BACKLOG_LIMIT: usize = 256 * 1024;
+/// Bytes that may wait for all files together with a whole share for each; then each gets a small one.
+const WAITING_LIMIT: usize = 32 << 20;
 
-/// The files of all workers.
+/// The small share.
+const SHORT_BACKLOG_LIMIT: usize = 4 * 1024;
+
+/// The files.
 #[derive(Debug)]
 pub(crate) struct Files {
     directory: Option<PathBuf>,
     files: BTreeMap<Arc<str>, LogFile>,
+    /// Those with something to write.
+    waiting: BTreeSet<Arc<str>>,
+    /// Complete files that were found, of those that are not among `files`.
+    found: BTreeMap<String, Vec<String>>,
+    compressor: Compressor,
     stderr: Option<Stderr>,
-}
-
-#[derive(Debug)]
-struct LogFile {
-    file: Option<File>,
-    backlog: Backlog,
-    /// Pipes whose lines go here.
-    writers: usize,
-    /// The last attempt failed, which was said.
-    failing: bool,
+    /// For the manager.
+    news: Vec<FromLogger>,
 }
 
 impl Files {
     pub(crate) fn new() -> Self {
-        Self { directory: None, files: BTreeMap::new(), stderr: Stderr::new().ok() }
+        Self {
+            directory: None,
+            files: BTreeMap::new(),
+            waiting: BTreeSet::new(),
+            found: BTreeMap::new(),
+            compressor: Compressor::new(),
+            stderr: Stderr::new().ok(),
+            news: Vec::new(),
+        }
     }
 
     /// Lines that follow go to files in `directory`.
     pub(crate) fn configure(&mut self, directory: PathBuf) {
-        if self.directory.as_ref() != Some(&directory) {
-            self.flush();
-            self.close();
-            self.directory = Some(directory);
+        if self.directory.as_ref() == Some(&directory) {
+            return;
         }
+        self.flush();
+        remove_parts(&directory);
+        self.found = name::scan(&directory).unwrap_or_default();
+        for (base, file) in &mut self.files {
+            file.move_to(&directory, self.found.remove(&**base).unwrap_or_default());
+            file.tidy(&mut self.compressor);
+        }
+        self.directory = Some(directory);
     }
 
     /// Every file is opened again by its name: somebody has renamed them.
     pub(crate) fn reopen(&mut self) {
         self.flush();
-        self.close();
-    }
-
-    fn close(&mut self) {
         for file in self.files.values_mut() {
-            file.file = None;
+            file.reopen();
         }
     }
 
-    /// A pipe more has the worker `name`.
-    pub(crate) fn attach(&mut self, name: &Arc<str>) {
-        let file = self.files.entry(Arc::clone(name)).or_insert_with(|| LogFile {
-            file: None,
-            backlog: Backlog::new(BACKLOG_LIMIT),
-            writers: 0,
-            failing: false,
-        });
-        file.writers += 1;
+    /// A pipe more writes to the file `base`.
+    pub(crate) fn attach(&mut self, base: &Arc<str>, style: Style) {
+        let file = self.file(base, style);
+        file.restyle(style);
+        file.attach();
     }
 
-    /// A pipe of the worker `name` ended. With the last one its file is closed, once everything is written.
-    pub(crate) fn detach(&mut self, name: &Arc<str>) {
-        let Some(file) = self.files.get_mut(name) else { return };
-        file.writers = file.writers.saturating_sub(1);
-        if file.writers == 0 {
-            self.flush_one(name);
+    /// A pipe less writes to it.
+    pub(crate) fn detach(&mut self, base: &Arc<str>) {
+        if let Some(file) = self.files.get_mut(base) {
+            file.detach();
+            self.flush_one(base);
         }
     }
 
-    /// `stamp` is the moment it was read, as text.
-    pub(crate) fn line(&mut self, name: &Arc<str>, stamp: &str, line: &Line<'_>) {
-        if self.directory.is_none() {
-            return;
+    /// What becomes of its lines from now on.
+    pub(crate) fn restyle(&mut self, base: &Arc<str>, style: Style) {
+        self.file(base, style).restyle(style);
+    }
+
+    fn file(&mut self, base: &Arc<str>, style: Style) -> &mut LogFile {
+        let (directory, found, compressor) = (&self.directory, &mut self.found, &mut self.compressor);
+        self.files.entry(Arc::clone(base)).or_insert_with(|| {
+            let complete = found.remove(&**base).unwrap_or_default();
+            let mut file = LogFile::new(base, directory.as_deref().unwrap_or(Path::new("/")), style, complete);
+            file.tidy(compressor);
+            file
+        })
+    }
+
+    /// Adds a line to the file `base`; `stamp` is the moment it was read.
+    pub(crate) fn line(&mut self, base: &Arc<str>, stamp: &str, whose: Whose<'_>, line: &Line<'_>) {
+        let Some(file) = self.files.get_mut(base).filter(|_| self.directory.is_some()) else { return };
+        let is_large = file.line(stamp, whose, line);
+        if !self.waiting.contains(base) {
+            self.waiting.insert(Arc::clone(base));
         }
-        let Some(file) = self.files.get_mut(name) else { return };
-        file.backlog.push(|bytes, count| report(bytes, stamp, count), |bytes| record(bytes, stamp, line));
-        // A full disk is asked again now and then, not for every line.
-        if file.backlog.is_large() && !file.failing {
-            self.flush_one(name);
+        if is_large {
+            self.flush_one(base);
         }
+    }
+
+    /// Adds what the logger itself has to say.
+    pub(crate) fn mark(&mut self, base: &Arc<str>, stamp: &str, whose: Whose<'_>, text: &str) {
+        let Some(file) = self.files.get_mut(base).filter(|_| self.directory.is_some()) else { return };
+        file.mark(stamp, whose, text);
+        self.waiting.insert(Arc::clone(base));
     }
 
     /// Something waits for a disk that has room again.
     pub(crate) fn waits(&self) -> bool {
-        self.files.values().any(|file| !file.backlog.is_empty())
+        !self.waiting.is_empty()
     }
 
     /// Writes what waits.
     pub(crate) fn flush(&mut self) {
-        self.flush_where(|_| true);
-    }
-
-    /// Writes what waits for the files whose last attempt did not fail.
-    pub(crate) fn flush_healthy(&mut self) {
-        self.flush_where(|file| !file.failing);
-    }
-
-    fn flush_where(&mut self, wanted: impl Fn(&LogFile) -> bool) {
-        let waiting = self.files.iter().filter(|(_, file)| !file.backlog.is_empty() && wanted(file));
-        let names: Vec<Arc<str>> = waiting.map(|(name, _)| Arc::clone(name)).collect();
-        for name in names {
-            self.flush_one(&name);
+        let waiting: Vec<Arc<str>> = self.waiting.iter().cloned().collect();
+        for base in waiting {
+            self.flush_one(&base);
         }
     }
 
-    fn flush_one(&mut self, name: &Arc<str>) {
-        let (Some(directory), Some(file)) = (&self.directory, self.files.get_mut(name)) else { return };
-        let path = directory.join(file_name(name));
-        match file.flush(directory, &path) {
-            Ok(()) if file.writers == 0 => {
-                self.files.remove(name);
+    /// Writes what waits for the file `base`, unless its last attempt failed: a full disk is asked again now and then,
+    /// not for every line.
+    pub(crate) fn flush_healthy(&mut self, base: &Arc<str>) {
+        if self.files.get(base).is_some_and(|file| !file.is_failing()) {
+            self.flush_one(base);
+        }
+    }
+
+    fn flush_one(&mut self, base: &Arc<str>) {
+        let Some(file) = self.files.get_mut(base).filter(|_| self.directory.is_some()) else { return };
+        let change = file.flush(&mut self.compressor);
+        let path = file.path();
+        if file.waiting() == 0 {
+            self.waiting.remove(base);
+        }
+        let news = match change {
+            Change::None => return,
+            Change::Failed(error) => {
+                self.say(&format!("logger: could not write {}: {error}; lines wait", path.display()));
+                FromLogger::Failed { file: Text::from(&path), error }
             }
-            Ok(()) => file.failing = false,
-            Err(error) => {
-                if !file.failing
-                    && let Some(stderr) = &self.stderr
-                {
-                    stderr.line(&format!("logger: could not write {}: {error}; lines wait", path.display()));
-                }
-                file.failing = true;
+            Change::Resumed(dropped) => {
+                self.say(&format!("logger: {} is written again; {dropped} lines dropped", path.display()));
+                FromLogger::Resumed { file: Text::from(&path), dropped }
             }
-        }
-    }
-}
-
-impl LogFile {
-    fn flush(&mut self, directory: &Path, path: &Path) -> io::Result<()> {
-        if self.backlog.is_empty() {
-            return Ok(());
-        }
-        let file = match self.file.take() {
-            Some(file) => file,
-            None => open(directory, path)?,
         };
-        let file = self.file.insert(file);
-        self.backlog.flush(|bytes| file.write(bytes))
+        self.news.push(news);
+        self.share();
     }
-}
 
-fn open(directory: &Path, path: &Path) -> io::Result<File> {
-    let open = || OpenOptions::new().append(true).create(true).mode(0o640).open(path);
-    match open() {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
-            open()
+    /// However many files wait, the memory for them has a bound.
+    fn share(&mut self) {
+        let failing = self.files.values().filter(|file| file.is_failing()).count();
+        let limit = if failing * BACKLOG_LIMIT > WAITING_LIMIT { SHORT_BACKLOG_LIMIT } else { BACKLOG_LIMIT };
+        for file in self.files.values_mut() {
+            file.limit(limit);
         }
-        result => result,
+    }
+
+    fn say(&self, text: &str) {
+        if let Some(stderr) = &self.stderr {
+            stderr.line(text);
+        }
+    }
+
+    /// What the manager is to hear.
+    pub(crate) fn news(&mut self) -> Vec<FromLogger> {
+        std::mem::take(&mut self.news)
     }
 }
 
-/// `web.1.log`. Names have no slash by their grammar; one that had would not lead out of the directory.
-fn file_name(name: &str) -> String {
-    let name: String = name.chars().map(|character| if character == '/' { '_' } else { character }).collect();
-    format!("{name}.log")
-}
-
-fn report(bytes: &mut Vec<u8>, stamp: &str, count: u64) {
-    // Writing to memory cannot fail.
-    let _ = writeln!(bytes, "{stamp} … {count} lines dropped");
-}
-
-fn record(bytes: &mut Vec<u8>, stamp: &str, line: &Line<'_>) {
-    bytes.extend_from_slice(stamp.as_bytes());
-    bytes.push(b' ');
-    if !line.begins {
-        bytes.extend_from_slice("…".as_bytes());
-    }
-    bytes.extend_from_slice(line.text);
-    if !line.ends {
-        bytes.extend_from_slice("…".as_bytes());
-    }
-    bytes.push(b'\n');
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_name_never_leads_out_of_the_directory() {
-        assert_eq!(file_name("web.1"), "web.1.log");
-        assert_eq!(file_name("../etc/x"), ".._etc_x.log");
-        assert_eq!(file_name(".."), "...log");
+/// What a logger left that was killed while it compressed.
+fn remove_parts(directory: &Path) {
+    for name in name::names(directory).unwrap_or_default() {
+        if name.ends_with(PART) {
+            // It takes room and does no other harm.
+            let _ = std::fs::remove_file(directory.join(name));
+        }
     }
 }

@@ -17,13 +17,21 @@
 
 mod assembly;
 mod backlog;
+mod compress;
+mod entry;
 mod error;
+mod file;
 mod files;
+mod held;
 mod logger;
+mod name;
 mod source;
+mod stamp;
 mod terminal;
 
+pub use entry::Entry;
 pub use error::Error;
+pub use terminal::{color, harmless};
 
 use std::io;
 use std::os::fd::OwnedFd;

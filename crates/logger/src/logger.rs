@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use evercrew_core::{Mono, Signal};
@@ -11,13 +13,16 @@ use evercrew_sys::channel::{Channel, Received};
 use evercrew_sys::epoll::{Epoll, Interest, Ready};
 use evercrew_sys::signal::SignalFd;
 use evercrew_sys::{clock, descriptor, record};
-use evercrew_wire::logger::{FromLogger, Stream, ToLogger};
+use evercrew_wire::logger::{Files as Which, FromLogger, Stream, ToLogger};
 use regex_lite::Regex;
 
 use crate::Error;
-use crate::assembly::{Assembly, LINE_LIMIT};
+use crate::assembly::{Assembly, LINE_LIMIT, Line};
+use crate::entry::{MARK, Whose};
 use crate::files::Files;
+use crate::held::{Held, Partial};
 use crate::source::{Key, Source, Writer};
+use crate::stamp;
 use crate::terminal::Terminal;
 
 const LINK: u64 = 0;
@@ -40,6 +45,9 @@ const RECORD_LIMIT: usize = 1 << 20;
 /// Bytes of unfinished lines that all pipes may hold together; over it long ones are split earlier.
 const HELD_LIMIT: usize = 32 << 20;
 
+/// Who the engine itself is among the names of lines and files.
+const ENGINE: &str = "engine";
+
 /// The length of a line when too much is held.
 const SHORT_LINE_LIMIT: usize = 16 * 1024;
 
@@ -57,6 +65,12 @@ pub(crate) struct Logger {
     next_token: u64,
     /// Bytes that the unfinished lines of all pipes hold.
     held: usize,
+    /// Where they survive this process.
+    journal: Option<Held>,
+    /// What the logger before this one held of pipes that are not attached yet.
+    inherited: BTreeMap<Key, Partial>,
+    /// The file of the engine's own lines.
+    engine: Option<Arc<str>>,
     buffer: Vec<u8>,
     /// When it is over, whatever is left.
     end: Option<Mono>,
@@ -81,6 +95,9 @@ impl Logger {
             tokens: BTreeMap::new(),
             next_token: FIRST_SOURCE,
             held: 0,
+            journal: None,
+            inherited: BTreeMap::new(),
+            engine: None,
             buffer: vec![0; READ],
             end: None,
         })
@@ -105,12 +122,14 @@ impl Logger {
             if retry.is_some_and(|retry| retry <= clock::mono()) {
                 self.files.flush();
                 retry = None;
-            } else {
-                self.files.flush_healthy();
             }
             retry = self.files.waits().then(|| retry.unwrap_or_else(|| clock::mono().after(RETRY)));
             self.terminal.flush();
             self.watch_terminal();
+            self.keep_journal();
+            for news in self.files.news() {
+                self.tell(&news);
+            }
         }
         self.finish();
         Ok(())
@@ -155,24 +174,68 @@ impl Logger {
 
     fn obey(&mut self, record: ToLogger, descriptor: Option<OwnedFd>) {
         match record {
-            ToLogger::Configure { directory, terminal } => {
+            ToLogger::Configure { directory, terminal, engine, held } => {
                 self.files.configure(directory.to_path());
                 self.terminal.enable(terminal);
+                self.engine = (engine.files != Which::None).then(|| Arc::from(ENGINE));
+                if let Some(engine_file) = &self.engine {
+                    self.files.restyle(engine_file, engine);
+                }
+                if let (Some(path), None) = (held, &self.journal) {
+                    self.open_journal(path.to_path());
+                }
             }
-            ToLogger::Attach { worker, name, service, generation: _, stream, ready } => {
+            ToLogger::Attach { worker, name, service, generation, stream, ready, style, discarded } => {
                 if let Some(pipe) = descriptor {
                     // The manager has checked it; one that is none makes nobody ready.
                     let ready = ready.and_then(|ready| Regex::new(&ready).ok());
-                    self.attach((worker, stream), Writer { name: name.into(), service: service.into() }, pipe, ready);
+                    self.attach((worker, stream), Writer::new(name, service, generation, style), pipe, ready);
+                    if discarded > 0 {
+                        self.mark((worker, stream), &format!("{discarded} bytes thrown away: no logger ran"));
+                    }
                 }
             }
+            ToLogger::Line { at, level, text } => self.engine_line(&stamp::of_millis(at), &level, &text),
         }
     }
 
-    fn attach(&mut self, key: (u64, Stream), writer: Writer, pipe: OwnedFd, ready: Option<Regex>) {
+    fn engine_line(&mut self, stamp: &str, level: &str, text: &str) {
+        let Some(base) = self.engine.clone() else { return };
+        let whose = Whose { name: ENGINE, service: ENGINE, generation: 0, stream: level };
+        for text in text.lines() {
+            self.files.line(&base, stamp, whose, &Line { text: text.as_bytes(), begins: true, ends: true });
+        }
+        self.files.flush_healthy(&base);
+    }
+
+    fn open_journal(&mut self, path: PathBuf) {
+        let instance = std::env::var("EVERCREW_INSTANCE").unwrap_or_default();
+        let (journal, inherited) = Held::open(path, &instance);
+        self.journal = Some(journal);
+        self.inherited = inherited;
+        self.keep_journal();
+    }
+
+    /// Writes the journal anew when it has grown.
+    fn keep_journal(&mut self) {
+        let Some(journal) = self.journal.as_mut().filter(|journal| journal.is_due()) else { return };
+        let attached = self.sources.values().map(|source| {
+            let (bytes, continued) = source.assembly.partial();
+            (source.key, bytes, continued)
+        });
+        let inherited = self.inherited.iter().map(|(key, partial)| (*key, &partial.bytes[..], partial.continued));
+        journal.write(attached.chain(inherited));
+    }
+
+    fn attach(&mut self, key: Key, writer: Writer, pipe: OwnedFd, ready: Option<Regex>) {
         if let Some(token) = self.tokens.get(&key) {
             if let Some(source) = self.sources.get_mut(token) {
                 source.ready = ready;
+                if source.writer.style != writer.style {
+                    let old = std::mem::replace(&mut source.writer, writer.clone());
+                    old.base.iter().for_each(|base| self.files.detach(base));
+                    writer.base.iter().for_each(|base| self.files.attach(base, writer.style));
+                }
             }
             return;
         }
@@ -184,10 +247,32 @@ impl Logger {
             return;
         }
         self.next_token += 1;
-        self.files.attach(&writer.name);
+        writer.base.iter().for_each(|base| self.files.attach(base, writer.style));
         self.tokens.insert(key, token);
-        self.sources
-            .insert(token, Source { key, pipe: File::from(pipe), writer, assembly: Assembly::default(), ready });
+        let mut assembly = Assembly::default();
+        let inherited = self.inherited.remove(&key);
+        let is_inherited = inherited.is_some();
+        if let Some(Partial { bytes, continued }) = inherited {
+            self.held += bytes.len();
+            assembly.restore(bytes, continued);
+        } else if let Some(journal) = &mut self.journal {
+            journal.note(key, &[], false, None);
+        }
+        self.sources.insert(token, Source { key, pipe: File::from(pipe), writer, assembly, ready });
+        if is_inherited && key.1 == Stream::Output {
+            self.mark(key, "the logger ended unexpectedly; what it read last may be missing");
+        }
+    }
+
+    /// Says something of a pipe where its lines go.
+    fn mark(&mut self, key: Key, text: &str) {
+        let Some(source) = self.tokens.get(&key).and_then(|token| self.sources.get(token)) else { return };
+        let (writer, stamp) = (&source.writer, stamp::now());
+        self.terminal.line(writer, key.1, &Line { text: text.as_bytes(), begins: true, ends: true });
+        if let Some(base) = &writer.base {
+            self.files.mark(base, &stamp, Whose { stream: MARK, ..writer.whose(key.1) }, text);
+            self.files.flush_healthy(base);
+        }
     }
 
     fn read_signals(&mut self) {
@@ -222,19 +307,30 @@ impl Logger {
             Ok(0) => self.detach(token),
             Ok(count) => {
                 let limit = if self.held > HELD_LIMIT { SHORT_LINE_LIMIT } else { LINE_LIMIT };
-                let stamp = stamp();
+                let stamp = stamp::now();
                 let before = source.assembly.held();
                 let (terminal, files, writer) = (&mut self.terminal, &mut self.files, &source.writer);
-                let (ready, mut matched) = (&mut source.ready, false);
+                let (ready, key, whose) = (&mut source.ready, source.key, writer.whose(source.key.1));
+                let (mut matched, mut lines) = (false, 0_usize);
                 source.assembly.feed(&self.buffer[..count], limit, &mut |line| {
                     matched |= Source::makes_ready(ready, line.text);
-                    terminal.line(writer, &line);
-                    files.line(&writer.name, &stamp, &line);
+                    lines += 1;
+                    terminal.line(writer, key.1, &line);
+                    if let Some(base) = &writer.base {
+                        files.line(base, &stamp, whose, &line);
+                    }
                 });
-                self.held = self.held.saturating_sub(before).saturating_add(source.assembly.held());
+                let (partial, continued) = source.assembly.partial();
+                self.held = self.held.saturating_sub(before).saturating_add(partial.len());
+                if let Some(journal) = self.journal.as_mut().filter(|_| before > 0 || !partial.is_empty()) {
+                    // Before the lines are written: one that is killed in between loses them, and repeats none.
+                    journal.note(key, partial, continued, (lines == 0).then_some(count));
+                }
+                if let Some(base) = &writer.base {
+                    files.flush_healthy(base);
+                }
                 if matched {
-                    let worker = source.key.0;
-                    self.tell(&FromLogger::Matched { worker });
+                    self.tell(&FromLogger::Matched { worker: key.0 });
                 }
             }
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
@@ -248,13 +344,20 @@ impl Logger {
         self.tokens.remove(&source.key);
         let _ = self.epoll.remove(&source.pipe);
         self.held = self.held.saturating_sub(source.assembly.held());
-        let stamp = stamp();
+        let stamp = stamp::now();
         let writer = &source.writer;
+        if let Some(journal) = &mut self.journal {
+            journal.ended(source.key);
+        }
         source.assembly.finish(&mut |line| {
-            self.terminal.line(writer, &line);
-            self.files.line(&writer.name, &stamp, &line);
+            self.terminal.line(writer, source.key.1, &line);
+            if let Some(base) = &writer.base {
+                self.files.line(base, &stamp, writer.whose(source.key.1), &line);
+            }
         });
-        self.files.detach(&writer.name);
+        if let Some(base) = &writer.base {
+            self.files.detach(base);
+        }
     }
 
     /// Waits for room while something waits for the terminal, and only then.
@@ -277,12 +380,8 @@ impl Logger {
         }
         self.files.flush();
         self.terminal.flush();
+        if let Some(journal) = self.journal.take() {
+            journal.remove();
+        }
     }
-}
-
-/// Now, as every line of a file begins: `2026-01-01T00:00:00.000Z`.
-fn stamp() -> String {
-    // The wall clock of a machine can be set to where no calendar reaches.
-    let now = jiff::Timestamp::try_from(clock::wall()).unwrap_or_default();
-    now.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
 }

@@ -3,10 +3,11 @@
 use std::fs::File;
 use std::sync::Arc;
 
-use evercrew_wire::logger::Stream;
+use evercrew_wire::logger::{Files, Stream, Style};
 use regex_lite::Regex;
 
 use crate::assembly::Assembly;
+use crate::entry::{self, Whose};
 
 /// Who writes, as its lines show it.
 #[derive(Clone, Debug)]
@@ -15,6 +16,29 @@ pub(crate) struct Writer {
     pub(crate) name: Arc<str>,
     /// `web`.
     pub(crate) service: Arc<str>,
+    /// From 1.
+    pub(crate) generation: u32,
+    /// What becomes of its lines.
+    pub(crate) style: Style,
+    /// The file they go to, less `.log`.
+    pub(crate) base: Option<Arc<str>>,
+}
+
+impl Writer {
+    pub(crate) fn new(name: String, service: String, generation: u32, style: Style) -> Self {
+        let (name, service): (Arc<str>, Arc<str>) = (name.into(), service.into());
+        let base = match style.files {
+            Files::Worker => Some(Arc::clone(&name)),
+            Files::Service => Some(Arc::clone(&service)),
+            Files::None => None,
+        };
+        Self { name, service, generation, style, base }
+    }
+
+    /// As a line of this stream has it.
+    pub(crate) fn whose(&self, stream: Stream) -> Whose<'_> {
+        Whose { name: &self.name, service: &self.service, generation: self.generation, stream: entry::word(stream) }
+    }
 }
 
 /// What makes a pipe the same one when it is attached again.

@@ -5,6 +5,7 @@ use std::io::{self, Write as _};
 use std::os::fd::{AsFd, BorrowedFd};
 
 use evercrew_sys::terminal::Output;
+use evercrew_wire::logger::Stream;
 
 use crate::assembly::Line;
 use crate::backlog::Backlog;
@@ -50,12 +51,12 @@ impl Terminal {
         self.output.as_ref().map(AsFd::as_fd)
     }
 
-    pub(crate) fn line(&mut self, writer: &Writer, line: &Line<'_>) {
-        if !self.enabled || self.gone || self.output.is_none() {
+    pub(crate) fn line(&mut self, writer: &Writer, stream: Stream, line: &Line<'_>) {
+        if !self.enabled || !writer.style.terminal || self.gone || self.output.is_none() {
             return;
         }
         let color = self.color.then(|| color(&writer.service));
-        self.backlog.push(report, |bytes| show(bytes, color, &writer.name, line));
+        self.backlog.push(report, |bytes| show(bytes, color, &writer.name, stream, line));
         if self.backlog.is_large() {
             self.flush();
         }
@@ -85,8 +86,10 @@ fn report(bytes: &mut Vec<u8>, count: u64) {
     let _ = writeln!(bytes, "… {count} lines dropped");
 }
 
-fn show(bytes: &mut Vec<u8>, color: Option<u8>, name: &str, line: &Line<'_>) {
+fn show(bytes: &mut Vec<u8>, color: Option<u8>, name: &str, stream: Stream, line: &Line<'_>) {
     let _ = match color {
+        // What a program writes to stderr has a red bar.
+        Some(color) if stream == Stream::Error => write!(bytes, "\x1b[{color}m{name} \x1b[31m|\x1b[0m "),
         Some(color) => write!(bytes, "\x1b[{color}m{name} |\x1b[0m "),
         None => write!(bytes, "{name} | "),
     };
@@ -103,7 +106,7 @@ fn show(bytes: &mut Vec<u8>, color: Option<u8>, name: &str, line: &Line<'_>) {
 }
 
 /// The text with everything that could command a terminal made visible.
-fn harmless(text: &[u8]) -> String {
+pub fn harmless(text: &[u8]) -> String {
     let mut out = String::with_capacity(text.len());
     for chunk in text.utf8_chunks() {
         for character in chunk.valid().chars() {
@@ -121,7 +124,7 @@ fn harmless(text: &[u8]) -> String {
 }
 
 /// The same service has the same colour in every run.
-fn color(service: &str) -> u8 {
+pub fn color(service: &str) -> u8 {
     // FNV-1a: the standard library's hash may change between its versions.
     let hash = service
         .bytes()
@@ -135,7 +138,7 @@ mod tests {
 
     fn shown(color: Option<u8>, line: &Line<'_>) -> String {
         let mut bytes = Vec::new();
-        show(&mut bytes, color, "web.1", line);
+        show(&mut bytes, color, "web.1", Stream::Output, line);
         String::from_utf8(bytes).expect("text")
     }
 

@@ -198,11 +198,6 @@ impl Launcher {
         self.found.remove(service);
     }
 
-    /// The directory of the workers' output files.
-    pub(crate) fn logs(&self) -> PathBuf {
-        self.directory.join("logs")
-    }
-
     pub(crate) fn directory(&self) -> &Path {
         &self.directory
     }

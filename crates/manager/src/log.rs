@@ -1,31 +1,117 @@
-//! The engine's own log: lines on standard error, and events beside them.
+//! The engine's own log: lines on standard error at once, and in its file through the logger.
 
+use std::collections::VecDeque;
 use std::io;
 
+use evercrew_config::LogLevel;
+use evercrew_sys::clock;
 use evercrew_sys::terminal::Stderr;
+use evercrew_wire::logger::ToLogger;
 use serde_json::{Map, Value};
 
 use crate::manager::Manager;
-use crate::notices::Level;
 use crate::status;
 
-/// Where the manager's lines go, and which of them.
+/// Lines that wait for a logger; what comes then is on standard error alone.
+const MOST_WAITING: usize = 1024;
+
+/// How loud a fact is. WARN means worth waking someone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Level {
+    Debug,
+    Info,
+    Warn,
+    Error,
+}
+
+impl Level {
+    /// As it stands in the file.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Debug => "debug",
+            Self::Info => "info",
+            Self::Warn => "warn",
+            Self::Error => "error",
+        }
+    }
+
+    fn is_within(self, least: LogLevel) -> bool {
+        let level = match self {
+            Self::Debug => LogLevel::Debug,
+            Self::Info => LogLevel::Info,
+            Self::Warn => LogLevel::Warn,
+            Self::Error => LogLevel::Error,
+        };
+        level >= least
+    }
+}
+
+/// The level of this name.
+pub(crate) fn level(name: &str) -> Option<LogLevel> {
+    Some(match name {
+        "trace" => LogLevel::Trace,
+        "debug" => LogLevel::Debug,
+        "info" => LogLevel::Info,
+        "warn" => LogLevel::Warn,
+        "error" => LogLevel::Error,
+        "fatal" => LogLevel::Fatal,
+        _ => return None,
+    })
+}
+
+/// The engine's own log.
 #[derive(Debug)]
 pub(crate) struct Log {
     stderr: Stderr,
-    debug: bool,
+    least: LogLevel,
+    waiting: VecDeque<ToLogger>,
+    dropped: u64,
 }
 
 impl Log {
-    pub(crate) fn new() -> io::Result<Self> {
-        let debug = std::env::var_os("EVERCREW_LOG").is_some_and(|level| level == "debug");
-        Ok(Self { stderr: Stderr::new()?, debug })
+    /// Lines of `least` and above; EVERCREW_LOG has the last word.
+    ///
+    /// # Errors
+    /// The kernel's: no descriptor is left.
+    pub(crate) fn new(least: LogLevel) -> io::Result<Self> {
+        let variable = std::env::var("EVERCREW_LOG").ok().and_then(|name| level(&name));
+        let least = variable.unwrap_or(least);
+        Ok(Self { stderr: Stderr::new()?, least, waiting: VecDeque::new(), dropped: 0 })
     }
 
-    fn write(&self, level: Level, words: &str) {
-        if level != Level::Debug || self.debug {
-            self.stderr.line(&format!("evercrew: {} {words}", level.name()));
+    /// Lines of this level and above from now on: where a filter at run time plugs in.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the verb that calls it comes with the other commands"))]
+    pub(crate) fn set_level(&mut self, least: LogLevel) {
+        self.least = least;
+    }
+
+    /// Adds a line.
+    pub(crate) fn write(&mut self, level: Level, words: &str) {
+        if !level.is_within(self.least) {
+            return;
         }
+        self.stderr.line(&format!("evercrew: {:<5} {words}", level.word().to_uppercase()));
+        if self.waiting.len() >= MOST_WAITING {
+            self.dropped += 1;
+            return;
+        }
+        if self.dropped > 0 {
+            let told = format!("{} lines of the engine are on standard error alone", self.dropped);
+            self.dropped = 0;
+            self.wait(Level::Warn, told);
+        }
+        self.wait(level, words.to_owned());
+    }
+
+    fn wait(&mut self, level: Level, text: String) {
+        let since = clock::wall().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        let at = since.as_millis().try_into().unwrap_or(u64::MAX);
+        self.waiting.push_back(ToLogger::Line { at, level: level.word().to_owned(), text });
+    }
+
+    /// The next line for the logger.
+    pub(crate) fn next(&mut self) -> Option<ToLogger> {
+        self.waiting.pop_front()
     }
 }
 
@@ -42,16 +128,55 @@ impl Manager {
         self.dirty = true;
     }
 
-    pub(crate) fn write_log(&self, level: Level, words: &str) {
+    pub(crate) fn write_log(&mut self, level: Level, words: &str) {
         self.log.write(level, words);
     }
 
     /// At the first start: where services listen and where their output is.
-    pub(crate) fn say_where(&self) {
+    pub(crate) fn say_where(&mut self) {
         if self.engine.generation == 1 {
             for line in status::places(&self.engine, &self.crew) {
                 self.write_log(Level::Info, &line);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(log: &mut Log) -> Vec<String> {
+        std::iter::from_fn(|| log.next())
+            .map(|line| match line {
+                ToLogger::Line { level, text, .. } => format!("{level} {text}"),
+                other => panic!("{other:?}"),
+            })
+            .collect()
+    }
+
+    #[test]
+    fn lines_below_the_level_are_not_written_and_it_can_be_changed() {
+        let mut log = Log::new(LogLevel::Warn).expect("stderr");
+        log.write(Level::Info, "quiet");
+        log.write(Level::Warn, "loud");
+        assert_eq!(texts(&mut log), ["warn loud"]);
+        log.set_level(LogLevel::Trace);
+        log.write(Level::Debug, "heard");
+        assert_eq!(texts(&mut log), ["debug heard"]);
+        log.set_level(LogLevel::Fatal);
+        log.write(Level::Error, "unheard");
+        assert!(texts(&mut log).is_empty());
+    }
+
+    #[test]
+    fn what_waits_for_a_logger_is_bounded_and_the_rest_is_told() {
+        let mut log = Log::new(LogLevel::Info).expect("stderr");
+        for _ in 0..MOST_WAITING + 3 {
+            log.write(Level::Info, "x");
+        }
+        assert_eq!(texts(&mut log).len(), MOST_WAITING);
+        log.write(Level::Info, "y");
+        assert_eq!(texts(&mut log), ["warn 3 lines of the engine are on standard error alone", "info y"]);
     }
 }

@@ -22,6 +22,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use crate::boot::{self, Fatal, Found, Model, News};
 use crate::clients::{self, ClientId, Clients};
 use crate::crew::{Crew, Process};
+use crate::discard::Discard;
 use crate::events::Events;
 use crate::growth::Growth;
 use crate::launch::Launcher;
@@ -90,6 +91,7 @@ pub(crate) struct Manager {
     pub(crate) binary: Shared,
     pub(crate) inputs: mpsc::Sender<Input>,
     pub(crate) log: Log,
+    pub(crate) discard: Discard,
     /// When a deposit that could not be made is tried again.
     deposit_again: Option<Mono>,
     /// What came of effects at once, for the next turn.
@@ -192,6 +194,7 @@ impl Manager {
         let state = state.as_ref();
         let directory = crew.settings.engine.directory.clone();
         let growth_is_asked = crew.settings.services.iter().any(|service| service.recycle_memory.is_some());
+        let log = Log::new(crew.settings.log.level)?;
         let manager = Self {
             fleet,
             crew,
@@ -218,7 +221,8 @@ impl Manager {
             terminal: configuration.terminal,
             binary: Arc::new(std::fs::File::open("/proc/self/exe")?.into()),
             inputs,
-            log: Log::new()?,
+            log,
+            discard: Discard::default(),
             deposit_again: None,
             later: VecDeque::new(),
             unread: Vec::new(),
@@ -335,7 +339,8 @@ impl Manager {
 
     fn next_deadline(&self) -> Option<Mono> {
         let fleet = self.fleet.deadline().map(|(at, _)| at);
-        [fleet, self.waitings.deadline(), self.growth.deadline(), self.deposit_again].into_iter().flatten().min()
+        let own = [self.growth.deadline(), self.discard.deadline(), self.deposit_again];
+        [fleet, self.waitings.deadline()].into_iter().chain(own).flatten().min()
     }
 
     fn input(&mut self, input: Input) {
@@ -397,6 +402,7 @@ impl Manager {
     /// Deposit, then what follows from it, then the acknowledgement, then the answers.
     fn finish_batch(&mut self) {
         self.look_at_growth();
+        self.look_after_output();
         self.end_by_configuration();
         if !self.waitings.is_empty() {
             for (client, reply) in self.waitings.settle(clock::mono(), &self.fleet, &self.crew) {

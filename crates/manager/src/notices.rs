@@ -4,27 +4,8 @@ use evercrew_core::fleet::{DrainReason, Fleet, Notice, ServiceId, ServiceState, 
 use serde_json::{Map, Value, json};
 
 use crate::crew::{Crew, LOGGER};
+pub(crate) use crate::log::Level;
 use crate::text;
-
-/// How loud a fact is. WARN means worth waking someone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Level {
-    Debug,
-    Info,
-    Warn,
-    Error,
-}
-
-impl Level {
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Debug => "DEBUG",
-            Self::Info => "INFO ",
-            Self::Warn => "WARN ",
-            Self::Error => "ERROR",
-        }
-    }
-}
 
 /// A fact as log and subscribers get it.
 #[derive(Debug)]

@@ -3,17 +3,15 @@
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use evercrew_config::Ready;
 use evercrew_core::fleet::{Action, Event, ExitStatus, Notice, Scope, ServiceId, WorkerId, WorkerState};
 use evercrew_core::{Mono, Signal};
 use evercrew_sys::signal;
-use evercrew_wire::Text;
-use evercrew_wire::logger::{FromLogger, Stream, ToLogger};
 use evercrew_wire::supervisor::{self as wire, Label, Numbered, Program, Status, ToManager, ToSupervisor, Worker};
+
 use serde_json::json;
 
 use crate::crew::{LOGGER, LOGGER_NAME, Parts, Process};
-use crate::link::{Link, Record};
+use crate::link::Record;
 use crate::manager::Manager;
 use crate::notices::{self, Level};
 use crate::operator::Meaning;
@@ -23,8 +21,6 @@ use crate::watch::watch;
 
 /// Dead workers whose pipes wait for a logger.
 const MAX_UNREAD: usize = 256;
-/// Records that may wait for the logger beyond what one takeover tells it.
-const MAX_LOGGER_QUEUE: usize = 1024;
 
 impl Manager {
     /// Performs one action.
@@ -188,88 +184,7 @@ impl Manager {
             }
             return;
         }
-        let ready = self.ready_line(id, &process);
-        if let Some((_, logger)) = &mut self.logger {
-            attach(logger, id, &process, ready.as_deref());
-        }
+        self.attach_process(id, &process);
         self.crew.processes.insert(id, process);
-    }
-
-    /// The regular expression of the line that makes this worker ready, while it is not.
-    fn ready_line(&self, id: WorkerId, process: &Process) -> Option<String> {
-        let (.., state) = self.fleet.worker(id)?;
-        let service = self.crew.service(self.crew.find(&process.label.service)?)?;
-        match &service.ready {
-            Ready::Output(pattern) if state == WorkerState::Starting => Some(pattern.clone()),
-            Ready::Output(_) | Ready::Exec | Ready::Notify | Ready::Fd(_) | Ready::Connect | Ready::Http(_) => None,
-        }
-    }
-
-    fn logger_found(&mut self, id: WorkerId, end: OwnedFd) {
-        let mut link = match Link::new(end) {
-            Ok(link) => link,
-            Err(error) => return self.write_log(Level::Error, &format!("cannot talk to the logger: {error}")),
-        };
-        let directory = Text::from(&self.launcher.logs());
-        push(&mut link, &ToLogger::Configure { directory, terminal: self.terminal }, Vec::new());
-        for (worker, process) in &self.crew.processes {
-            attach(&mut link, *worker, process, self.ready_line(*worker, process).as_deref());
-        }
-        for (worker, process) in std::mem::take(&mut self.unread) {
-            attach(&mut link, worker, &process, None);
-        }
-        self.logger = Some((id, link));
-    }
-
-    /// What the logger says; its end shows when it is reaped.
-    pub(crate) fn logger_said(&mut self, said: std::io::Result<Option<(Vec<u8>, Vec<OwnedFd>)>>) {
-        match said.ok().flatten().map(|(bytes, _)| FromLogger::decode(&bytes)) {
-            Some(Ok(FromLogger::Matched { worker })) => self.decide(Event::Ready { worker: WorkerId(worker) }),
-            Some(Err(error)) => self.write_log(Level::Warn, &error.to_string()),
-            None => self.end_logger("its link ended"),
-        }
-    }
-
-    /// It is replaced like any worker, and told everything again.
-    fn end_logger(&mut self, why: &str) {
-        if let Some((logger, _)) = self.logger.take() {
-            self.write_log(Level::Debug, &format!("the logger is replaced: {why}"));
-            self.signal(logger, Signal::Kill, Scope::Group);
-        }
-    }
-
-    /// A logger that is gone or does not read is replaced like any worker, and told everything again.
-    pub(crate) fn flush_logger(&mut self) {
-        let Some((_, link)) = &mut self.logger else { return };
-        let gone = link.flush().is_err();
-        if link.queued() > MAX_LOGGER_QUEUE + 2 * self.crew.processes.len() {
-            self.write_log(Level::Error, "the logger does not read what it is told, killing it");
-            self.end_logger("it does not read");
-        } else if gone {
-            self.end_logger("its link ended");
-        }
-    }
-}
-
-fn attach(link: &mut Link, worker: WorkerId, process: &Process, ready: Option<&str>) {
-    for (stream, pipe) in [(Stream::Output, &process.output), (Stream::Error, &process.error)] {
-        if let Some(pipe) = pipe {
-            let record = ToLogger::Attach {
-                worker: worker.0,
-                name: process.label.name.clone(),
-                service: process.label.service.clone(),
-                generation: process.label.generation,
-                stream,
-                ready: ready.map(str::to_owned),
-            };
-            push(link, &record, vec![Arc::clone(pipe)]);
-        }
-    }
-}
-
-fn push(link: &mut Link, record: &ToLogger, descriptors: Vec<crate::link::Shared>) {
-    // Encoding fails only by a bug; the logger then misses one pipe, whose writer fills it and waits.
-    if let Ok(bytes) = record.encode() {
-        link.push(Record { bytes, descriptors });
     }
 }

@@ -49,7 +49,7 @@ impl Engine {
             let used = !services.is_empty();
             used.then(|| json!({"name": listener.name, "address": address, "services": services}))
         });
-        (listeners.collect(), json!(self.directory.join("logs").to_string_lossy()))
+        (listeners.collect(), json!(crew.settings.log.directory.to_string_lossy()))
     }
 }
 

@@ -31,6 +31,7 @@ pub mod memfd;
 pub mod notify;
 pub mod peer;
 pub mod pipe;
+pub mod priority;
 pub mod process;
 pub mod record;
 pub mod signal;

@@ -18,6 +18,12 @@ pub enum ToLogger {
         directory: Text,
         /// Whether lines go to stdout as well.
         terminal: bool,
+        /// What becomes of [`ToLogger::Line`].
+        #[serde(default)]
+        engine: Style,
+        /// A file that unfinished lines survive the logger in; `None` keeps none.
+        #[serde(default)]
+        held: Option<Text>,
     },
     /// Read this pipe. Descriptor: its read end.
     Attach {
@@ -34,7 +40,78 @@ pub enum ToLogger {
         /// A regular expression; its first line is told with [`FromLogger::Matched`].
         #[serde(default)]
         ready: Option<String>,
+        /// What becomes of its lines; a changed one takes effect for lines that follow.
+        #[serde(default)]
+        style: Style,
+        /// Bytes of it that were thrown away while no logger ran.
+        #[serde(default)]
+        discarded: u64,
     },
+    /// A line of the engine itself, for its own file.
+    Line {
+        /// Milliseconds since 1970, UTC.
+        at: u64,
+        /// `info`.
+        level: String,
+        /// What it says.
+        text: String,
+    },
+}
+
+/// What becomes of lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Style {
+    /// Which file they go to.
+    pub files: Files,
+    /// How they stand there.
+    pub format: Format,
+    /// Bytes before which a new file is begun.
+    pub max_size: u64,
+    /// Age at which a new file is begun.
+    pub max_age_ms: Option<u64>,
+    /// Files kept beside the one that is written.
+    pub keep: u32,
+    /// Whether those are compressed.
+    pub compress: bool,
+    /// Whether lines go to stdout as well, where that is wanted at all.
+    pub terminal: bool,
+}
+
+/// Which file lines go to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Files {
+    /// The worker's.
+    Worker,
+    /// The service's.
+    Service,
+    /// To none.
+    None,
+}
+
+/// How a line stands in a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Format {
+    /// Time, worker, stream and text.
+    Text,
+    /// An object a line.
+    Json,
+}
+
+/// What an older manager meant: one file for each worker, which grows.
+impl Default for Style {
+    fn default() -> Self {
+        Self {
+            files: Files::Worker,
+            format: Format::Text,
+            max_size: u64::MAX,
+            max_age_ms: None,
+            keep: 0,
+            compress: false,
+            terminal: true,
+        }
+    }
 }
 
 /// A record from the logger.
@@ -45,6 +122,20 @@ pub enum FromLogger {
     Matched {
         /// The worker's identity.
         worker: u64,
+    },
+    /// A file cannot be written; its lines wait, and beyond a bound they are dropped.
+    Failed {
+        /// Its path.
+        file: Text,
+        /// Why.
+        error: String,
+    },
+    /// It can be written again.
+    Resumed {
+        /// Its path.
+        file: Text,
+        /// Lines that were dropped.
+        dropped: u64,
     },
 }
 

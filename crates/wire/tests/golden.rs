@@ -11,7 +11,7 @@ use evercrew_core::{Mono, Signal};
 use evercrew_wire::Text;
 use evercrew_wire::control::{Reply, ReplyStatus, Request};
 use evercrew_wire::deposit::{Configuration, State, VERSION};
-use evercrew_wire::logger::{FromLogger, Stream, ToLogger};
+use evercrew_wire::logger::{FromLogger, Stream, Style, ToLogger};
 use evercrew_wire::supervisor::{
     Address, Bind, Credentials, Descriptor, Inventory, Kept, Label, NotifySocket, Numbered, Program, Scope, Source,
     Spawn, Status, ToManager, ToSupervisor, Worker,
@@ -288,7 +288,13 @@ fn a_record_of_a_newer_version_is_understood_without_its_new_fields() {
 #[test]
 fn logger_records_and_control_lines_go_there_and_back() {
     for record in [
-        ToLogger::Configure { directory: Text::from("/logs"), terminal: true },
+        ToLogger::Configure {
+            directory: Text::from("/logs"),
+            terminal: true,
+            engine: Style { keep: 5, max_age_ms: Some(1), ..Style::default() },
+            held: Some(Text::from("/held")),
+        },
+        ToLogger::Line { at: 1, level: "info".into(), text: "hello".into() },
         ToLogger::Attach {
             worker: 1,
             name: "web.1".into(),
@@ -296,12 +302,23 @@ fn logger_records_and_control_lines_go_there_and_back() {
             generation: 2,
             stream: Stream::Error,
             ready: Some("up".into()),
+            style: Style::default(),
+            discarded: 3,
         },
     ] {
         assert_eq!(ToLogger::decode(&record.encode().expect("encode")).expect("decode"), record);
     }
-    let matched = FromLogger::Matched { worker: 7 };
-    assert_eq!(FromLogger::decode(&matched.encode().expect("encode")).expect("decode"), matched);
+    for record in [
+        FromLogger::Matched { worker: 7 },
+        FromLogger::Failed { file: Text::from("/logs/web.1.log"), error: "no space".into() },
+        FromLogger::Resumed { file: Text::from("/logs/web.1.log"), dropped: 7 },
+    ] {
+        assert_eq!(FromLogger::decode(&record.encode().expect("encode")).expect("decode"), record);
+    }
+    let older = br#"{"type":"attach","worker":1,"name":"web.1","service":"web","generation":1,"stream":"output"}"#;
+    assert!(
+        matches!(ToLogger::decode(older).expect("decode"), ToLogger::Attach { style, .. } if style == Style::default())
+    );
     let request: Request = serde_json::from_str(r#"{"id":"7","verb":"status"}"#).expect("decode");
     assert_eq!((request.id.as_str(), request.deadline_ms, request.args.len()), ("7", None, 0));
     let reply = Reply::new("7", ReplyStatus::Ok, "done");

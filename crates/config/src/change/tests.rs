@@ -70,6 +70,14 @@ const SERVICE: &[(&str, &str, &str)] = &[
     ("limits", "", "limits = { nice = 1 }"),
     ("limits.nice", "limits = { nice = 1 }", "limits = { nice = 2 }"),
     ("limits.oom_score_adj", "limits = { nice = 1 }", "limits = { nice = 1, oom_score_adj = 2 }"),
+    ("log", "", "log = { keep = 6 }"),
+    ("log.files", "", "log = { files = \"service\" }"),
+    ("log.format", "", "log = { format = \"json\" }"),
+    ("log.max_size", "", "log = { max_size = \"1MiB\" }"),
+    ("log.max_age", "", "log = { max_age = \"24h\" }"),
+    ("log.keep", "", "log = { keep = 6 }"),
+    ("log.compress", "", "log = { compress = false }"),
+    ("log.terminal", "", "log = { terminal = false }"),
     ("port", "", "port = 9000"),
     ("before_start", "", "before_start = [[\"./migrate\"]]"),
 ];
@@ -174,6 +182,32 @@ fn keys_of_the_engine_hold_at_once_or_not_at_all() {
             OnReload::Fixed => &keys.fixed,
         };
         assert_eq!(expected, &[key.name], "{keys:?}");
+    }
+}
+
+#[test]
+fn every_key_of_the_log_holds_at_once() {
+    let at = |keys: &str| parse(&format!("[log]\n{keys}\n[service.a]\ncommand = [\"a\"]\n"));
+    let samples = [
+        ("directory", "directory = \"/var/log/crew\""),
+        ("level", "level = \"debug\""),
+        ("files", "files = \"service\""),
+        ("format", "format = \"json\""),
+        ("max_size", "max_size = \"1MiB\""),
+        ("max_age", "max_age = \"24h\""),
+        ("keep", "keep = 6"),
+        ("compress", "compress = false"),
+        ("terminal", "terminal = false"),
+    ];
+    for key in keys::LOG.keys {
+        let Some((_, text)) = samples.iter().find(|(name, _)| *name == key.name) else {
+            panic!("`{}` of [log] has no value in this test", key.name)
+        };
+        let diff = diff(&at(""), &at(text));
+        assert_eq!(diff.log.live, [key.name]);
+        let for_services = diff.services.get("a").map(|change| change.keys().live).unwrap_or_default();
+        let is_a_service_s_too = keys::SERVICE_LOG.key(key.name).is_some();
+        assert_eq!(for_services, if is_a_service_s_too { vec![format!("log.{}", key.name)] } else { vec![] });
     }
 }
 

@@ -14,7 +14,7 @@ use evercrew_sys::process::{self, Status};
 use evercrew_sys::spawn::{self, Child, Plan, Program};
 use evercrew_sys::{clock, pipe, record};
 use evercrew_wire::Text;
-use evercrew_wire::logger::{Stream, ToLogger};
+use evercrew_wire::logger::{Stream, Style, ToLogger};
 use tempfile::TempDir;
 
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -42,7 +42,15 @@ impl Logger {
         let logger = Self { child, link, directory: tempfile::tempdir().expect("directory") };
         // Before it has taken over its signals, one would end it.
         let boot = logger.directory.path().join("boot");
-        logger.send(&ToLogger::Configure { directory: Text::from(&boot), terminal: false }, &[]);
+        logger.send(
+            &ToLogger::Configure {
+                directory: Text::from(&boot),
+                terminal: false,
+                engine: Style::default(),
+                held: None,
+            },
+            &[],
+        );
         logger.attach(u64::MAX, "boot", Stream::Output).write_all(b"up\n").expect("write");
         until("it is up", || texts(&boot, "boot") == ["up"]);
         logger.configure(true);
@@ -67,7 +75,15 @@ impl Logger {
     }
 
     pub(crate) fn configure(&self, terminal: bool) {
-        self.send(&ToLogger::Configure { directory: Text::from(&self.logs()), terminal }, &[]);
+        self.send(
+            &ToLogger::Configure {
+                directory: Text::from(&self.logs()),
+                terminal,
+                engine: Style::default(),
+                held: None,
+            },
+            &[],
+        );
     }
 
     pub(crate) fn attach(&self, worker: u64, name: &str, stream: Stream) -> File {
@@ -78,7 +94,16 @@ impl Logger {
 
     pub(crate) fn attach_pipe(&self, worker: u64, name: &str, stream: Stream, reader: &OwnedFd) {
         let service = name.split('.').next().unwrap_or(name).to_owned();
-        let message = ToLogger::Attach { worker, name: name.to_owned(), service, generation: 1, stream, ready: None };
+        let message = ToLogger::Attach {
+            worker,
+            name: name.to_owned(),
+            service,
+            generation: 1,
+            stream,
+            ready: None,
+            style: Style::default(),
+            discarded: 0,
+        };
         self.send(&message, &[reader.as_fd()]);
     }
 
@@ -111,7 +136,7 @@ pub(crate) fn texts(logs: &Path, name: &str) -> Vec<String> {
     let line = |line: &str| {
         let (stamp, text) = line.split_at(24);
         assert!(stamp.ends_with('Z') && stamp.contains('T') && &stamp[19..20] == ".", "{line:.60}");
-        text.strip_prefix(' ').expect("a space").to_owned()
+        text.splitn(4, ' ').nth(3).expect("name, stream and text").to_owned()
     };
     text.lines().map(line).collect()
 }

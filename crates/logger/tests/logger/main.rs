@@ -12,7 +12,7 @@ use evercrew_sys::epoll::{Epoll, Interest};
 use evercrew_sys::process::{self, Status};
 use evercrew_sys::{clock, pipe, record, terminal};
 use evercrew_wire::Text;
-use evercrew_wire::logger::{FromLogger, Stream, ToLogger};
+use evercrew_wire::logger::{FromLogger, Stream, Style, ToLogger};
 
 use harness::*;
 
@@ -62,7 +62,7 @@ fn control_characters_are_shown_on_the_terminal_and_kept_in_the_file() {
     drop(one);
     let directory = logger.stop();
     let bytes = fs::read(directory.path().join("logs/web.1.log")).expect("read");
-    assert_eq!(&bytes[25..], b"\x1b[31mred\x1b[0m \xff\r\n");
+    assert_eq!(&bytes[35..], b"\x1b[31mred\x1b[0m \xff\r\n");
 }
 
 #[test]
@@ -139,6 +139,8 @@ fn the_end_of_the_link_is_the_end() {
         generation: 1,
         stream: Stream::Output,
         ready: None,
+        style: Style::default(),
+        discarded: 0,
     };
     record::send(&link, &attach.encode().expect("encode"), &[reader.as_fd()]).expect("send");
     drop(reader);
@@ -245,7 +247,10 @@ fn a_changed_directory_takes_the_lines_that_follow() {
     one.write_all(b"old\n").expect("write");
     expect(&mut terminal, "web.1 | old\n");
     let other = logger.directory.path().join("deep/er");
-    logger.send(&ToLogger::Configure { directory: Text::from(&other), terminal: true }, &[]);
+    logger.send(
+        &ToLogger::Configure { directory: Text::from(&other), terminal: true, engine: Style::default(), held: None },
+        &[],
+    );
     one.write_all(b"new\n").expect("write");
     expect(&mut terminal, "web.1 | new\n");
     drop(one);
@@ -303,10 +308,10 @@ fn a_full_disk_stops_nobody_and_what_was_dropped_is_told() {
     let directory = logger.stop();
     let lines = texts(&directory.path().join("logs"), "web.1");
     let whole = lines.iter().filter(|text| **text == line.trim_end()).count();
-    let report = |line: &String| line.strip_prefix("… ")?.split(' ').next()?.parse::<usize>().ok();
+    let report = |line: &String| line.strip_suffix(" lines dropped")?.parse::<usize>().ok();
     let dropped: usize = lines.iter().filter_map(report).sum();
     assert!(whole > 100 && dropped > 0 && dropped + whole >= count, "{whole} whole, {dropped} dropped");
-    let known = |text: &String| *text == line.trim_end() || text == "after" || text.starts_with("… ");
+    let known = |text: &String| *text == line.trim_end() || text == "after" || text.ends_with(" lines dropped");
     assert!(lines.iter().all(known), "no line is cut or joined");
 }
 
@@ -342,6 +347,8 @@ fn nonsense_on_the_link_is_skipped() {
         generation: 1,
         stream: Stream::Output,
         ready: None,
+        style: Style::default(),
+        discarded: 0,
     };
     logger.send(&attach, &[]);
     let mut one = logger.attach(1, "web.1", Stream::Output);
@@ -415,6 +422,8 @@ fn the_first_line_that_matches_is_told_once() {
         generation: 1,
         stream: Stream::Output,
         ready: Some("^listening on [0-9]+".to_owned()),
+        style: Style::default(),
+        discarded: 0,
     };
     logger.send(&attach, &[reader.as_fd()]);
     writer.write_all(b"starting\nlistening on 80\nlistening on 81\n").expect("write");
