@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
-    Check, Config, Down, Events, Restart, Scale, Schema, Signal, Start, Status, Stop, Up, Version, Wait,
+    Check, Config, Down, Events, Logs, Restart, Scale, Schema, Signal, Start, Status, Stop, Up, Version, Wait,
 };
 use crate::failure::Failure;
 
@@ -69,6 +69,7 @@ pub(crate) enum Command {
     Stop(Stop),
     Signal(Signal),
     Events(Events),
+    Logs(Logs),
     Check(Check),
     Config(Config),
     Schema(Schema),
@@ -92,6 +93,7 @@ impl Command {
             Self::Stop(stop) => stop.run(global),
             Self::Signal(signal) => signal.run(global),
             Self::Events(events) => events.run(global),
+            Self::Logs(logs) => logs.run(global),
             Self::Check(check) => check.run(global),
             Self::Config(config) => config.run(global),
             Self::Schema(schema) => schema.run(),

@@ -82,6 +82,10 @@ impl Engine {
         Self { directory, global: global.clone() }
     }
 
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
     pub(crate) fn socket(&self) -> PathBuf {
         self.directory.join("control.sock")
     }

@@ -7,6 +7,7 @@ pub(crate) mod code {
     pub(crate) const FAILURE: u8 = 1;
     pub(crate) const USAGE: u8 = 2;
     pub(crate) const NOT_RUNNING: u8 = 3;
+    pub(crate) const UNKNOWN: u8 = 4;
     pub(crate) const UNAVAILABLE: u8 = 69;
     pub(crate) const FORBIDDEN: u8 = 77;
     pub(crate) const CONFIGURATION: u8 = 78;

@@ -22,8 +22,16 @@ pub(crate) enum Reader {
 /// # Errors
 /// When it cannot be written for another reason than that nobody reads.
 pub(crate) fn print(text: &str) -> Result<Reader, Failure> {
+    print_bytes(text.as_bytes())
+}
+
+/// Writes a result that need not be text.
+///
+/// # Errors
+/// As [`print`].
+pub(crate) fn print_bytes(bytes: &[u8]) -> Result<Reader, Failure> {
     let mut output = io::stdout().lock();
-    heard(output.write_all(text.as_bytes()).and_then(|()| output.flush()))
+    heard(output.write_all(bytes).and_then(|()| output.flush()))
 }
 
 /// A result for programs.

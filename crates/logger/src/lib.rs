@@ -22,7 +22,9 @@ mod entry;
 mod error;
 mod file;
 mod files;
+mod follow;
 mod held;
+mod history;
 mod logger;
 mod name;
 mod source;
@@ -31,6 +33,9 @@ mod terminal;
 
 pub use entry::Entry;
 pub use error::Error;
+pub use follow::{Follower, Found};
+pub use history::{Lines, Snapshot, names};
+pub use stamp::{ago, moment};
 pub use terminal::{color, harmless};
 
 use std::io;

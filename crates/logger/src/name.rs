@@ -45,11 +45,6 @@ pub(crate) fn parse_complete(name: &str) -> Option<(&str, &str)> {
     (moment.len() == MOMENT && moment_of(moment).is_some()).then_some((base, moment))
 }
 
-/// `web.1` of `web.1.log`.
-pub(crate) fn parse_current(name: &str) -> Option<&str> {
-    name.strip_suffix(".log")
-}
-
 /// The complete files of a directory by what they are of, oldest first, without `.gz`; each once.
 ///
 /// # Errors

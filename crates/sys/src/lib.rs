@@ -39,3 +39,4 @@ pub mod spawn;
 pub mod terminal;
 pub mod title;
 pub mod user;
+pub mod watch;
