@@ -4,15 +4,16 @@ use evercrew_core::fleet::{EndWhen, GiveUp, OnFailure, Restart};
 
 use crate::choice::Choice;
 use crate::key::{Absent, Key, OnReload, Section, Shape};
-use crate::settings::{Builtin, ListenMode, LogFiles, LogFormat, LogLevel};
+pub(crate) use crate::log::{LOG, SERVICE_LOG};
+use crate::settings::{Builtin, ListenMode};
 
 // Without another word a changed key replaces the workers, which is right for every key if not always needed.
 
-const fn key(name: &'static str, shape: Shape, default: &'static str, doc: &'static str) -> Key {
+pub(crate) const fn key(name: &'static str, shape: Shape, default: &'static str, doc: &'static str) -> Key {
     Key { name, shape, default: Absent::Means(default), doc, on_reload: OnReload::Roll }
 }
 
-const fn open(name: &'static str, shape: Shape, otherwise: &'static str, doc: &'static str) -> Key {
+pub(crate) const fn open(name: &'static str, shape: Shape, otherwise: &'static str, doc: &'static str) -> Key {
     Key { name, shape, default: Absent::Otherwise(otherwise), doc, on_reload: OnReload::Roll }
 }
 
@@ -69,77 +70,6 @@ pub(crate) static ENGINE: Section = Section {
         key("manager_restart_wait", TIME, "\"0s\"", "waiting time before a manager that died is started again").live(),
         later("signals"),
         later("user"),
-    ],
-};
-
-/// `[log]`.
-pub(crate) static LOG: Section = Section {
-    title: "[log]",
-    doc: "What becomes of the engine's own lines, and of the workers' output where `log` of a service does not say \
-          otherwise.",
-    keys: &[
-        open("directory", Shape::Path, "`logs` in `engine.directory`", "where the files are; made if it is missing")
-            .live(),
-        key(
-            "level",
-            Shape::Choice(LogLevel::NAMES),
-            "\"info\"",
-            "what the engine says of itself at least, on standard error and in engine.log",
-        )
-        .live(),
-        key(
-            "files",
-            Shape::Choice(LogFiles::NAMES),
-            "\"worker\"",
-            "one file for each worker (web.1.log), one for each service (web.log), or none",
-        )
-        .live(),
-        key(
-            "format",
-            Shape::Choice(LogFormat::NAMES),
-            "\"text\"",
-            "how a line stands in a file: time, worker, stream and text, or an object of JSON",
-        )
-        .live(),
-        key("max_size", Shape::Size, "\"10MiB\"", "size that a file does not exceed: before that a new one is begun")
-            .live(),
-        key(
-            "max_age",
-            Shape::Duration { zero: false, forever: true },
-            "\"forever\"",
-            "age of a file at which the next line begins a new one",
-        )
-        .live(),
-        key("keep", KEEP, "5", "files kept beside the one that is written; older ones are deleted").live(),
-        key("compress", Shape::Boolean, "true", "compress those with gzip").live(),
-        key("terminal", Shape::Boolean, "true", "lines of the workers go to standard output too").live(),
-    ],
-};
-
-const KEEP: Shape = Shape::Integer { min: 0, max: 100_000 };
-
-/// What a service does not say of its lines.
-const AS_ALL: &str = "as in [log]";
-
-/// `log = { … }`.
-pub(crate) static SERVICE_LOG: Section = Section {
-    title: "log",
-    doc: "What becomes of the output of one service's workers.",
-    keys: &[
-        open("files", Shape::Choice(LogFiles::NAMES), AS_ALL, "one file for each worker, one for the service, or none")
-            .live(),
-        open("format", Shape::Choice(LogFormat::NAMES), AS_ALL, "how a line stands in a file").live(),
-        open("max_size", Shape::Size, AS_ALL, "size that a file does not exceed").live(),
-        open(
-            "max_age",
-            Shape::Duration { zero: false, forever: true },
-            AS_ALL,
-            "age of a file at which the next line begins a new one",
-        )
-        .live(),
-        open("keep", KEEP, AS_ALL, "files kept beside the one that is written").live(),
-        open("compress", Shape::Boolean, AS_ALL, "compress those with gzip").live(),
-        open("terminal", Shape::Boolean, AS_ALL, "lines go to standard output too").live(),
     ],
 };
 
