@@ -8,6 +8,7 @@ mod kill;
 mod load;
 mod many;
 mod matrix;
+mod newcomer;
 mod operator;
 mod output;
 mod programs;

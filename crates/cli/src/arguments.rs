@@ -5,9 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::commands::{
-    Check, Config, Down, Events, Logs, Restart, Scale, Schema, Signal, Start, Status, Stop, Up, Version, Wait,
-};
+use crate::commands;
 use crate::failure::Failure;
 
 /// Keeps a crew of worker processes working.
@@ -58,22 +56,28 @@ pub(crate) enum Color {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    Up(Up),
-    Down(Down),
+    Up(commands::Up),
+    Down(commands::Down),
     #[command(visible_alias = "ps")]
-    Status(Status),
-    Wait(Wait),
-    Restart(Restart),
-    Scale(Scale),
-    Start(Start),
-    Stop(Stop),
-    Signal(Signal),
-    Events(Events),
-    Logs(Logs),
-    Check(Check),
-    Config(Config),
-    Schema(Schema),
-    Version(Version),
+    Status(commands::Status),
+    Wait(commands::Wait),
+    Restart(commands::Restart),
+    Scale(commands::Scale),
+    Start(commands::Start),
+    Stop(commands::Stop),
+    Signal(commands::Signal),
+    Events(commands::Events),
+    Logs(commands::Logs),
+    Check(commands::Check),
+    Config(commands::Config),
+    Schema(commands::Schema),
+    Version(commands::Version),
+    Healthcheck(commands::Healthcheck),
+    Init(commands::Init),
+    Completions(commands::Completions),
+    Man(commands::Man),
+    #[command(hide = true)]
+    Names(commands::Names),
 }
 
 impl Command {
@@ -98,6 +102,11 @@ impl Command {
             Self::Config(config) => config.run(global),
             Self::Schema(schema) => schema.run(),
             Self::Version(version) => version.run(global),
+            Self::Healthcheck(healthcheck) => healthcheck.run(global),
+            Self::Init(init) => init.run(global),
+            Self::Completions(completions) => completions.run(),
+            Self::Man(man) => man.run(),
+            Self::Names(names) => names.run(global),
         }
     }
 }

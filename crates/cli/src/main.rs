@@ -12,6 +12,7 @@ mod example;
 mod failure;
 mod leftovers;
 mod output;
+mod procfile;
 mod role;
 mod table;
 mod up;

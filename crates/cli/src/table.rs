@@ -6,8 +6,22 @@ use serde_json::Value;
 
 /// Whether every service is ready, or stopped or finished on purpose.
 pub(crate) fn is_well(document: &Value) -> bool {
-    let well = |service: &Value| matches!(service["state"].as_str(), Some("ready" | "stopped" | "finished"));
-    document["services"].as_array().is_some_and(|services| services.iter().all(well))
+    document["services"].as_array().is_some_and(|services| services.iter().all(service_is_well))
+}
+
+fn service_is_well(service: &Value) -> bool {
+    matches!(service["state"].as_str(), Some("ready" | "stopped" | "finished"))
+}
+
+/// The services that are not well, in words.
+pub(crate) fn unwell(document: &Value) -> Option<String> {
+    let services = document["services"].as_array().into_iter().flatten();
+    let text = |service: &Value| {
+        let part = |field: &str| service[field].as_str().unwrap_or_default().to_owned();
+        format!("{} is {}, {} of {} ready", part("name"), part("state"), service["ready"], service["wanted"])
+    };
+    let unwell: Vec<String> = services.filter(|service| !service_is_well(service)).map(text).collect();
+    (!unwell.is_empty()).then(|| unwell.join("; "))
 }
 
 /// Services with their workers, in columns.

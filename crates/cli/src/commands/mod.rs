@@ -4,10 +4,14 @@
 
 mod change;
 mod check;
+mod completions;
 mod config;
 mod down;
 mod events;
+mod healthcheck;
+mod init;
 mod logs;
+mod man;
 mod restart;
 mod scale;
 mod schema;
@@ -20,10 +24,14 @@ mod version;
 mod wait;
 
 pub(crate) use check::Check;
+pub(crate) use completions::{Completions, Names};
 pub(crate) use config::Config;
 pub(crate) use down::Down;
 pub(crate) use events::Events;
+pub(crate) use healthcheck::Healthcheck;
+pub(crate) use init::Init;
 pub(crate) use logs::Logs;
+pub(crate) use man::Man;
 pub(crate) use restart::Restart;
 pub(crate) use scale::Scale;
 pub(crate) use schema::Schema;
