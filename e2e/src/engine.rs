@@ -22,6 +22,8 @@ pub struct Engine {
     binary: PathBuf,
     home: TempDir,
     variables: Vec<(String, String)>,
+    /// Words in front of `up`: a program that becomes it.
+    through: Vec<String>,
     up: Option<Child>,
 }
 
@@ -57,7 +59,7 @@ impl Engine {
     /// A directory with this configuration; nothing runs yet. `binary` is `env!("CARGO_BIN_EXE_evercrew")`.
     pub fn new(binary: &str, configuration: &str) -> Self {
         let home = tempfile::Builder::new().prefix("ec").tempdir().expect("make a directory");
-        let engine = Self { binary: binary.into(), home, variables: Vec::new(), up: None };
+        let engine = Self { binary: binary.into(), home, variables: Vec::new(), through: Vec::new(), up: None };
         engine.configure(configuration);
         engine
     }
@@ -74,6 +76,13 @@ impl Engine {
     #[must_use]
     pub fn with(mut self, name: &str, value: &str) -> Self {
         self.variables.push((name.into(), value.into()));
+        self
+    }
+
+    /// `up` is run by these words, which have to become what follows them.
+    #[must_use]
+    pub fn through(mut self, words: &[&str]) -> Self {
+        self.through = words.iter().map(|word| (*word).to_owned()).collect();
         self
     }
 
@@ -99,7 +108,7 @@ impl Engine {
     /// Runs `up` in the background; its output goes to a file.
     pub fn start(&mut self) {
         let log = File::options().create(true).append(true).open(self.home().join("up.log")).expect("open the log");
-        let mut command = self.command(&["up"]);
+        let mut command = self.command(&self.through, &["up"]);
         command.stdin(Stdio::null()).stdout(log.try_clone().expect("share the log")).stderr(log);
         self.up = Some(command.spawn().expect("run the binary"));
     }
@@ -115,8 +124,15 @@ impl Engine {
         assert_eq!(output.code, 0, "not ready: {}\n{}", output.stderr, self.log());
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(&self.binary);
+    fn command(&self, through: &[String], arguments: &[&str]) -> Command {
+        let mut command = match through {
+            [] => Command::new(&self.binary),
+            [program, words @ ..] => {
+                let mut command = Command::new(program);
+                command.args(words).arg(&self.binary);
+                command
+            }
+        };
         command.arg("-c").arg(self.home().join("evercrew.toml")).args(arguments);
         for name in ["NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID", "EVERCREW_DIRECTORY", "WEB_CONCURRENCY"] {
             command.env_remove(name);
@@ -127,7 +143,7 @@ impl Engine {
 
     /// Runs a command to its end.
     pub fn run(&self, arguments: &[&str]) -> Output {
-        let output = self.command(arguments).stdin(Stdio::null()).output().expect("run the binary");
+        let output = self.command(&[], arguments).stdin(Stdio::null()).output().expect("run the binary");
         Output {
             code: code(output.status),
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),

@@ -13,6 +13,7 @@
 
 mod engine;
 mod events;
+pub mod moments;
 pub mod processes;
 pub mod programs;
 

@@ -14,6 +14,7 @@ mod output;
 mod programs;
 mod services;
 mod stop;
+mod times;
 
 /// The binary of this tree.
 const EVERCREW: &str = env!("CARGO_BIN_EXE_evercrew");

@@ -69,6 +69,27 @@ fn a_step_repeats_its_signal_at_growing_distances() {
     assert_eq!(sent, [term(0), term(15), term(40), term(75), (Signal::Kill, 100)]);
 }
 
+/// The default ladder of a known server engine: TERM at 0 and then at distances of 15 s, 25 s, 35 s … until 600 s, QUIT
+/// in the same way from 10 s on, KILL.
+#[test]
+fn twenty_minutes_of_growing_distances_keep_every_moment() {
+    let step =
+        |signal, repeat| StopStep { signal, repeat: Some(secs(repeat)), increment: secs(10), lasting: Some(secs(600)) };
+    let steps = vec![step(Signal::Term, 15), step(Signal::Quit, 10)];
+    let mut rig = Rig::ready(Policy { stop: StopLadder { steps }, ..policy(1) });
+    rig.send(stop(false));
+    let begin = rig.now;
+    let mut sent: Vec<_> = rig.signals().into_iter().map(|(_, signal)| (signal, secs(0))).collect();
+    while let Some((at, _)) = rig.fleet.deadline() {
+        rig.log.clear();
+        rig.pass(at.since(rig.now));
+        sent.extend(rig.signals().into_iter().map(|(_, signal)| (signal, at.since(begin))));
+    }
+    let term = [0, 15, 40, 75, 120, 175, 240, 315, 400, 495].map(|at| (Signal::Term, secs(at)));
+    let quit = [600, 610, 630, 660, 700, 750, 810, 880, 960, 1050, 1150].map(|at| (Signal::Quit, secs(at)));
+    assert_eq!(sent, [term.as_slice(), &quit, &[(Signal::Kill, secs(1200))]].concat());
+}
+
 #[test]
 fn a_step_without_end_waits_for_ever_and_costs_no_wakeup() {
     let step = StopStep { signal: Signal::Term, repeat: None, increment: Duration::ZERO, lasting: None };
