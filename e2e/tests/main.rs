@@ -13,6 +13,7 @@ mod newcomer;
 mod operator;
 mod output;
 mod programs;
+mod run;
 mod services;
 mod stop;
 mod times;

@@ -54,6 +54,7 @@ impl Manager {
             Verb::Shutdown => Ok(Some(self.shutdown_command(request))),
             Verb::Signal => self.signal_command(request).map(Some),
             Verb::Events => Ok(self.follow_events(client, request)),
+            Verb::Surroundings => self.surroundings(request).map(Some),
             Verb::Cancel => self.cancel(client, request).map(Some),
             Verb::Version => {
                 let content = json!({"version": env!("CARGO_PKG_VERSION"), "verbs": verbs::list()});

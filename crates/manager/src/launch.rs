@@ -89,11 +89,7 @@ impl Launcher {
         identity: Option<&Identity>,
         label: Label,
     ) -> Result<Spawn, FindError> {
-        let mut environment = if service.clear_env { BTreeMap::new() } else { self.environment.clone() };
-        if let Some(identity) = identity {
-            environment.extend(identity.variables());
-        }
-        environment.extend(service.env.iter().map(|(name, value)| (name.into(), value.into())));
+        let mut environment = self.environment_of(service, identity);
         let (program, arguments) = match &service.program {
             Program::Command(command) => {
                 let program = self.find(service, command, &environment)?;
@@ -127,6 +123,20 @@ impl Launcher {
             stop_grace_ms: grace(&service.policy.stop).as_millis().try_into().unwrap_or(u64::MAX),
             label,
         })
+    }
+
+    /// What all workers of a service have in their environment.
+    pub(crate) fn environment_of(
+        &self,
+        service: &Service,
+        identity: Option<&Identity>,
+    ) -> BTreeMap<OsString, OsString> {
+        let mut environment = if service.clear_env { BTreeMap::new() } else { self.environment.clone() };
+        if let Some(identity) = identity {
+            environment.extend(identity.variables());
+        }
+        environment.extend(service.env.iter().map(|(name, value)| (name.into(), value.into())));
+        environment
     }
 
     /// Variables that programs read to find sockets, readiness and heartbeat.
@@ -170,7 +180,7 @@ impl Launcher {
     }
 
     /// The configured limits; open files are what the engine was started with, not what it raised them to.
-    fn limits(&self, service: &Service) -> Vec<(String, u64, u64)> {
+    pub(crate) fn limits(&self, service: &Service) -> Vec<(String, u64, u64)> {
         let mut limits = service.limits.resources.clone();
         if service.limits.resource("nofile").is_none() {
             limits.push(("nofile".to_owned(), self.nofile.0, self.nofile.1));

@@ -39,9 +39,11 @@ mod reference;
 mod signalling;
 mod start_error;
 mod status;
+mod surroundings;
 mod text;
 mod verbs;
 mod waiting;
 mod watch;
 
 pub use manager::run;
+pub use surroundings::surroundings;

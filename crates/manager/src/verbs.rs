@@ -15,6 +15,7 @@ pub(crate) enum Verb {
     Shutdown,
     Signal,
     Events,
+    Surroundings,
     Cancel,
     Version,
 }
@@ -134,6 +135,12 @@ pub(crate) const VERBS: &[Entry] = &[
             argument("kind", Kind::Texts, "only these kinds: `worker.exit`, or `worker` for all that begin so"),
         ],
         "see [events](control-socket.md#events)",
+    )),
+    prompt(change(
+        Verb::Surroundings,
+        "surroundings",
+        &[NAMES],
+        "at once with what the workers of the first named service run in: `environment`, `directory`, `credentials`, `umask`, `limits`, `nice`, `oom_score_adj`",
     )),
     prompt(change(
         Verb::Cancel,

@@ -3,6 +3,9 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::Text;
+use crate::supervisor::Credentials;
+
 /// Longest line of a request, in bytes.
 pub const MAX_LINE: usize = 1024 * 1024;
 
@@ -74,4 +77,30 @@ impl Reply {
         line.push('\n');
         line
     }
+}
+
+/// What the workers of a service run in: the content of the reply to `surroundings`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Surroundings {
+    /// The service's name.
+    pub service: String,
+    /// `NAME=value`; what is one worker's alone (its name, its port, its sockets) is not among them.
+    pub environment: Vec<Text>,
+    /// The working directory.
+    pub directory: Text,
+    /// The user; `None` is the engine's own.
+    #[serde(default)]
+    pub credentials: Option<Credentials>,
+    /// The file mode mask.
+    #[serde(default)]
+    pub umask: Option<u32>,
+    /// Resource limits: name, soft, hard.
+    #[serde(default)]
+    pub limits: Vec<(String, u64, u64)>,
+    /// The nice value.
+    #[serde(default)]
+    pub nice: Option<i32>,
+    /// The OOM score adjustment.
+    #[serde(default)]
+    pub oom_score_adj: Option<i32>,
 }

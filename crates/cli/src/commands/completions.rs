@@ -12,7 +12,8 @@ use crate::output::print;
 /// How long a person who presses Tab waits at most.
 const TAB: Duration = Duration::from_millis(500);
 /// Commands whose arguments are names.
-pub(super) const NAMED: [&str; 9] = ["status", "ps", "wait", "restart", "scale", "start", "stop", "signal", "logs"];
+pub(super) const NAMED: [&str; 10] =
+    ["status", "ps", "wait", "restart", "scale", "start", "stop", "signal", "run", "logs"];
 
 /// Print a shell's completion script; names of services are asked of the engine or read from the file
 ///

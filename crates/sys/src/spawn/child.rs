@@ -5,12 +5,13 @@
 //! by `syscall` because a C library's setuid would try to reach threads that do not exist here.
 
 use super::error::Step;
-use super::plan::{Credentials, Group, Program};
+use super::plan::{Credentials, Group, Plan, Program};
 use super::prepared::Prepared;
 use crate::limits::Limit;
 use crate::signal;
 use libc::{c_int, c_long};
 use std::convert::Infallible;
+use std::ffi::CStr;
 use std::os::fd::{AsRawFd, RawFd};
 use std::ptr;
 
@@ -53,12 +54,22 @@ fn steps(prepared: &mut Prepared<'_>, report: &mut RawFd, in_cgroup: bool) -> At
         join_cgroup(cgroup.as_raw_fd())?;
     }
     let program = place_descriptors(prepared, report)?;
+    take_on(plan, prepared.oom_score_adj.as_deref())?;
+    if let Some(death) = plan.parent_death {
+        watch_parent(signal::number(death), prepared.parent)?;
+    }
+    reset_signals()?;
+    execute(prepared, program)
+}
+
+/// What a process may use, whom it runs as and where. Later steps may be forbidden by earlier ones, never the other way.
+pub(super) fn take_on(plan: &Plan, oom_score_adj: Option<&CStr>) -> Attempt<()> {
     if let Some(nice) = plan.nice {
         // SAFETY: setpriority takes no pointer.
         done(Step::Nice, unsafe { libc::syscall(libc::SYS_setpriority, libc::PRIO_PROCESS as c_long, 0, nice) })?;
     }
-    if let Some(text) = &prepared.oom_score_adj {
-        write_file(Step::OomScore, libc::AT_FDCWD, c"/proc/self/oom_score_adj", text.as_bytes())?;
+    if let Some(text) = oom_score_adj {
+        write_file(Step::OomScore, libc::AT_FDCWD, c"/proc/self/oom_score_adj", text.to_bytes())?;
     }
     for limit in &plan.limits {
         set_limit(limit)?;
@@ -74,11 +85,7 @@ fn steps(prepared: &mut Prepared<'_>, report: &mut RawFd, in_cgroup: bool) -> At
         // SAFETY: the path is a C string that lives in the plan.
         done(Step::Directory, unsafe { libc::syscall(libc::SYS_chdir, directory.as_ptr()) })?;
     }
-    if let Some(death) = plan.parent_death {
-        watch_parent(signal::number(death), prepared.parent)?;
-    }
-    reset_signals()?;
-    execute(prepared, program)
+    Ok(())
 }
 
 /// The error of the last call when `result` is negative.
@@ -95,7 +102,7 @@ fn join_cgroup(directory: RawFd) -> Attempt<()> {
     write_file(Step::Cgroup, directory, c"cgroup.procs", b"0")
 }
 
-fn write_file(step: Step, directory: RawFd, name: &std::ffi::CStr, text: &[u8]) -> Attempt<()> {
+fn write_file(step: Step, directory: RawFd, name: &CStr, text: &[u8]) -> Attempt<()> {
     // SAFETY: the name is a C string; no mode is needed without O_CREAT.
     let opened =
         unsafe { libc::syscall(libc::SYS_openat, directory, name.as_ptr(), libc::O_WRONLY | libc::O_CLOEXEC, 0) };

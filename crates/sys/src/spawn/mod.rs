@@ -6,6 +6,7 @@
 //! a change of user clears it.
 
 mod child;
+mod enter;
 mod error;
 mod fork;
 mod outcome;
@@ -17,6 +18,7 @@ use prepared::Prepared;
 use std::io;
 use std::os::fd::AsFd;
 
+pub use enter::enter;
 pub use error::{SpawnError, Step};
 pub use outcome::{Child, ExecOutcome, Outcome};
 pub use plan::{Credentials, Group, Plan, Program};
