@@ -7,6 +7,7 @@ mod ends;
 mod identity;
 mod kill;
 mod load;
+mod logs;
 mod many;
 mod matrix;
 mod newcomer;

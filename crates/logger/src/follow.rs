@@ -17,6 +17,8 @@ pub struct Follower {
     directory: PathBuf,
     base: String,
     open: Option<Open>,
+    /// The newest complete file that needs no reading.
+    read: String,
     /// What is read of a line that is not finished.
     partial: Vec<u8>,
 }
@@ -53,17 +55,19 @@ impl Follower {
     /// # Errors
     /// When the file cannot be read.
     pub fn after(snapshot: Snapshot) -> io::Result<Self> {
-        let Snapshot { directory, base, current, .. } = snapshot;
+        let Snapshot { directory, base, current, complete } = snapshot;
+        let read = complete.last().cloned().unwrap_or_default();
         let open = current.map(|current| {
             let end = current.end;
             Open::at(current, end)
         });
-        Ok(Self { directory, base, open: open.transpose()?, partial: Vec::new() })
+        Ok(Self { directory, base, open: open.transpose()?, read, partial: Vec::new() })
     }
 
     /// All lines of a file that appears later.
     pub fn from_start(directory: &Path, base: &str) -> Self {
-        Self { directory: directory.to_owned(), base: base.to_owned(), open: None, partial: Vec::new() }
+        let (directory, base) = (directory.to_owned(), base.to_owned());
+        Self { directory, base, open: None, read: String::new(), partial: Vec::new() }
     }
 
     fn path(&self) -> PathBuf {
@@ -82,8 +86,7 @@ impl Follower {
         let mut found = Found::default();
         let path = self.path();
         let Some(open) = &mut self.open else {
-            self.open = self.open()?;
-            found.more = self.open.is_some();
+            self.next_file(&mut found)?;
             return Ok(found);
         };
         // Its name is asked before it is read: what has lost it grows no more, so nothing is left behind.
@@ -111,19 +114,23 @@ impl Follower {
         let Some(next) = self.open()? else { return Ok(()) };
         let complete = name::scan(&self.directory)?.remove(&self.base).unwrap_or_default();
         let until = next.current.complete_name();
-        let Some(open) = self.open.replace(next) else { return Ok(()) };
         found.more = true;
         if !self.partial.is_empty() {
             found.lines.push(std::mem::take(&mut self.partial));
         }
-        // Renamed by somebody else: which files came between, nobody can tell.
-        let Some(mine) = open.current.complete_name() else { return Ok(()) };
-        let mine = mine.strip_suffix(GZ).unwrap_or(&mine);
-        let is_between = |name: &&String| name.as_str() > mine && until.as_ref().is_none_or(|until| *name < until);
-        found.lost = !complete.iter().any(|name| name == mine) && complete.iter().any(|name| name.as_str() > mine);
+        if let Some(open) = self.open.replace(next) {
+            // Renamed by somebody else: which files came between, nobody can tell.
+            let Some(mine) = open.current.complete_name() else { return Ok(()) };
+            self.read = mine.strip_suffix(GZ).unwrap_or(&mine).to_owned();
+            let later = complete.iter().any(|name| *name > self.read);
+            found.lost = later && !complete.contains(&self.read);
+        }
+        let read = std::mem::take(&mut self.read);
+        let is_between = |name: &&String| **name > read && until.as_ref().is_none_or(|until| *name < until);
         for name in complete.iter().filter(is_between) {
             self.read_all(&self.directory.join(name), found)?;
         }
+        self.read = complete.iter().rfind(is_between).cloned().unwrap_or(read);
         Ok(())
     }
 

@@ -37,7 +37,7 @@ pub struct Snapshot {
     pub(crate) directory: PathBuf,
     pub(crate) base: String,
     /// Oldest first.
-    complete: Vec<String>,
+    pub(crate) complete: Vec<String>,
     pub(crate) current: Option<Current>,
 }
 
