@@ -171,7 +171,14 @@ impl Simulation {
         }
     }
 
-    fn stand_still(&mut self, machine: bool, lasts: Duration) -> Verdict {
+    /// For any time, or until shortly after a deadline, when it can least be told from a busy machine.
+    fn stand_still(&mut self, machine: bool) -> Verdict {
+        let due = self.shell.fleet.deadline();
+        let shell = &mut self.shell;
+        let lasts = match due.filter(|_| shell.random.chance(50)) {
+            Some((at, _)) => at.since(shell.now) + shell.random.millis(0, 1_500),
+            None => shell.random.millis(100, 90_000),
+        };
         self.shell.say(|| format!("stands still for {lasts:?}, machine {machine}"));
         if machine {
             self.shell.world.postpone(lasts);
@@ -237,8 +244,7 @@ impl Simulation {
             13..=15 => self.kill_one(),
             16 | 17 => {
                 let machine = self.shell.random.chance(50);
-                let lasts = self.shell.random.millis(100, 90_000);
-                self.stand_still(machine, lasts)
+                self.stand_still(machine)
             }
             18 => shell.feed(Event::Start { service }),
             19 | 20 => self.reload(service),

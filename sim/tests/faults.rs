@@ -39,6 +39,7 @@ found! {
     ready_timeout_forgotten: ReadyTimeoutForgotten,
     heartbeat_forgotten: HeartbeatForgotten,
     away_kills: AwayKills,
+    late_look_kills: LateLookKills,
     ladder_without_end: LadderWithoutEnd,
     immediate_stop_waits: ImmediateStopWaits,
     scale_down_picks_draining: ScaleDownPicksDraining,

@@ -35,6 +35,7 @@ impl Oracle {
                 }
             }
         }
+        self.promised = fleet.deadline().map(|(at, _)| at);
         self.epochs = fleet.services().iter().map(|view| (view.service, view.epoch)).collect();
         self.needed = fleet.services().iter().map(|view| (view.service, fleet.versions(view.service))).collect();
         self.sweep(fleet)
@@ -396,6 +397,9 @@ impl Oracle {
         let silent = now.since(seen.heard.max(self.granted));
         demand(seen.serves(), || format!("{worker:?} owes no beats"))?;
         demand(silent >= heartbeat.timeout, || format!("{worker:?} was silent for {silent:?} only"))?;
+        let again = self.tardy.after((heartbeat.timeout / 4).min(Duration::from_secs(1)));
+        let changed = self.crew(seen.service)?.changed >= self.tardy;
+        demand(again <= now || changed, || format!("{worker:?} had {:?} to speak", now.since(self.tardy)))?;
         self.dooms(worker);
         Ok(())
     }

@@ -82,6 +82,10 @@ pub(crate) struct Oracle {
     pub(crate) exited: bool,
     /// When everything that workers were owed was last granted anew.
     granted: Mono,
+    /// The deadline that the fleet gave when it was last heard.
+    promised: Option<Mono>,
+    /// When the shell last came to a deadline so late that it may have stood still.
+    tardy: Mono,
     lost: Duration,
     /// The services of which a worker left to drain apart by the event being handled.
     left_apart: Vec<ServiceId>,
@@ -110,6 +114,9 @@ impl Oracle {
     pub(crate) fn hear(&mut self, now: Mono, event: &Event) {
         self.last = self.now;
         self.now = now;
+        if self.promised.is_some_and(|at| now.since(at) > Duration::from_millis(200)) {
+            self.tardy = now;
+        }
         self.returns = std::mem::take(&mut self.stood_still);
         self.stopped.clear();
         self.left_apart.clear();

@@ -50,7 +50,9 @@ impl Oracle {
         let due = |from: Mono, wait: Duration| from.after(wait).max(seen.extended).after(lost);
         if let Some(heartbeat) = crew.policy.terms(seen.epoch).heartbeat.filter(|_| seen.owes_beats && seen.serves()) {
             let from = seen.heard.max(self.granted).max(crew.changed);
-            if from.after(heartbeat.timeout).max(seen.extended) <= now {
+            // Who was looked at late has as long again as between that look and the end of its time.
+            let again = self.tardy.after((heartbeat.timeout / 4).min(Duration::from_secs(1)));
+            if from.after(heartbeat.timeout).max(seen.extended).max(again) <= now {
                 return Err(format!("{worker:?} is silent for {:?} and lives", now.since(seen.heard)));
             }
         }

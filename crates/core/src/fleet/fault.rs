@@ -29,6 +29,7 @@ faults! {
     ReadyTimeoutForgotten: "A worker may boot for ever.",
     HeartbeatForgotten: "Nobody supervises beats.",
     AwayKills: "Time in which the whole engine was stopped counts as silence.",
+    LateLookKills: "A wakeup that comes a little late finds workers silent that could not speak.",
     LadderWithoutEnd: "No KILL follows the last step of a stop.",
     ImmediateStopWaits: "An immediate stop during a graceful one waits for the ladder.",
     ScaleDownPicksDraining: "Scaling down counts a worker that already drains.",

@@ -15,6 +15,8 @@ use crate::Mono;
 
 /// A deadline served later than this means that the shell itself was stopped, or its whole machine.
 const AWAY: Duration = Duration::from_secs(1);
+/// A deadline that is served this late is not served by a process that ran all the time.
+const LATE: Duration = Duration::from_millis(200);
 /// After a restore nothing is started or escalated for at most this long, so that the inventory is complete first.
 const HOLD: Duration = Duration::from_millis(20);
 
@@ -70,6 +72,7 @@ impl Fleet {
             followers: BTreeMap::new(),
             dirty: BTreeSet::new(),
             tools: Tools {
+                now: Mono::default(),
                 schedule: Schedule::default(),
                 jitter: Jitter::new(seed),
                 next_worker: 1,
@@ -93,6 +96,7 @@ impl Fleet {
         }
         let last = self.now;
         self.now = self.now.max(now);
+        self.tools.now = self.now;
         self.wake(last, &event, out);
         self.observe(event, out);
         if self.hold == Hold::None {
@@ -132,10 +136,15 @@ impl Fleet {
     }
 
     /// A deadline that is served more than a second late: the process or its machine stood still. What every worker
-    /// was owed is granted anew, as if no time had passed since the last event.
+    /// was owed is granted anew, as if no time had passed since the last event. Less than that may be a busy machine;
+    /// it may also be the end of a standstill that began before the deadline, so nobody is called silent who had no
+    /// time to speak since.
     fn notice_absence(&mut self, last: Mono, out: &mut Vec<Action>) {
         let Some((due, _)) = self.tools.schedule.first() else { return };
         let away = self.now.since(due);
+        if away > LATE && away <= AWAY && !self.tools.faults.has(Fault::LateLookKills) {
+            self.services.values_mut().for_each(|service| service.look_again(self.now, &mut self.tools));
+        }
         if away <= AWAY || self.tools.faults.has(Fault::AwayKills) {
             return;
         }

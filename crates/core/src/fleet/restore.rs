@@ -31,6 +31,7 @@ impl Fleet {
     pub fn restore(seed: u64, snapshot: &Snapshot, policies: &[(ServiceId, Policy, Epoch)]) -> Self {
         let mut fleet = Self::new(seed);
         fleet.now = snapshot.at;
+        fleet.tools.now = snapshot.at;
         fleet.shutdown = snapshot.shutdown;
         fleet.hold = Hold::Restored;
         fleet.tools.next_worker = snapshot.next_worker.max(1);

@@ -230,7 +230,7 @@ impl Service {
         }
         tools.schedule.set(Timer::Slot(self.id(), slot_number(slot)), self.slot_deadline(slot));
         for worker in &self.memory.slots[slot].workers {
-            tools.schedule.set(Timer::Worker(worker.worker), worker.deadline());
+            tools.schedule.set(Timer::Worker(worker.worker), worker.deadline(tools.now));
         }
     }
 
@@ -296,6 +296,15 @@ impl Service {
         }
         state.replace_after = state.replace_after.filter(|at| *at > now);
         self.refresh(index, step.tools);
+    }
+
+    /// Everyone's time to speak after the shell was late.
+    pub(super) fn look_again(&mut self, now: Mono, tools: &mut Tools) {
+        for slot in 0..self.memory.slots.len() {
+            let Self { policy, memory, .. } = self;
+            memory.slots[slot].workers.iter_mut().for_each(|worker| worker.look_again(policy, now));
+            self.refresh(slot, tools);
+        }
     }
 
     /// Everyone's deadlines after the shell was away.

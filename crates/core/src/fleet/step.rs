@@ -11,6 +11,8 @@ use crate::{Mono, Signal};
 /// What is not any one service's.
 #[derive(Debug)]
 pub(super) struct Tools {
+    /// The moment being handled.
+    pub(super) now: Mono,
     pub(super) schedule: Schedule,
     pub(super) jitter: Jitter,
     pub(super) next_worker: u64,

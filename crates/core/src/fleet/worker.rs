@@ -12,6 +12,8 @@ use crate::{Mono, Signal};
 pub(super) const GRACE: Duration = Duration::from_secs(1);
 /// The most that one `Extend` can ask for: a worker must not be able to make itself immortal.
 pub(super) const LONGEST_EXTENSION: Duration = Duration::from_secs(3600);
+/// The longest wait between the look at a silent worker and the end of its time.
+const LAST_LOOK: Duration = Duration::from_secs(1);
 /// The longest wait between the heartbeat's signal and KILL: a stuck worker seldom has anything to finish.
 const LONGEST_LAST_WORDS: Duration = Duration::from_secs(30);
 
@@ -24,6 +26,12 @@ pub(super) struct Birth {
     pub(super) role: Role,
     pub(super) trial: Option<Trial>,
     pub(super) lot: u32,
+}
+
+/// How long before the end of a silence it is looked at: long enough to speak for whoever was stopped together with the
+/// shell, and later than any beat of a worker that beats twice a timeout.
+fn last_look(timeout: Duration) -> Duration {
+    (timeout / 4).min(LAST_LOOK)
 }
 
 impl WorkerMemory {
@@ -81,14 +89,16 @@ impl WorkerMemory {
         }
     }
 
-    /// The earliest moment at which something has to be decided about it.
-    pub(super) fn deadline(&self) -> Option<(Mono, Why)> {
+    /// The earliest moment after `now` at which something has to be decided about it.
+    pub(super) fn deadline(&self, now: Mono) -> Option<(Mono, Why)> {
         let id = self.worker;
         match self.phase {
             Phase::Spawning | Phase::Killed => None,
             Phase::Booting { ready_by } => Some((ready_by, Why::Ready(id))),
-            Phase::Ready { beat_by, settle_by, recycle_at, .. } => {
-                let beat = beat_by.map(|at| (at, Why::Heartbeat(id)));
+            Phase::Ready { heard, beat_by, settle_by, recycle_at } => {
+                // A silent worker is looked at once before its time is up: a look that comes late tells that nobody ran.
+                let look = |at: Mono| heard.after(at.since(heard).saturating_sub(last_look(at.since(heard))));
+                let beat = beat_by.map(|at| (if look(at) > now { look(at) } else { at }, Why::Heartbeat(id)));
                 let settle = settle_by.map(|at| (at, Why::Settle(id)));
                 let recycle = recycle_at.map(|at| (at, Why::Recycle(id)));
                 Mono::earliest(beat, Mono::earliest(settle, recycle))
@@ -174,6 +184,14 @@ impl WorkerMemory {
             }
             Phase::Draining(ladder) | Phase::Stopping(ladder) => ladder.shift(away),
             Phase::Spawning | Phase::Killed => {}
+        }
+    }
+
+    /// The shell was late: a worker that owes beats has as long to speak as between the look and the end of its time.
+    pub(super) fn look_again(&mut self, policy: &Policy, now: Mono) {
+        let heartbeat = policy.terms(self.epoch).heartbeat;
+        if let (Phase::Ready { beat_by: Some(at), .. }, Some(heartbeat)) = (&mut self.phase, heartbeat) {
+            *at = (*at).max(now.after(last_look(heartbeat.timeout)));
         }
     }
 

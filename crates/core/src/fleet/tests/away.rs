@@ -17,7 +17,7 @@ fn nobody_is_killed_for_the_time_in_which_the_shell_stood_still() {
     for first in [Event::Tick, Event::Start { service: WEB }] {
         let mut rig = Rig::ready(beating());
         stand_still(&mut rig, secs(90), first);
-        assert!(rig.noticed(|notice| *notice == Notice::WasAway { away: secs(60) }));
+        assert!(rig.noticed(|notice| *notice == Notice::WasAway { away: secs(61) }));
         assert_eq!(rig.signals(), []);
         rig.pass(millis(29_999));
         assert_eq!(rig.signals(), [], "beats of the time away may still be queued");
@@ -27,9 +27,36 @@ fn nobody_is_killed_for_the_time_in_which_the_shell_stood_still() {
 }
 
 #[test]
-fn a_second_is_no_absence() {
+fn a_little_late_is_no_absence() {
     let mut rig = Rig::ready(beating());
-    stand_still(&mut rig, secs(31), Event::Tick);
+    rig.pass(secs(29));
+    stand_still(&mut rig, millis(1200), Event::Tick);
+    assert_eq!(rig.signals(), [(WorkerId(1), Signal::Kill)]);
+}
+
+/// Whatever part of the last seconds before the end of a silence was a standstill, and however short.
+#[test]
+fn nobody_is_called_silent_before_it_could_speak_again() {
+    for (before, away) in [(0, 29_300), (0, 29_900), (10_000, 20_000), (28_500, 1_400), (29_000, 1_300), (29_900, 900)]
+    {
+        let mut rig = Rig::ready(beating());
+        rig.pass(millis(before));
+        stand_still(&mut rig, millis(away), Event::Tick);
+        assert_eq!(rig.signals(), [], "{before} ms, then {away} ms of standstill");
+        rig.pass(millis(499));
+        rig.send(Event::Beat { worker: WorkerId(1) });
+        rig.pass(millis(29_999));
+        assert_eq!(rig.signals(), [], "{before} ms, then {away} ms of standstill, then it spoke");
+    }
+}
+
+#[test]
+fn one_that_is_stuck_is_found_a_second_after_a_late_look() {
+    let mut rig = Rig::ready(beating());
+    stand_still(&mut rig, secs(30), Event::Tick);
+    rig.pass(millis(999));
+    assert_eq!(rig.signals(), []);
+    rig.pass(millis(1));
     assert_eq!(rig.signals(), [(WorkerId(1), Signal::Kill)]);
 }
 

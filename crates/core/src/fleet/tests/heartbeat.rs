@@ -12,7 +12,9 @@ fn a_worker_owes_beats_from_ready_on() {
     rig.send(Event::Spawned { worker: WorkerId(1) });
     assert!(matches!(rig.fleet.deadline(), Some((_, Why::Ready(_)))));
     rig.send(Event::Ready { worker: WorkerId(1) });
-    assert_eq!(rig.fleet.deadline(), Some((rig.now.after(secs(30)), Why::Heartbeat(WorkerId(1)))));
+    assert_eq!(rig.fleet.deadline(), Some((rig.now.after(secs(29)), Why::Heartbeat(WorkerId(1)))), "a last look");
+    rig.pass(secs(29));
+    assert_eq!(rig.fleet.deadline(), Some((rig.now.after(secs(1)), Why::Heartbeat(WorkerId(1)))));
 }
 
 #[test]
@@ -80,7 +82,9 @@ fn a_new_timeout_holds_at_once_and_runs_from_now() {
     rig.pass(secs(20));
     let shorter = Some(Heartbeat { timeout: secs(5), signal: Signal::Kill });
     rig.define(WEB, Policy { heartbeat: shorter, ..policy(1) }, 1);
-    assert_eq!(rig.fleet.deadline(), Some((rig.now.after(secs(5)), Why::Heartbeat(WorkerId(1)))));
+    assert_eq!(rig.fleet.deadline(), Some((rig.now.after(secs(4)), Why::Heartbeat(WorkerId(1)))), "a last look");
+    rig.pass(secs(4));
+    assert_eq!(rig.fleet.deadline(), Some((rig.now.after(secs(1)), Why::Heartbeat(WorkerId(1)))));
     rig.define(WEB, policy(1), 1);
     assert_eq!(rig.fleet.deadline(), None, "and none is owed any more");
 }
