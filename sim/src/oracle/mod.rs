@@ -228,13 +228,12 @@ impl Oracle {
 
     /// A rollout is undone: what its view says that it returns to is a promise.
     pub(crate) fn hear_undo(&mut self, service: ServiceId, view: Option<&ServiceView>) {
-        let back =
-            view.and_then(|view| view.rollout.and_then(|rollout| rollout.fallback).map(|back| (back, view.epoch)));
-        if let (Some((back, leads_to)), true) = (back, self.is_up(service))
-            && let Some(crew) = self.crews.get_mut(&service)
-        {
-            crew.undone = (back != leads_to).then_some(back);
-        }
+        let up = self.is_up(service);
+        let Some(crew) = self.crews.get_mut(&service).filter(|_| up) else { return };
+        // Where it is the same version again, there is nothing to tell the two apart by; and without a rollout what an
+        // undo leads to has to prove itself first.
+        let rollout = view.and_then(|view| view.rollout.map(|rollout| (rollout, view.epoch)));
+        crew.undone = rollout.and_then(|(rollout, epoch)| rollout.fallback.filter(|back| *back != epoch));
     }
 
     fn hear_exec(&mut self, worker: WorkerId) {
