@@ -169,8 +169,8 @@ fn a_signal_reaches_the_worker_and_is_no_commanded_stop() {
         std::thread::yield_now();
     }
     engine.ok(&["signal", "s", "KILL"]);
-    for worker in ["s.1", "s.2"] {
-        let exit = events.worker("worker.exit", worker, SOON);
+    for _ in 0..2 {
+        let exit = events.wait("worker.exit", SOON, |event| event["kind"] == "worker.exit");
         assert_eq!((&exit["signal"], &exit["reason"]), (&json!("SIGKILL"), &json!("unasked")));
     }
     engine.ready();
@@ -190,5 +190,55 @@ fn a_signal_reaches_the_worker_and_is_no_commanded_stop() {
     let seen = engine.ok(&["events", "--kind", "worker.signalled", "--service", "s", "--json"]).stdout;
     assert_eq!(seen.lines().count(), 6, "{seen}");
     assert_eq!(engine.ok(&["events", "--service", "nobody"]).stdout, "");
+    assert_eq!(engine.down(), 0);
+}
+
+#[test]
+fn the_log_level_is_changed_while_it_runs_and_outlives_the_manager() {
+    let mut engine = Engine::up(EVERCREW, SLEEPER);
+    assert_eq!(engine.ok(&["log-level"]).stdout, "info\n");
+    assert!(!engine.log().contains("DEBUG") && !engine.log().contains("TRACE"), "{}", engine.log());
+    assert_eq!(engine.ok(&["log-level", "trace"]).stdout, "trace\n");
+    engine.ok(&["restart", "sleep"]);
+    for told in ["DEBUG sleep.1 started", "TRACE Restart {"] {
+        assert!(engine.log().contains(told), "{told}: {}", engine.log());
+    }
+    engine.ok(&["log-level", "FATAL"]);
+    let before = engine.log();
+    let mut events = engine.events(1);
+    engine.manager().signal(Signal::Kill);
+    events.wait("engine.manager-started", SOON, |event| event["kind"] == "engine.manager-started");
+    assert_eq!(engine.ok(&["log-level", "--json"]).stdout, "{\n  \"filter\": \"fatal\"\n}\n");
+    assert_eq!(engine.log(), before, "the supervisor's lines go through it too");
+    let wrong = engine.run(&["log-level", "loud"]);
+    assert!(wrong.code == 2 && wrong.stderr.contains("warn"), "{}", wrong.stderr);
+    assert_eq!(engine.down(), 0);
+}
+
+#[test]
+fn a_dump_shows_the_inside_and_is_written_on_request() {
+    let mut engine = Engine::up(EVERCREW, &format!("{SLEEPER}recycle = {{ age = \"6h\" }}\n"));
+    engine.ok(&["restart", "sleep"]);
+    let dump = engine.ok(&["dump", "--write", "--json"]);
+    let document: serde_json::Value = serde_json::from_str(&dump.stdout).expect("JSON");
+    for (index, name) in ["supervisor", "manager", "logger"].iter().enumerate() {
+        let process = &document["processes"][index];
+        assert_eq!(process["name"], *name);
+        assert!(process["pid"].as_u64() > Some(1) && process["descriptors"].as_u64() > Some(3), "{process}");
+        assert!(process["memory_bytes"].as_u64() > Some(0), "{process}");
+    }
+    assert!(document["timers"].as_array().is_some_and(|timers| !timers.is_empty()), "{document}");
+    assert_eq!(document["queues"]["records_to_supervisor"], 0);
+    let decisions = document["decisions"].to_string();
+    assert!(decisions.contains("Restart {") && decisions.contains("Spawn {"), "{decisions}");
+    let written = dump.stderr.trim().strip_prefix("wrote ").expect("a file").to_owned();
+    assert!(written.starts_with(engine.home().join(".evercrew").to_str().expect("text")), "{written}");
+    let kept: serde_json::Value = serde_json::from_slice(&std::fs::read(written).expect("read")).expect("JSON");
+    assert_eq!(kept, document);
+    let text = engine.ok(&["dump", "--last", "2"]).stdout;
+    for told in ["PROCESSES\n  supervisor pid", "QUEUES\n", "SLOTS\n  sleep.1 generation 2", "TIMERS\n", "DECISIONS\n"]
+    {
+        assert!(text.contains(told), "{told}: {text}");
+    }
     assert_eq!(engine.down(), 0);
 }

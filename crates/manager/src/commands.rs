@@ -55,6 +55,8 @@ impl Manager {
             Verb::Signal => self.signal_command(request).map(Some),
             Verb::Events => Ok(self.follow_events(client, request)),
             Verb::Surroundings => self.surroundings(request).map(Some),
+            Verb::LogLevel => self.log_level(request).map(Some),
+            Verb::Dump => Ok(Some(self.dump(request))),
             Verb::Cancel => self.cancel(client, request).map(Some),
             Verb::Version => {
                 let content = json!({"version": env!("CARGO_PKG_VERSION"), "verbs": verbs::list()});

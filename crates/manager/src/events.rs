@@ -125,6 +125,16 @@ impl Events {
         before - left
     }
 
+    /// How many requests follow.
+    pub(crate) fn followers(&self) -> usize {
+        self.subscribers.values().map(Vec::len).sum()
+    }
+
+    /// How many events are kept.
+    pub(crate) fn kept(&self) -> usize {
+        self.ring.len()
+    }
+
     /// How many requests of this client follow.
     pub(crate) fn count(&self, client: ClientId) -> usize {
         self.subscribers.get(&client).map_or(0, Vec::len)

@@ -19,6 +19,7 @@ mod commands;
 mod crew;
 mod deposit;
 mod discard;
+mod dump;
 mod ending;
 mod events;
 mod growth;

@@ -6,9 +6,12 @@ use std::io;
 use evercrew_config::LogLevel;
 use evercrew_sys::clock;
 use evercrew_sys::terminal::Stderr;
+use evercrew_wire::control::{Reply, Request};
 use evercrew_wire::logger::ToLogger;
-use serde_json::{Map, Value};
+use evercrew_wire::supervisor::ToSupervisor;
+use serde_json::{Map, Value, json};
 
+use crate::commands::{Refusal, ok};
 use crate::manager::Manager;
 use crate::status;
 
@@ -18,6 +21,7 @@ const MOST_WAITING: usize = 1024;
 /// How loud a fact is. WARN means worth waking someone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Level {
+    Trace,
     Debug,
     Info,
     Warn,
@@ -28,6 +32,7 @@ impl Level {
     /// As it stands in the file.
     pub(crate) fn word(self) -> &'static str {
         match self {
+            Self::Trace => "trace",
             Self::Debug => "debug",
             Self::Info => "info",
             Self::Warn => "warn",
@@ -37,6 +42,7 @@ impl Level {
 
     fn is_within(self, least: LogLevel) -> bool {
         let level = match self {
+            Self::Trace => LogLevel::Trace,
             Self::Debug => LogLevel::Debug,
             Self::Info => LogLevel::Info,
             Self::Warn => LogLevel::Warn,
@@ -59,11 +65,25 @@ pub(crate) fn level(name: &str) -> Option<LogLevel> {
     })
 }
 
+/// As it is named.
+fn name(level: LogLevel) -> &'static str {
+    match level {
+        LogLevel::Trace => "trace",
+        LogLevel::Debug => "debug",
+        LogLevel::Info => "info",
+        LogLevel::Warn => "warn",
+        LogLevel::Error => "error",
+        LogLevel::Fatal => "fatal",
+    }
+}
+
 /// The engine's own log.
 #[derive(Debug)]
 pub(crate) struct Log {
     stderr: Stderr,
     least: LogLevel,
+    /// An operator set it while the engine ran.
+    set: bool,
     waiting: VecDeque<ToLogger>,
     dropped: u64,
 }
@@ -76,13 +96,34 @@ impl Log {
     pub(crate) fn new(least: LogLevel) -> io::Result<Self> {
         let variable = std::env::var("EVERCREW_LOG").ok().and_then(|name| level(&name));
         let least = variable.unwrap_or(least);
-        Ok(Self { stderr: Stderr::new()?, least, waiting: VecDeque::new(), dropped: 0 })
+        Ok(Self { stderr: Stderr::new()?, least, set: false, waiting: VecDeque::new(), dropped: 0 })
     }
 
-    /// Lines of this level and above from now on: where a filter at run time plugs in.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the verb that calls it comes with the other commands"))]
+    /// Lines of this level and above from now on, also for the next manager.
     pub(crate) fn set_level(&mut self, least: LogLevel) {
-        self.least = least;
+        (self.least, self.set) = (least, true);
+    }
+
+    /// What the last manager left of an operator's wish.
+    pub(crate) fn restore(&mut self, set: Option<&str>) {
+        if let Some(least) = set.and_then(level) {
+            self.set_level(least);
+        }
+    }
+
+    /// For the next manager.
+    pub(crate) fn set(&self) -> Option<String> {
+        self.set.then(|| self.level().to_owned())
+    }
+
+    /// The name of the quietest level that is written.
+    pub(crate) fn level(&self) -> &'static str {
+        name(self.least)
+    }
+
+    /// Whether every decision is wanted.
+    pub(crate) fn traces(&self) -> bool {
+        self.least == LogLevel::Trace
     }
 
     /// Adds a line.
@@ -126,6 +167,28 @@ impl Manager {
         self.events.add(kind, fields);
         // Its number is given: the next manager must not give it again.
         self.dirty = true;
+    }
+
+    /// Shows or sets which lines of the engine's own log are written, the supervisor's among them.
+    pub(crate) fn log_level(&mut self, request: &Request) -> Result<Reply, Refusal> {
+        if let Some(text) = request.args.get("filter").and_then(Value::as_str) {
+            let least = level(&text.to_ascii_lowercase()).ok_or_else(|| {
+                let text: String = text.chars().take(40).collect();
+                (2, format!("`{text}` is no level of the log"), "trace, debug, info, warn, error or fatal".to_owned())
+            })?;
+            let before = self.log.level();
+            self.log.set_level(least);
+            self.tell_log_level();
+            let (now, fields) = (self.log.level(), json!({"from": before, "to": self.log.level()}));
+            self.tell(Level::Info, "engine.log-level", fields, &format!("log level {now} (was {before})"));
+        }
+        let now = self.log.level();
+        Ok(ok(request, now, json!({"filter": now})))
+    }
+
+    /// The supervisor's lines go through the same filter.
+    pub(crate) fn tell_log_level(&mut self) {
+        self.send(&ToSupervisor::LogLevel { level: self.log.level().to_owned() }, Vec::new());
     }
 
     pub(crate) fn write_log(&mut self, level: Level, words: &str) {

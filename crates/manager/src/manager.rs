@@ -23,6 +23,7 @@ use crate::boot::{self, Fatal, Found, Model, News};
 use crate::clients::{self, ClientId, Clients};
 use crate::crew::{Crew, Process};
 use crate::discard::Discard;
+use crate::dump::Decisions;
 use crate::events::Events;
 use crate::growth::Growth;
 use crate::launch::Launcher;
@@ -99,6 +100,7 @@ pub(crate) struct Manager {
     /// Dead workers whose output no logger has read.
     pub(crate) unread: Vec<(WorkerId, Process)>,
     pub(crate) exit_code: u8,
+    pub(crate) decisions: Decisions,
     pub(crate) exit: bool,
 }
 
@@ -194,7 +196,8 @@ impl Manager {
         let state = state.as_ref();
         let directory = crew.settings.engine.directory.clone();
         let growth_is_asked = crew.settings.services.iter().any(|service| service.recycle_memory.is_some());
-        let log = Log::new(crew.settings.log.level)?;
+        let mut log = Log::new(crew.settings.log.level)?;
+        log.restore(state.and_then(|state| state.log.as_deref()));
         let manager = Self {
             fleet,
             crew,
@@ -228,6 +231,7 @@ impl Manager {
             unread: Vec::new(),
             exit_code: state.map_or(0, |state| state.exit_code),
             exit: false,
+            decisions: Decisions::default(),
         };
         Ok((manager, news))
     }
@@ -241,6 +245,7 @@ impl Manager {
         };
         let kind = if self.engine.generation == 1 { "engine.started" } else { "engine.manager-started" };
         self.tell(Level::Info, kind, fields, &words);
+        self.tell_log_level();
         self.say_where();
         for remark in &news.remarks {
             self.tell(Level::Error, "engine.problem", json!({"message": remark}), remark);
@@ -391,9 +396,13 @@ impl Manager {
     fn decide_at(&mut self, now: Mono, event: Event) {
         let beat = matches!(event, Event::Beat { .. });
         let mut actions = Vec::new();
-        self.fleet.handle(now, event, &mut actions);
+        self.fleet.handle(now, event.clone(), &mut actions);
         // A beat alone is not worth a deposit: supervision starts afresh after a takeover.
         self.dirty |= !beat || !actions.is_empty();
+        self.decisions.keep(now, &event, &actions);
+        if self.log.traces() {
+            self.write_log(Level::Trace, &format!("{event:?} → {actions:?}"));
+        }
         for action in actions {
             self.perform(action);
         }
@@ -447,6 +456,7 @@ impl Manager {
             revision: self.engine.revision,
             stop_signal_at: self.operator.stopped_at().map(Mono::as_nanos),
             exit_code: self.exit_code,
+            log: self.log.set(),
             services: deposit::names(&self.crew),
             fleet: self.fleet.snapshot(),
         };

@@ -16,6 +16,8 @@ pub(crate) enum Verb {
     Signal,
     Events,
     Surroundings,
+    LogLevel,
+    Dump,
     Cancel,
     Version,
 }
@@ -136,6 +138,18 @@ pub(crate) const VERBS: &[Entry] = &[
         ],
         "see [events](control-socket.md#events)",
     )),
+    prompt(change(
+        Verb::LogLevel,
+        "log-level",
+        &[argument("filter", Kind::Text, "`debug`; without it nothing changes")],
+        "at once with `{\"filter\":…}`: which lines of the engine's own log are written",
+    )),
+    look(
+        Verb::Dump,
+        "dump",
+        &[argument("last", Kind::Number, "how many decisions; 64 without it, 256 at most")],
+        "at once with `processes`, `queues`, `timers`, `status`, `decisions`: for a person who looks for a fault; its shape may change",
+    ),
     prompt(change(
         Verb::Surroundings,
         "surroundings",

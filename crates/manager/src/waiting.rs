@@ -74,6 +74,11 @@ impl Waitings {
         });
     }
 
+    /// How many requests wait.
+    pub(crate) fn len(&self) -> usize {
+        self.0.values().map(Vec::len).sum()
+    }
+
     /// Whether somebody waits for the fleet.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -13,6 +13,7 @@ use evercrew_sys::signal::SignalFd;
 use evercrew_sys::spawn::Outcome;
 use evercrew_sys::terminal::Stderr;
 use evercrew_sys::{clock, limits, notify, process, record, signal};
+use evercrew_wire::log::Level;
 use evercrew_wire::supervisor::{self as wire, Inventory, Scope, ToManager, ToSupervisor};
 
 use crate::care::{Blame, Care, Duty};
@@ -56,6 +57,7 @@ pub(crate) struct Engine {
     pub(crate) epoll: Epoll,
     pub(crate) signals: SignalFd,
     log: Stderr,
+    log_level: Level,
     pub(crate) directory: PathBuf,
     _lock: Lock,
     binary: OwnedFd,
@@ -89,13 +91,15 @@ impl Engine {
         epoll.add(signals.as_fd(), SIGNALS, Interest::READABLE)?;
         let log = Stderr::new()?;
         let (cgroups, remark) = Cgroups::new(&std::env::var("EVERCREW_INSTANCE").unwrap_or_default());
-        if let Some(remark) = remark {
+        let log_level = std::env::var("EVERCREW_LOG").ok().and_then(|name| Level::named(&name)).unwrap_or(Level::Info);
+        if let Some(remark) = remark.filter(|_| log_level <= Level::Info) {
             log.line(&format!("evercrew: INFO  {remark}"));
         }
         Ok(Self {
             epoll,
             signals,
             log,
+            log_level,
             directory: boot.directory,
             _lock: boot.lock,
             binary: boot.binary,
@@ -149,7 +153,9 @@ impl Engine {
     }
 
     pub(crate) fn say(&self, text: &str) {
-        self.log.line(&format!("evercrew: {text}"));
+        if Level::of_line(text) >= self.log_level {
+            self.log.line(&format!("evercrew: {text}"));
+        }
     }
 
     // Duties of its own.
@@ -339,6 +345,9 @@ impl Engine {
             ToSupervisor::Notify { text } => {
                 // Nobody above us listens, or not any more: nothing depends on it.
                 let _ = notify::send(&text);
+            }
+            ToSupervisor::LogLevel { level } => {
+                self.log_level = Level::named(&level).unwrap_or(self.log_level);
             }
             ToSupervisor::Ack { n } => self.acknowledged(n),
             ToSupervisor::Exit { code, message } => {

@@ -59,6 +59,8 @@ pub struct State {
     pub stop_signal_at: Option<u64>,
     /// The exit code that the engine will end with.
     pub exit_code: u8,
+    /// The level of the log, where an operator set one.
+    pub log: Option<String>,
     /// Services by number, as the snapshot names them.
     pub services: Vec<(u32, String)>,
     /// The fleet.
@@ -74,6 +76,8 @@ struct StateForm {
     stop_signal_at: Option<u64>,
     #[serde(default)]
     exit_code: u8,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    log: Option<String>,
     services: Vec<(u32, String)>,
     fleet: SnapshotForm,
 }
@@ -150,6 +154,7 @@ impl State {
             revision: self.revision,
             stop_signal_at: self.stop_signal_at,
             exit_code: self.exit_code,
+            log: self.log.clone(),
             services: self.services.clone(),
             fleet: SnapshotForm::of(&self.fleet),
         };
@@ -170,6 +175,7 @@ impl State {
             revision: form.revision,
             stop_signal_at: form.stop_signal_at,
             exit_code: form.exit_code,
+            log: form.log,
             services: form.services,
             fleet: form.fleet.back(),
         })

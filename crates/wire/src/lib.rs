@@ -14,6 +14,7 @@
 pub mod control;
 pub mod deposit;
 mod error;
+pub mod log;
 pub mod logger;
 mod mirror;
 pub mod supervisor;

@@ -44,6 +44,11 @@ pub enum ToSupervisor {
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         aside: bool,
     },
+    /// Which lines of its own log the supervisor writes from here on: a level's name.
+    LogLevel {
+        /// `debug`.
+        level: String,
+    },
     /// What the next manager needs. Descriptors: the state (sealed memfd), then the configuration if `configuration`.
     Deposit {
         /// Whether a second descriptor carries a new configuration deposit.

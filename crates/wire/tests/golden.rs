@@ -113,6 +113,7 @@ fn state() -> State {
         revision: 1,
         stop_signal_at: Some(18),
         exit_code: 1,
+        log: None,
         services: vec![(0, "web".into())],
         fleet: Snapshot { at: at(19), next_worker: 7, shutdown: Some(Haste::Now), services: vec![service] },
     }

@@ -118,6 +118,11 @@ impl Fleet {
         }
     }
 
+    /// Every deadline, earliest first, and what it is for.
+    pub fn timers(&self) -> impl Iterator<Item = (Mono, Why)> + '_ {
+        self.tools.schedule.all()
+    }
+
     /// Whether the engine is being stopped.
     pub fn stopping(&self) -> bool {
         self.shutdown.is_some()

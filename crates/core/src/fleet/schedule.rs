@@ -51,6 +51,11 @@ impl Schedule {
         self.by_time.first().and_then(|(_, owner)| self.of(*owner))
     }
 
+    /// All of them, earliest first.
+    pub(super) fn all(&self) -> impl Iterator<Item = (Mono, Why)> + '_ {
+        self.by_time.iter().filter_map(|(_, owner)| self.of(*owner))
+    }
+
     /// The latest deadline: what a fleet with a planted fault sleeps to.
     pub(super) fn last(&self) -> Option<(Mono, Why)> {
         self.by_time.last().and_then(|(_, owner)| self.of(*owner))

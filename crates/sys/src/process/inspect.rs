@@ -1,6 +1,7 @@
 //! What /proc tells of a process.
 
 use rustix::param::{clock_ticks_per_second, page_size};
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
@@ -66,6 +67,25 @@ pub fn cpu_time(pid: u32) -> Option<Duration> {
     let frequency = clock_ticks_per_second().max(1);
     let nanos = (ticks % frequency).saturating_mul(1_000_000_000) / frequency;
     Some(Duration::from_secs(ticks / frequency).saturating_add(Duration::from_nanos(nanos)))
+}
+
+/// Open files by kind: `socket`, `pipe`, `file`, `memfd`, `device`, or an anonymous file's own name (`eventpoll`).
+pub fn descriptors(pid: u32) -> Option<BTreeMap<String, usize>> {
+    let mut kinds = BTreeMap::new();
+    for entry in fs::read_dir(format!("/proc/{pid}/fd")).ok()?.flatten() {
+        // One that was closed meanwhile is none.
+        let Ok(target) = fs::read_link(entry.path()) else { continue };
+        let target = target.to_string_lossy();
+        let kind = match target.split_once(':') {
+            Some(("anon_inode", name)) => name.trim_matches(['[', ']']),
+            Some(("/memfd", _)) => "memfd",
+            Some((kind @ ("socket" | "pipe"), _)) => kind,
+            _ if target.starts_with("/dev/") => "device",
+            _ => "file",
+        };
+        *kinds.entry(kind.to_owned()).or_default() += 1;
+    }
+    Some(kinds)
 }
 
 /// Whether a process has this number now (a zombie has).

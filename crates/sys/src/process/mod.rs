@@ -10,8 +10,8 @@ mod wait;
 
 pub(crate) use inspect::argument_area;
 pub use inspect::{
-    boot_id, children_of_self, cpu_time, environment_entry, exists, memory, private_memory, processes_with_environment,
-    start_time,
+    boot_id, children_of_self, cpu_time, descriptors, environment_entry, exists, memory, private_memory,
+    processes_with_environment, start_time,
 };
 pub use kinship::{ParentGone, become_subreaper, die_with_parent};
 pub use signals::{open, signal, signal_group, signal_group_by_pidfd};
