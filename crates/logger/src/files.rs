@@ -13,6 +13,8 @@ use crate::compress::Compressor;
 use crate::entry::Whose;
 use crate::file::{BACKLOG_LIMIT, Change, LogFile};
 use crate::name::{self, PART};
+use crate::relief::Relief;
+use crate::source::Key;
 
 /// Bytes that may wait for all files together with a whole share for each; then each gets a small one.
 const WAITING_LIMIT: usize = 32 << 20;
@@ -30,6 +32,9 @@ pub(crate) struct Files {
     /// Complete files that were found, of those that are not among `files`.
     found: BTreeMap<String, Vec<String>>,
     compressor: Compressor,
+    relief: Relief,
+    /// What it threw away, for the pipes to tell.
+    discarded: BTreeMap<Key, u64>,
     stderr: Option<Stderr>,
     /// For the manager.
     news: Vec<FromLogger>,
@@ -43,6 +48,8 @@ impl Files {
             waiting: BTreeSet::new(),
             found: BTreeMap::new(),
             compressor: Compressor::new(),
+            relief: Relief::start(),
+            discarded: BTreeMap::new(),
             stderr: Stderr::new().ok(),
             news: Vec::new(),
         }
@@ -143,7 +150,10 @@ impl Files {
 
     fn flush_one(&mut self, base: &Arc<str>) {
         let Some(file) = self.files.get_mut(base).filter(|_| self.directory.is_some()) else { return };
-        let change = file.flush(&mut self.compressor);
+        let (change, discarded) = self.relief.during(|| file.flush(&mut self.compressor));
+        for (key, count) in discarded {
+            *self.discarded.entry(key).or_default() += count;
+        }
         let path = file.path();
         if file.waiting() == 0 {
             self.waiting.remove(base);
@@ -176,6 +186,16 @@ impl Files {
         if let Some(stderr) = &self.stderr {
             stderr.line(text);
         }
+    }
+
+    /// Who reads the pipes while a file takes nothing.
+    pub(crate) fn relief(&self) -> &Relief {
+        &self.relief
+    }
+
+    /// Bytes of pipes that were thrown away because a file took nothing.
+    pub(crate) fn discarded(&mut self) -> BTreeMap<Key, u64> {
+        std::mem::take(&mut self.discarded)
     }
 
     /// What the manager is to hear.

@@ -1,19 +1,22 @@
-//! The process that holds the workers' output: pipes to lines, lines to the terminal and to one file a worker.
+//! The process that holds the workers' output: pipes to lines, lines to the terminal and to files that are rotated.
 //!
-//! **What it does.** It receives the reading ends of the workers' pipes over its link ([`evercrew_wire::logger`]),
-//! cuts what it reads into lines of at most 1 MiB, writes `web.1 | text` to its standard output and
-//! `2026-01-01T00:00:00.000Z text` to `web.1.log` in the directory it was told. Disk and terminal never touch the
-//! manager or a handover that way, and neither of them ever stops a worker: over a bound lines are dropped, counted,
-//! and the next line that fits says how many.
+//! **What it does.** It receives the reading ends of the workers' pipes over its link ([`evercrew_wire::logger`]), cuts
+//! what it reads into lines of at most 1 MiB, and writes `web.1 | text` to its standard output and
+//! `2026-01-01T00:00:00.000Z web.1 out text` to `web.1.log`. Disk and terminal never touch the manager or a handover that
+//! way, and neither of them ever stops a worker: over a bound lines are dropped and counted, and the file says how many.
+//! What it has read of unfinished lines survives it in a journal. The reading back, for `evercrew logs`, is here too: who
+//! writes the files knows their names and lines.
 //!
-//! **Where to start.** `logger.rs`, the loop; then `assembly.rs` (bytes to lines), `files.rs` and `terminal.rs` (lines
-//! to where they go), `backlog.rs` (what waits there).
+//! **Where to start.** `logger.rs`, the loop; then `assembly.rs` (bytes to lines), `entry.rs` (a line as it stands in a
+//! file), `file.rs` (one file: rotation, moved, full), `files.rs` and `terminal.rs` (all of them), `backlog.rs` (what waits
+//! there). Beside it: `compress.rs` and `relief.rs`, the two threads; `held.rs`, the journal. For readers: `history.rs`
+//! (what was written) and `follow.rs` (what comes).
 //!
-//! **What it must never know.** No policy of services, no configuration file, no worker's state: a pipe has a name and
-//! that is all. It starts, signals and waits for nobody.
+//! **What it must never know.** No policy of services, no configuration file, no worker's state: a pipe has a name and a
+//! style and that is all. It starts, signals and waits for nobody.
 //!
-//! **How it is tested.** As a process of its own over a real link, pipes, files and pseudo terminals: `tests/logger.rs`;
-//! the parts that calculate beside their code.
+//! **How it is tested.** As a process of its own over a real link, pipes, files and pseudo terminals: `tests/logger`; with
+//! an engine around it: `e2e/tests/logs.rs`; the parts that calculate beside their code.
 
 mod assembly;
 mod backlog;
@@ -27,6 +30,7 @@ mod held;
 mod history;
 mod logger;
 mod name;
+mod relief;
 mod source;
 mod stamp;
 mod terminal;

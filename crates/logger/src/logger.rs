@@ -126,6 +126,7 @@ impl Logger {
             retry = self.files.waits().then(|| retry.unwrap_or_else(|| clock::mono().after(RETRY)));
             self.terminal.flush();
             self.watch_terminal();
+            self.tell_discarded();
             self.keep_journal();
             for news in self.files.news() {
                 self.tell(&news);
@@ -258,7 +259,9 @@ impl Logger {
         } else if let Some(journal) = &mut self.journal {
             journal.note(key, &[], false, None);
         }
-        self.sources.insert(token, Source { key, pipe: File::from(pipe), writer, assembly, ready });
+        let pipe = Arc::new(File::from(pipe));
+        self.files.relief().watch(key, &pipe);
+        self.sources.insert(token, Source { key, pipe, writer, assembly, ready });
         if is_inherited && key.1 == Stream::Output {
             self.mark(key, "the logger ended unexpectedly; what it read last may be missing");
         }
@@ -302,8 +305,9 @@ impl Logger {
     }
 
     fn read_source(&mut self, token: u64) {
+        self.tell_discarded();
         let Some(source) = self.sources.get_mut(&token) else { return };
-        match source.pipe.read(&mut self.buffer) {
+        match (&*source.pipe).read(&mut self.buffer) {
             Ok(0) => self.detach(token),
             Ok(count) => {
                 let limit = if self.held > HELD_LIMIT { SHORT_LINE_LIMIT } else { LINE_LIMIT };
@@ -338,11 +342,30 @@ impl Logger {
         }
     }
 
+    /// A file took nothing for so long that output was thrown away: what was begun before ends there.
+    fn tell_discarded(&mut self) {
+        for (key, count) in self.files.discarded() {
+            let Some(source) = self.tokens.get(&key).and_then(|token| self.sources.get_mut(token)) else { continue };
+            let (stamp, writer) = (stamp::now(), &source.writer);
+            self.held = self.held.saturating_sub(source.assembly.held());
+            source.assembly.finish(&mut |line| {
+                if let Some(base) = &writer.base {
+                    self.files.line(base, &stamp, writer.whose(key.1), &line);
+                }
+            });
+            if let Some(journal) = &mut self.journal {
+                journal.note(key, &[], false, None);
+            }
+            self.mark(key, &format!("{count} bytes thrown away: a write to a log file took longer than a second"));
+        }
+    }
+
     /// The last writer is gone: what it began is a line.
     fn detach(&mut self, token: u64) {
         let Some(mut source) = self.sources.remove(&token) else { return };
         self.tokens.remove(&source.key);
-        let _ = self.epoll.remove(&source.pipe);
+        let _ = self.epoll.remove(&*source.pipe);
+        self.files.relief().forget(source.key);
         self.held = self.held.saturating_sub(source.assembly.held());
         let stamp = stamp::now();
         let writer = &source.writer;

@@ -48,7 +48,7 @@ pub(crate) type Key = (u64, Stream);
 #[derive(Debug)]
 pub(crate) struct Source {
     pub(crate) key: Key,
-    pub(crate) pipe: File,
+    pub(crate) pipe: Arc<File>,
     pub(crate) writer: Writer,
     pub(crate) assembly: Assembly,
     /// Until a line matches it.

@@ -3,7 +3,7 @@
 mod harness;
 
 use std::fs::{self, File};
-use std::io::{ErrorKind, Read, Write};
+use std::io::{BufRead, ErrorKind, Read, Write};
 use std::os::fd::AsFd;
 use std::time::Duration;
 
@@ -313,6 +313,40 @@ fn a_full_disk_stops_nobody_and_what_was_dropped_is_told() {
     assert!(whole > 100 && dropped > 0 && dropped + whole >= count, "{whole} whole, {dropped} dropped");
     let known = |text: &String| *text == line.trim_end() || text == "after" || text.ends_with(" lines dropped");
     assert!(lines.iter().all(known), "no line is cut or joined");
+}
+
+#[test]
+fn a_disk_that_hangs_stops_nobody_for_long_and_what_was_thrown_away_is_told() {
+    let (mut terminal, stdout) = piped();
+    let logger = Logger::start(stdout, &[]);
+    fs::create_dir(logger.logs()).expect("directory");
+    // A pipe in the file's place takes 64 KiB and then hangs.
+    let path = logger.logs().join("web.1.log");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &path, rustix::fs::Mode::RWXU).expect("make a pipe");
+    let mut one = logger.attach(1, "web.1", Stream::Output);
+    let mut two = logger.attach(2, "web.2", Stream::Output);
+    two.write_all(b"begun").expect("write");
+    let line = "x".repeat(99) + "\n";
+    let reading = std::thread::spawn(move || {
+        let mut all = Vec::new();
+        terminal.read_to_end(&mut all).expect("read");
+    });
+    for _ in 0..20_000 {
+        one.write_all(line.as_bytes()).expect("write");
+        two.write_all(line.as_bytes()).expect("write");
+    }
+    let mut disk = std::io::BufReader::new(File::open(&path).expect("open")).lines();
+    let told = disk.find_map(|line| {
+        let line = line.expect("text");
+        let text = line.split_once(" web.1 log ")?.1.to_owned();
+        Some(text)
+    });
+    assert!(told.expect("a mark").ends_with(" bytes thrown away: a write to a log file took longer than a second"));
+    drop((one, two));
+    let drain = std::thread::spawn(move || disk.count());
+    logger.stop();
+    drain.join().expect("drained");
+    reading.join().expect("read");
 }
 
 fn logger_has(logger: &Logger, text: &str) -> bool {
