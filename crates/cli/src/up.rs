@@ -9,9 +9,10 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use evercrew_config::{ConfigError, ListenMode, Ready, Service, Settings, Source};
+use evercrew_config::{ConfigError, Settings, Source};
+use evercrew_manager::{Unfit, vet};
 use evercrew_sys::lock::{Lock, LockError};
-use evercrew_sys::{exec, memfd, process, user};
+use evercrew_sys::{exec, memfd, process};
 use evercrew_wire::Text;
 use evercrew_wire::deposit::{self, Configuration};
 
@@ -22,10 +23,6 @@ use crate::{example, leftovers, output, role};
 
 /// How long a lock may outlive the process that took it.
 const LOCK_PATIENCE: Duration = Duration::from_secs(2);
-/// The kernel's 108, less the zero byte.
-const LONGEST_SOCKET_PATH: usize = 107;
-/// Slots of a service are numbered up to this.
-const MOST_WORKERS: u32 = evercrew_core::fleet::MAX_WORKERS;
 
 /// Reads and checks the file; errors are written as rustc writes them.
 ///
@@ -42,16 +39,10 @@ pub(crate) fn read_configuration(global: &Global) -> Result<(Source, Settings), 
         Failure::new(code::CONFIGURATION, format!("{count} {noun} in {}", source.path.display()))
     };
     let settings = source.parse().map_err(|errors| refuse(errors.render(color), errors.problems().len()))?;
-    let is_there = |found: io::Result<bool>| found.unwrap_or(false);
-    let user = |name: &str| is_there(user::find(name).map(|user| user.is_some()));
-    let group = |name: &str| is_there(user::find_group(name).map(|group| group.is_some()));
-    settings
-        .check_programs(std::env::var_os("PATH").as_deref())
-        .and_then(|()| settings.check_system(&user, &group))
-        .map_err(|errors| refuse(errors.render(color), errors.problems().len()))?;
-    check_support(&settings)?;
-    check_permission(&settings)?;
-    check_sockets(&settings)?;
+    vet(&settings).map_err(|unfit| match unfit {
+        Unfit::Missing(errors) => refuse(errors.render(color), errors.problems().len()),
+        Unfit::Refused { code, message, hint } => Failure::new(code, message).hint(hint),
+    })?;
     for warning in &settings.warnings {
         output::say_raw(&warning.render(color));
     }
@@ -68,58 +59,6 @@ pub(crate) fn unread(error: &ConfigError) -> Failure {
     failure.hint(format!(
         "name the file with -c, or write one: `evercrew init` does, with every usual key. The least is\n{example}\n"
     ))
-}
-
-/// What the file may say and this version's engine cannot do.
-fn check_support(settings: &Settings) -> Result<(), Failure> {
-    let key = match (
-        settings.services.iter().find(|service| !service.before_start.is_empty()),
-        settings.listeners.iter().find(|listener| listener.mode == ListenMode::ReusePort),
-    ) {
-        (Some(service), _) => format!("service.{}.before_start", service.name),
-        (None, Some(listener)) => format!("listen.{}.mode = \"reuseport\"", listener.name),
-        (None, None) => return Ok(()),
-    };
-    let text = format!("{key} is not supported by this version");
-    Err(Failure::new(code::CONFIGURATION, text).hint("leave it out"))
-}
-
-/// Users and groups that we may become.
-fn check_permission(settings: &Settings) -> Result<(), Failure> {
-    let own = user::current();
-    for service in &settings.services {
-        let user = service.user.as_deref().and_then(|name| user::find(name).ok().flatten());
-        let group = service.group.as_deref().and_then(|name| user::find_group(name).ok().flatten());
-        let other = user.is_some_and(|user| user.uid != own.0) || group.is_some_and(|gid| gid != own.1);
-        if other && own.0 != 0 {
-            let text = format!("service `{}` runs as another user or group, which only root can start", service.name);
-            return Err(
-                Failure::new(code::FORBIDDEN, text).hint("start the engine as root, or leave `user` and `group` out")
-            );
-        }
-    }
-    Ok(())
-}
-
-/// Notify sockets whose path the kernel would refuse at every start of a worker, for ever.
-fn check_sockets(settings: &Settings) -> Result<(), Failure> {
-    let notified = |service: &&Service| service.ready == Ready::Notify || service.heartbeat_interval.is_some();
-    for service in settings.services.iter().filter(notified) {
-        let name = format!("{}.{MOST_WORKERS}.{}", service.name, u32::MAX);
-        let path = settings.engine.directory.join("notify").join(name);
-        let length = path.as_os_str().len();
-        if length > LONGEST_SOCKET_PATH {
-            let text = format!(
-                "service `{}`: the path of a worker's notify socket, {}, may have {LONGEST_SOCKET_PATH} bytes; it has \
-                 {length}",
-                service.name,
-                path.display()
-            );
-            return Err(Failure::new(code::CONFIGURATION, text)
-                .hint("set engine.directory (or --directory) to a shorter path, like /run/evercrew"));
-        }
-    }
-    Ok(())
 }
 
 /// Becomes the supervisor; returns only when that fails.
@@ -150,6 +89,8 @@ pub(crate) fn up(global: &Global) -> Result<u8, Failure> {
         cpus: source.cpus,
         instance,
         terminal: true,
+        revision: 1,
+        earlier: Vec::new(),
     };
     let error = become_supervisor(&configuration, &lock, directory);
     Err(Failure::unavailable(format!("cannot start the supervisor: {error}")))

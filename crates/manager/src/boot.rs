@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::time::Duration;
 
 use evercrew_config::{Address, Settings};
@@ -11,19 +12,19 @@ use evercrew_core::Signal;
 use evercrew_core::fleet::{
     Epoch, Event, Fleet, Generation, Phase, Policy, ServiceId, Slot, Snapshot, WorkerId, WorkerState,
 };
-use evercrew_sys::{clock, listener, memfd};
+use evercrew_sys::{clock, memfd};
 use evercrew_wire::Text;
 use evercrew_wire::deposit::{self as wire_deposit, Configuration, State};
 use evercrew_wire::supervisor::{self as wire, Bind, Inventory, Numbered, ToManager, ToSupervisor, Worker};
 
 use crate::crew::{Crew, Parts};
 use crate::deposit;
+use crate::edition::Edition;
 use crate::link::{self, Link, Record};
+use crate::listeners;
 
 /// The command socket's key among the listeners; no configured one can have it.
 pub(crate) const CONTROL: &str = "@control";
-/// The version of every service's command until something changes it.
-const FIRST_EPOCH: Epoch = Epoch(1);
 /// How long the supervisor may take to answer a bind.
 const BIND_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -51,12 +52,8 @@ impl Found {
 
     /// The addresses of listeners whose port was the kernel's choice.
     pub(crate) fn chosen_ports(&self) -> BTreeMap<String, SocketAddr> {
-        let chosen = |(name, (address, socket)): (&String, &(wire::Address, OwnedFd))| match address {
-            wire::Address::Tcp(asked) if asked.port() == 0 => match listener::local_address(socket) {
-                Ok(listener::Address::Tcp(address)) => Some((name.clone(), address)),
-                Ok(listener::Address::Unix(_)) | Err(_) => None,
-            },
-            wire::Address::Tcp(_) | wire::Address::Unix(_) => None,
+        let chosen = |(key, (address, socket)): (&String, &(wire::Address, OwnedFd))| {
+            Some((key.clone(), listeners::chosen_port(address, socket)?))
         };
         self.listeners.iter().filter_map(chosen).collect()
     }
@@ -75,7 +72,7 @@ pub(crate) struct Found {
     pub(crate) inventory: Inventory,
     configuration: Option<OwnedFd>,
     state: Option<OwnedFd>,
-    listeners: BTreeMap<String, (wire::Address, OwnedFd)>,
+    pub(crate) listeners: BTreeMap<String, (wire::Address, OwnedFd)>,
     pub(crate) workers: Vec<(Worker, Parts)>,
     /// The number of the last record read.
     pub(crate) last: u64,
@@ -159,31 +156,38 @@ pub(crate) fn model(found: &mut Found) -> Result<Model, Fatal> {
         .and_then(|fd| memfd::read(fd, wire_deposit::MAX))?;
     let configuration =
         Configuration::decode(&bytes).map_err(|error| unusable(format!("evercrew: configuration deposit: {error}")))?;
-    let settings: Settings =
-        deposit::source(&configuration).parse().map_err(|errors| unusable(errors.render(false)))?;
-    let crew = Crew::new(settings);
+    let edition = Edition::of(deposit::source(&configuration)).map_err(|errors| unusable(errors.render(false)))?;
     if found.is_first_start() {
-        check_descriptors(&crew.settings, found.inventory.nofile.1).map_err(unusable)?;
-        crew.check_identities().map_err(|error| unusable(format!("evercrew: {error}")))?;
+        check_descriptors(&edition.settings, found.inventory.nofile.1).map_err(unusable)?;
+        edition.check_identities().map_err(|error| unusable(format!("evercrew: {error}")))?;
     }
     let mut news = News::default();
-    let state = found.state.take().and_then(|fd| match read_state(&fd, &crew) {
+    let state = found.state.take().and_then(|fd| match read_state(&fd, &configuration, &edition.settings) {
         Ok(state) => Some(state),
         Err(why) => {
             news.remarks.push(format!("state deposit not taken over ({why}); going on from the inventory alone"));
             None
         }
     });
-    let policies: Vec<(ServiceId, Policy, Epoch)> = crew
-        .policies()
-        .into_iter()
-        .map(|(service, policy)| (service, policy, epoch_of(state.as_ref(), service)))
-        .collect();
+    let numbers = state.as_ref().map(|state| &state.services[..]).unwrap_or_default();
+    let mut crew = Crew::new(configuration.revision, edition, numbers);
+    for (revision, source) in deposit::earlier(&configuration) {
+        match Edition::of(source) {
+            Ok(edition) => crew.remember(revision, Arc::new(edition)),
+            Err(_) => news.remarks.push(format!("the configuration of revision {revision} cannot be read any more")),
+        }
+    }
+    let runs: BTreeMap<ServiceId, Vec<Epoch>> =
+        crew.ids().iter().map(|id| (*id, versions(state.as_ref(), &found.workers, *id, crew.name(*id)))).collect();
+    crew.agree(|id| runs.get(&id).cloned().unwrap_or_default());
+    let policies: Vec<(ServiceId, Policy, Epoch)> =
+        crew.policies().into_iter().map(|(service, policy)| (service, policy, crew.asked(service))).collect();
     let highest = found.inventory.highest_worker;
     let used = found.workers.iter().map(|(worker, _)| worker.worker).chain([highest]).map(WorkerId);
     let memory = state.as_ref().map_or_else(|| deposit::nothing_but_numbers(used), |state| state.fleet.clone());
     let fleet = Fleet::restore(seed(), &memory, &policies);
     compare(&fleet, &memory, &crew, &found.workers, &mut news);
+    news.events.extend(untried(&memory, &crew));
     Ok(Model { configuration, crew, fleet, state, news })
 }
 
@@ -196,7 +200,7 @@ pub(crate) fn most_workers(hard_limit: u64) -> u64 {
     hard_limit.saturating_sub(OWN_DESCRIPTORS) / DESCRIPTORS_PER_WORKER
 }
 
-fn check_descriptors(settings: &Settings, hard_limit: u64) -> Result<(), String> {
+pub(crate) fn check_descriptors(settings: &Settings, hard_limit: u64) -> Result<(), String> {
     let most = |policy: &Policy| {
         let beside = policy.rollout.surge.min(policy.workers) + policy.rollout.draining * policy.workers;
         u64::from(policy.workers) + u64::from(beside)
@@ -212,20 +216,35 @@ fn check_descriptors(settings: &Settings, hard_limit: u64) -> Result<(), String>
     ))
 }
 
-fn read_state(fd: &OwnedFd, crew: &Crew) -> Result<State, String> {
+fn read_state(fd: &OwnedFd, configuration: &Configuration, settings: &Settings) -> Result<State, String> {
     let bytes = memfd::read(fd, wire_deposit::MAX).map_err(|error| error.to_string())?;
     let state = State::decode(&bytes).map_err(|error| error.to_string())?;
-    if state.services == deposit::names(crew) {
-        Ok(state)
-    } else {
-        Err("it names other services than the configuration".to_owned())
+    let is_named = |name: &String| state.services.iter().any(|(_, known)| known == name);
+    // Both are replaced in one record; what does not fit together is somebody's mistake.
+    if state.revision != configuration.revision || !settings.services.iter().all(|service| is_named(&service.name)) {
+        return Err("it belongs to another configuration".to_owned());
+    }
+    Ok(state)
+}
+
+/// The versions of a service's command that are run, as far as is known, the likeliest first.
+fn versions(state: Option<&State>, workers: &[(Worker, Parts)], id: ServiceId, name: &str) -> Vec<Epoch> {
+    match state.map(|state| state.fleet.services.iter().find(|memory| memory.service == id)) {
+        Some(memory) => memory.map(|memory| vec![memory.epoch, memory.serving]).unwrap_or_default(),
+        None => {
+            let labels = workers.iter().map(|(worker, _)| &worker.label).filter(|label| label.service == name);
+            let epochs: BTreeSet<Epoch> = labels.map(|label| Epoch(label.epoch)).collect();
+            epochs.into_iter().rev().collect()
+        }
     }
 }
 
-fn epoch_of(state: Option<&State>, service: ServiceId) -> Epoch {
-    state
-        .and_then(|state| state.fleet.services.iter().find(|memory| memory.service == service))
-        .map_or(FIRST_EPOCH, |memory| memory.epoch)
+/// The last manager ended while it tried a configuration that it had not taken: what was begun is taken back.
+fn untried(memory: &Snapshot, crew: &Crew) -> Vec<Event> {
+    let unknown = memory.services.iter().filter(|service| !crew.has_edition(service.epoch));
+    let define =
+        |service: ServiceId| Some(Event::Define { service, policy: crew.policy(service)?, epoch: crew.asked(service) });
+    unknown.filter_map(|service| define(service.service)).collect()
 }
 
 /// Different managers spread their jitter differently.
@@ -296,10 +315,12 @@ pub(crate) async fn bind(
     found: &mut Found,
     model: &mut Model,
 ) -> Result<(OwnedFd, Vec<(Numbered, Vec<OwnedFd>)>), Fatal> {
-    let wanted = wanted_listeners(&model.crew.settings);
-    model.news.remarks.extend(make_socket_directories(&model.crew.settings));
+    let wanted = wanted_listeners(model.crew.settings());
+    let names: BTreeMap<String, String> =
+        wanted.iter().map(|(name, bind)| (bind.listener.clone(), name.clone())).collect();
+    model.news.remarks.extend(make_socket_directories(model.crew.settings()));
     let mut open = 0;
-    for bind in wanted {
+    for (_, bind) in wanted {
         if found.listeners.get(&bind.listener).is_none_or(|(address, _)| *address != bind.address) {
             let bytes = ToSupervisor::Bind(bind).encode().map_err(io::Error::other)?;
             link.push(Record { bytes, descriptors: Vec::new() });
@@ -322,7 +343,8 @@ pub(crate) async fn bind(
             }
             ToManager::BindFailed { listener, message, .. } => {
                 open -= 1;
-                let message = format!("evercrew: cannot listen for `{listener}`: {message}");
+                let name = names.get(&listener).unwrap_or(&listener);
+                let message = format!("evercrew: cannot listen for `{name}`: {message}");
                 if first_start {
                     return Err(Fatal::new(69, message));
                 }
@@ -338,7 +360,7 @@ pub(crate) async fn bind(
 
 /// The directory of a unix socket is made where it is missing, as the engine's own is. What cannot be made is left to
 /// the bind, which fails with the reason.
-fn make_socket_directories(settings: &Settings) -> Vec<String> {
+pub(crate) fn make_socket_directories(settings: &Settings) -> Vec<String> {
     let parent = |listener: &evercrew_config::Listener| match &listener.address {
         Address::Unix(path) => path.parent().map(std::path::Path::to_path_buf),
         Address::Tcp(_) => None,
@@ -351,7 +373,7 @@ fn make_socket_directories(settings: &Settings) -> Vec<String> {
     missing.into_iter().filter_map(cannot).collect()
 }
 
-fn wanted_listeners(settings: &Settings) -> Vec<Bind> {
+fn wanted_listeners(settings: &Settings) -> Vec<(String, Bind)> {
     let control = settings.engine.directory.join("control.sock");
     let control = Bind {
         listener: CONTROL.to_owned(),
@@ -359,15 +381,6 @@ fn wanted_listeners(settings: &Settings) -> Vec<Bind> {
         backlog: 1024,
         mode: Some(0o600),
     };
-    let used = |name: &str| settings.services.iter().any(|service| service.listen.iter().any(|listen| listen == name));
-    let listeners = settings.listeners.iter().filter(|listener| used(&listener.name)).map(|listener| Bind {
-        listener: listener.name.clone(),
-        address: match &listener.address {
-            Address::Tcp(address) => wire::Address::Tcp(*address),
-            Address::Unix(path) => wire::Address::Unix(Text::from(path)),
-        },
-        backlog: listener.backlog,
-        mode: None,
-    });
-    std::iter::once(control).chain(listeners).collect()
+    let listeners = listeners::used(settings).map(|listener| (listener.name.clone(), listeners::bind(listener)));
+    std::iter::once((CONTROL.to_owned(), control)).chain(listeners).collect()
 }

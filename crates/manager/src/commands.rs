@@ -51,6 +51,7 @@ impl Manager {
             Verb::Restart => self.restart(client, request),
             Verb::Start => self.start(client, request),
             Verb::Stop => self.stop(client, request),
+            Verb::Reload => self.reload(client, request),
             Verb::Shutdown => Ok(Some(self.shutdown_command(request))),
             Verb::Signal => self.signal_command(request).map(Some),
             Verb::Events => Ok(self.follow_events(client, request)),
@@ -211,6 +212,14 @@ impl Manager {
         Ok(None)
     }
 
+    fn reload(&mut self, client: ClientId, request: &Request) -> Result<Option<Reply>, Refusal> {
+        let Some(number) = self.reloads.ask(flag(request, "dry_run"), false) else {
+            return Err((75, "too many reloads wait already".to_owned(), "try again later".to_owned()));
+        };
+        self.later(client, request, Goal::Reload(number, !flag(request, "no_wait"), None));
+        Ok(None)
+    }
+
     fn shutdown_command(&mut self, request: &Request) -> Reply {
         if flag(request, "now") {
             self.stop_now();
@@ -258,7 +267,7 @@ impl Manager {
     }
 
     pub(crate) fn services(&self) -> Vec<ServiceId> {
-        (0u32..).map(ServiceId).take(self.crew.settings.services.len()).collect()
+        self.crew.ids().to_vec()
     }
 
     fn whole_services(&self, request: &Request) -> Result<Vec<ServiceId>, Refusal> {
@@ -286,7 +295,7 @@ impl Manager {
 
     fn named(&self, name: &str) -> Result<(ServiceId, Option<Slot>), Refusal> {
         let unknown = || {
-            let known: Vec<&str> = self.crew.settings.services.iter().map(|service| service.name.as_str()).collect();
+            let known: Vec<&str> = self.crew.settings().services.iter().map(|service| service.name.as_str()).collect();
             (4, format!("there is no service or worker `{name}`"), format!("this engine runs {}", known.join(", ")))
         };
         let (service, slot) = self.crew.resolve(name).ok_or_else(unknown)?;

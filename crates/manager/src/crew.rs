@@ -1,17 +1,18 @@
 //! What the fleet's numbers stand for: services by name, processes with their descriptors.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use evercrew_config::{Service, Settings};
 use evercrew_core::Mono;
-use evercrew_core::fleet::{Generation, Policy, ServiceId, Slot, WorkerId};
+use evercrew_core::fleet::{Epoch, Generation, Policy, ServiceId, Slot, WorkerId};
 use evercrew_wire::supervisor::{Kept, Label, Worker};
 use std::time::Duration;
 
-use crate::identity::{self, Identity};
+use crate::edition::{Edition, terms};
 use crate::link::Shared;
+use crate::plan::Differences;
 use crate::watch::Watch;
 
 /// The engine's own output process: a service like any other for the fleet, hidden from operators. Every other service
@@ -82,31 +83,137 @@ impl Process {
 /// Services and processes.
 #[derive(Debug)]
 pub(crate) struct Crew {
-    pub(crate) settings: Settings,
-    identities: Vec<Result<Option<Identity>, String>>,
+    /// The configuration in force, and those before it that are still needed, by revision.
+    editions: BTreeMap<u64, Arc<Edition>>,
+    /// The revision of the one in force.
+    pub(crate) revision: u64,
+    /// The one in force.
+    pub(crate) edition: Arc<Edition>,
+    /// The number of each of its services, in the order of the file.
+    ids: Vec<ServiceId>,
+    /// Every service by number, those that are being removed too.
+    names: BTreeMap<ServiceId, String>,
+    /// The version of each command that the configuration in force asks for, where it is not of this revision.
+    asked: BTreeMap<ServiceId, Epoch>,
     pub(crate) processes: BTreeMap<WorkerId, Process>,
 }
 
 impl Crew {
-    pub(crate) fn new(settings: Settings) -> Self {
-        Self { identities: identity::resolve(&settings), settings, processes: BTreeMap::new() }
+    /// The services of `edition`. `known` are the numbers that services have already; others get new ones.
+    pub(crate) fn new(revision: u64, edition: Edition, known: &[(u32, String)]) -> Self {
+        let names = known.iter().map(|(id, name)| (ServiceId(*id), name.clone()));
+        let names = names.filter(|(id, _)| *id != LOGGER).collect();
+        let edition = Arc::new(edition);
+        let mut crew = Self {
+            editions: BTreeMap::from([(revision, Arc::clone(&edition))]),
+            revision,
+            edition,
+            ids: Vec::new(),
+            names,
+            asked: BTreeMap::new(),
+            processes: BTreeMap::new(),
+        };
+        crew.number();
+        crew
     }
 
-    /// Whether every service's user and group is known.
-    ///
-    /// # Errors
-    /// The first that is not.
-    pub(crate) fn check_identities(&self) -> Result<(), &str> {
-        self.identities.iter().try_for_each(|identity| identity.as_ref().map(|_| ()).map_err(String::as_str))
+    /// An edition that workers may still run.
+    pub(crate) fn remember(&mut self, revision: u64, edition: Arc<Edition>) {
+        self.editions.entry(revision).or_insert(edition);
     }
 
-    /// Whom its workers run as, where not as the engine.
-    ///
-    /// # Errors
-    /// When this machine does not know that user or group (any more).
-    pub(crate) fn identity(&self, service: ServiceId) -> Result<Option<&Identity>, String> {
-        let known = usize::try_from(service.0).ok().and_then(|index| self.identities.get(index));
-        known.map_or(Ok(None), |identity| identity.as_ref().map(Option::as_ref).map_err(String::clone))
+    /// From here on this is the configuration. `needed` says which versions are still run by somebody; a service that
+    /// runs the command as it is in this one keeps its version, which `runs` tells.
+    pub(crate) fn adopt(
+        &mut self,
+        revision: u64,
+        edition: Arc<Edition>,
+        needed: &BTreeSet<Epoch>,
+        runs: impl Fn(ServiceId) -> Vec<Epoch>,
+    ) {
+        self.editions.insert(revision, Arc::clone(&edition));
+        (self.revision, self.edition) = (revision, edition);
+        self.editions.retain(|known, _| *known == revision || needed.contains(&Epoch(*known)));
+        self.number();
+        self.agree(runs);
+    }
+
+    /// Finds the version that the configuration in force asks for: the first of those that a service `runs` with the
+    /// same command, else one of this revision.
+    pub(crate) fn agree(&mut self, runs: impl Fn(ServiceId) -> Vec<Epoch>) {
+        let mut differences = Differences::new(&self.edition.settings);
+        let asked = self.ids.iter().filter_map(|id| {
+            let known = runs(*id).into_iter().filter(|epoch| self.editions.contains_key(&epoch.0));
+            let name = self.names.get(id)?;
+            let same = |epoch: &Epoch| differences.of(*epoch, &self.edition(*epoch).settings, name).roll.is_empty();
+            known.into_iter().find(same).map(|epoch| (*id, epoch))
+        });
+        self.asked = asked.collect();
+    }
+
+    /// The version of a service's command that the configuration in force asks for.
+    pub(crate) fn asked(&self, service: ServiceId) -> Epoch {
+        self.asked.get(&service).copied().unwrap_or(Epoch(self.revision))
+    }
+
+    /// Those that are no service of the fleet any more lose their names.
+    pub(crate) fn forget(&mut self, is_known: impl Fn(ServiceId) -> bool) {
+        let ids = &self.ids;
+        self.names.retain(|id, _| ids.contains(id) || is_known(*id));
+    }
+
+    /// Gives every service of the configuration its number: the one it had, or one that none has.
+    fn number(&mut self) {
+        let Self { names, edition, .. } = self;
+        let id = |name: &String| {
+            let known = names.iter().find(|(_, known)| *known == name).map(|(id, _)| *id);
+            let id =
+                known.unwrap_or_else(|| names.keys().next_back().map_or(ServiceId(0), |last| ServiceId(last.0 + 1)));
+            names.insert(id, name.clone());
+            id
+        };
+        self.ids = edition.settings.services.iter().map(|service| &service.name).map(id).collect();
+    }
+
+    /// The settings in force.
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.edition.settings
+    }
+
+    /// The number of each configured service, in the order of the file.
+    pub(crate) fn ids(&self) -> &[ServiceId] {
+        &self.ids
+    }
+
+    /// Every service with its number, those that are being removed too.
+    pub(crate) fn names(&self) -> impl Iterator<Item = (ServiceId, &str)> {
+        self.names.iter().map(|(id, name)| (*id, name.as_str()))
+    }
+
+    /// The configurations before the one in force that are still needed.
+    pub(crate) fn earlier(&self) -> impl Iterator<Item = (u64, &Edition)> {
+        let before = self.editions.iter().filter(|(revision, _)| **revision != self.revision);
+        before.map(|(revision, edition)| (*revision, &**edition))
+    }
+
+    /// The configuration that a version of a command is from; the one in force where that is not known.
+    pub(crate) fn edition(&self, epoch: Epoch) -> &Edition {
+        self.editions.get(&epoch.0).unwrap_or(&self.edition)
+    }
+
+    /// Whether the configuration that a version of a command is from is there.
+    pub(crate) fn has_edition(&self, epoch: Epoch) -> bool {
+        self.editions.contains_key(&epoch.0)
+    }
+
+    /// What the workers of this version are started with.
+    pub(crate) fn recipe(&self, service: ServiceId, epoch: Epoch) -> Option<&Service> {
+        self.edition(epoch).settings.service(self.name(service))
+    }
+
+    /// What the process was started with.
+    pub(crate) fn recipe_of(&self, label: &Label) -> Option<&Service> {
+        self.edition(Epoch(label.epoch)).settings.service(&label.service)
     }
 
     /// The service's name.
@@ -114,20 +221,22 @@ impl Crew {
         if service == LOGGER {
             return LOGGER_NAME;
         }
-        self.service(service).map_or("?", |service| &service.name)
+        self.names.get(&service).map_or("?", String::as_str)
     }
 
+    /// As it is configured; `None` for one that is being removed.
     pub(crate) fn service(&self, service: ServiceId) -> Option<&Service> {
-        self.settings.services.get(usize::try_from(service.0).ok()?)
+        let index = self.ids.iter().position(|id| *id == service)?;
+        self.settings().services.get(index)
     }
 
-    /// The service of this name, the logger included.
+    /// The configured service of this name, the logger included.
     pub(crate) fn find(&self, name: &str) -> Option<ServiceId> {
         if name == LOGGER_NAME {
             return Some(LOGGER);
         }
-        let index = self.settings.services.iter().position(|service| service.name == name)?;
-        u32::try_from(index).ok().map(ServiceId)
+        let index = self.settings().services.iter().position(|service| service.name == name)?;
+        self.ids.get(index).copied()
     }
 
     /// A service (`web`) or one slot of it (`web.2`), as operators name them.
@@ -163,12 +272,24 @@ impl Crew {
 
     /// Every service the fleet is to know, with its policy.
     pub(crate) fn policies(&self) -> Vec<(ServiceId, Policy)> {
-        let services = self.settings.services.iter().zip(0u32..).map(|(service, index)| {
-            let mut policy = service.policy.clone();
-            policy.after.push(LOGGER);
-            (ServiceId(index), policy)
-        });
+        let services = self.ids.iter().filter_map(|id| Some((*id, self.policy(*id)?)));
         std::iter::once((LOGGER, logger_policy())).chain(services).collect()
+    }
+
+    /// What the fleet is to know of a configured service. Workers of other versions keep to what they were told.
+    pub(crate) fn policy(&self, id: ServiceId) -> Option<Policy> {
+        let service = self.service(id)?;
+        let mut policy = service.policy.clone();
+        // The settings number services by their place in the file.
+        let numbered = |before: &ServiceId| self.ids.get(usize::try_from(before.0).ok()?).copied();
+        policy.after = service.policy.after.iter().filter_map(numbered).chain([LOGGER]).collect();
+        let asked = self.asked(id);
+        let others = self.editions.iter().filter(|(revision, _)| **revision != asked.0);
+        let others = others.filter_map(|(revision, edition)| {
+            edition.settings.service(&service.name).map(|other| (Epoch(*revision), terms(other)))
+        });
+        policy.others = others.collect();
+        Some(policy)
     }
 }
 

@@ -2,13 +2,24 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::Duration;
 
 use evercrew_config::Source;
+use evercrew_core::Mono;
 use evercrew_core::fleet::{Snapshot, WorkerId};
-use evercrew_sys::memfd;
-use evercrew_wire::deposit::{Configuration, State};
+use evercrew_sys::{clock, memfd};
+use evercrew_wire::Text;
+use evercrew_wire::deposit::{Configuration, Earlier, State};
+use evercrew_wire::supervisor::ToSupervisor;
 
 use crate::crew::{Crew, LOGGER};
+use crate::link::Record;
+use crate::manager::Manager;
+use crate::notices::Level;
+
+/// Until the next try of a deposit that could not be made.
+const DEPOSIT_RETRY: Duration = Duration::from_millis(200);
 
 /// The configuration as `config` reads it.
 pub(crate) fn source(configuration: &Configuration) -> Source {
@@ -23,6 +34,82 @@ pub(crate) fn source(configuration: &Configuration) -> Source {
     }
 }
 
+/// Those before it that are still run, by revision.
+pub(crate) fn earlier(configuration: &Configuration) -> impl Iterator<Item = (u64, Source)> {
+    configuration.earlier.iter().map(|earlier| {
+        let files = earlier.files.iter().map(|(path, text)| (path.to_path(), text.clone())).collect();
+        let (text, cpus) = (earlier.text.clone(), earlier.cpus);
+        (earlier.revision, Source { text, files, cpus, ..source(configuration) })
+    })
+}
+
+/// The configuration in force, with those before it that are still run, for the next manager. `first` is what `up`
+/// left: what no reload changes is taken from it.
+pub(crate) fn configuration(first: &Configuration, crew: &Crew) -> Configuration {
+    let files = |source: &Source| source.files.iter().map(|(path, text)| (Text::from(path), text.clone())).collect();
+    let earlier = crew.earlier().map(|(revision, edition)| Earlier {
+        revision,
+        text: edition.source.text.clone(),
+        files: files(&edition.source),
+        cpus: edition.source.cpus,
+    });
+    let source = &crew.edition.source;
+    Configuration {
+        text: source.text.clone(),
+        files: files(source),
+        directory: source.directory_override.as_ref().map(Text::from),
+        cpus: source.cpus,
+        revision: crew.revision,
+        earlier: earlier.collect(),
+        ..first.clone()
+    }
+}
+
+impl Manager {
+    /// Whether the state is with the supervisor. What follows from it waits until it is: nothing is done that the next
+    /// manager would not know of.
+    pub(crate) fn leave_deposit(&mut self) -> bool {
+        match self.deposit() {
+            Ok(record) => {
+                self.link.push(record);
+                (self.dirty, self.reconfigured) = (false, false);
+                self.deposit_again = None;
+                true
+            }
+            Err(error) => {
+                self.write_log(Level::Error, &format!("cannot leave a deposit: {error}; trying again"));
+                self.deposit_again = Some(clock::mono().after(DEPOSIT_RETRY));
+                false
+            }
+        }
+    }
+
+    fn deposit(&self) -> io::Result<Record> {
+        let state = State {
+            next_event: self.events.next(),
+            revision: self.crew.revision,
+            tried: self.reloads.tried(),
+            stop_signal_at: self.operator.stopped_at().map(Mono::as_nanos),
+            exit_code: self.exit_code,
+            log: self.log.set(),
+            services: names(&self.crew),
+            fleet: self.fleet.snapshot(),
+        };
+        let sealed = seal(&state)?;
+        let wait = self.crew.settings().engine.manager_restart_wait;
+        let restart_wait_ms = wait.as_millis().try_into().unwrap_or(u64::MAX);
+        let deposit = ToSupervisor::Deposit { configuration: self.reconfigured, restart_wait_ms };
+        let bytes = deposit.encode().map_err(io::Error::other)?;
+        let mut descriptors = vec![Arc::new(sealed)];
+        // In one record with the state: the next manager gets both as they were, or both as they are.
+        if self.reconfigured {
+            let configuration = configuration(&self.configuration, &self.crew).encode().map_err(io::Error::other)?;
+            descriptors.push(Arc::new(memfd::sealed("evercrew-configuration", &configuration)?));
+        }
+        Ok(Record { bytes, descriptors })
+    }
+}
+
 /// A sealed document.
 ///
 /// # Errors
@@ -34,7 +121,7 @@ pub(crate) fn seal(state: &State) -> io::Result<OwnedFd> {
 
 /// The names behind the numbers of a snapshot.
 pub(crate) fn names(crew: &Crew) -> Vec<(u32, String)> {
-    let services = crew.settings.services.iter().zip(0u32..).map(|(service, index)| (index, service.name.clone()));
+    let services = crew.names().map(|(id, name)| (id.0, name.to_owned()));
     std::iter::once((LOGGER.0, crew.name(LOGGER).to_owned())).chain(services).collect()
 }
 

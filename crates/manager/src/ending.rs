@@ -23,7 +23,7 @@ impl Manager {
 
     /// `[engine] exit`.
     pub(crate) fn end_by_configuration(&mut self) {
-        let when = self.crew.settings.engine.exit;
+        let when = self.crew.settings().engine.exit;
         let Some(Outcome { code, failed }) = self.fleet.outcome(when, &self.services()) else { return };
         self.exit_code = code;
         let who = failed.map(|(service, slot)| self.crew.worker_name(service, slot));

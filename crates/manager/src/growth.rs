@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use evercrew_config::Settings;
 use evercrew_core::Mono;
 use evercrew_core::fleet::{Event, WorkerId};
 use evercrew_sys::{clock, process};
@@ -22,6 +23,11 @@ impl Growth {
         Self { next: asked.then(|| now.after(INTERVAL)) }
     }
 
+    /// The configuration changed.
+    pub(crate) fn ask(&mut self, asked: bool, now: Mono) {
+        self.next = if asked { self.next.or(Some(now.after(INTERVAL))) } else { None };
+    }
+
     pub(crate) fn deadline(&self) -> Option<Mono> {
         self.next
     }
@@ -34,6 +40,11 @@ impl Growth {
         }
         due
     }
+}
+
+/// Whether a service asks for it.
+pub(crate) fn is_asked(settings: &Settings) -> bool {
+    settings.services.iter().any(|service| service.recycle_memory.is_some())
 }
 
 impl Manager {

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::identity::Identity;
-use evercrew_config::{Builtin, Program, Ready, Service};
+use crate::listeners;
+use evercrew_config::{Builtin, Program, Ready, Service, Settings};
 use evercrew_core::Signal;
 use evercrew_core::fleet::{StopLadder, WorkerId};
 use evercrew_sys::spawn::{FindError, find_program};
@@ -29,8 +30,8 @@ pub(crate) struct Launcher {
     /// The engine's environment, less what is not meant for workers.
     environment: BTreeMap<OsString, OsString>,
     nofile: (u64, u64),
-    /// Programs by service, found on PATH once: a lookup is not repeated at every restart.
-    found: BTreeMap<String, PathBuf>,
+    /// Programs by service and version, found on PATH once: a lookup is not repeated at every restart.
+    found: BTreeMap<(String, u64), PathBuf>,
 }
 
 impl Launcher {
@@ -85,14 +86,14 @@ impl Launcher {
     pub(crate) fn worker(
         &mut self,
         worker: WorkerId,
-        service: &Service,
+        (service, settings): (&Service, &Settings),
         identity: Option<&Identity>,
         label: Label,
     ) -> Result<Spawn, FindError> {
         let mut environment = self.environment_of(service, identity);
         let (program, arguments) = match &service.program {
             Program::Command(command) => {
-                let program = self.find(service, command, &environment)?;
+                let program = self.find((service, label.epoch), command, &environment)?;
                 (wire::Program::Path(Text::from(&program)), command.iter().map(Text::from).collect())
             }
             Program::Builtin(Builtin::Hello) => {
@@ -104,14 +105,14 @@ impl Launcher {
         let owner = identity.map(|identity| (identity.credentials.uid, identity.credentials.gid));
         let notify = self.speak_conventions(service, &label, &mut environment, &mut pid_variables);
         let notify = notify.map(|path| NotifySocket { path, owner });
-        Ok(Spawn {
+        let spawn = Spawn {
             worker: worker.0,
             program,
             arguments,
             environment: environment.iter().map(|(name, value)| entry(name, value)).collect(),
             pid_variables,
             directory: Text::from(&service.directory),
-            descriptors: descriptors(service),
+            descriptors: descriptors(service, settings),
             notify,
             die_with_supervisor: true,
             limits: self.limits(service),
@@ -119,10 +120,11 @@ impl Launcher {
             umask: service.umask,
             nice: service.limits.nice,
             oom_score_adj: service.limits.oom_score_adj,
-            stop_signal: stop_signal(&service.policy.stop).name().to_owned(),
-            stop_grace_ms: grace(&service.policy.stop).as_millis().try_into().unwrap_or(u64::MAX),
+            stop_signal: String::new(),
+            stop_grace_ms: 0,
             label,
-        })
+        };
+        Ok(stopped_by(spawn, &service.policy.stop))
     }
 
     /// What all workers of a service have in their environment.
@@ -190,22 +192,28 @@ impl Launcher {
 
     fn find(
         &mut self,
-        service: &Service,
+        (service, epoch): (&Service, u64),
         command: &[String],
         environment: &BTreeMap<OsString, OsString>,
     ) -> Result<PathBuf, FindError> {
-        if let Some(path) = self.found.get(&service.name) {
+        let key = (service.name.clone(), epoch);
+        if let Some(path) = self.found.get(&key) {
             return Ok(path.clone());
         }
         let path = environment.get(OsStr::new("PATH")).map_or(OsStr::new("/usr/local/bin:/usr/bin:/bin"), |path| path);
         let found = find_program(OsStr::new(&command[0]), path, &service.directory)?;
-        self.found.insert(service.name.clone(), found.clone());
+        self.found.insert(key, found.clone());
         Ok(found)
     }
 
     /// After a failed exec: the program may stand elsewhere by the next try.
     pub(crate) fn forget(&mut self, service: &str) {
-        self.found.remove(service);
+        self.found.retain(|(known, _), _| known != service);
+    }
+
+    /// After a reload: a command of the same name may be another program by now.
+    pub(crate) fn forget_all(&mut self) {
+        self.found.clear();
     }
 
     pub(crate) fn directory(&self) -> &Path {
@@ -223,17 +231,15 @@ fn role_variable(role: &str) -> String {
     format!("EVERCREW_ROLE={role}:{{pid}}:{ROLE_DESCRIPTOR}")
 }
 
-fn descriptors(service: &Service) -> Vec<Descriptor> {
+fn descriptors(service: &Service, settings: &Settings) -> Vec<Descriptor> {
     let mut descriptors = vec![
         Descriptor { number: 0, source: Source::Null },
         Descriptor { number: 1, source: Source::Output },
         Descriptor { number: 2, source: Source::Error },
     ];
-    descriptors.extend(
-        (FIRST_LISTENER..)
-            .zip(&service.listen)
-            .map(|(number, name)| Descriptor { number, source: Source::Listener(name.clone()) }),
-    );
+    let keys = service.listen.iter().map(|name| settings.listener(name).map_or_else(|| name.clone(), listeners::key));
+    descriptors
+        .extend((FIRST_LISTENER..).zip(keys).map(|(number, key)| Descriptor { number, source: Source::Listener(key) }));
     if let Ready::Fd(number) = service.ready {
         descriptors.push(Descriptor { number: i32::from(number), source: Source::Ready });
     }
@@ -252,6 +258,13 @@ fn entry(name: impl AsRef<OsStr>, value: &OsStr) -> Text {
     entry.push(b'=');
     entry.extend_from_slice(value.as_bytes());
     Text(entry)
+}
+
+/// The stop that the supervisor carries out on its own is by this ladder.
+pub(crate) fn stopped_by(mut spawn: Spawn, stop: &StopLadder) -> Spawn {
+    spawn.stop_signal = stop_signal(stop).name().to_owned();
+    spawn.stop_grace_ms = grace(stop).as_millis().try_into().unwrap_or(u64::MAX);
+    spawn
 }
 
 fn stop_signal(ladder: &StopLadder) -> Signal {

@@ -1,6 +1,6 @@
 //! The loop: one source at a time becomes an event of the fleet; its actions are performed before the next.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use evercrew_sys::notify::Message;
 use evercrew_sys::signal::{self, SignalFd};
 use evercrew_sys::terminal::Stderr;
 use evercrew_wire::control::{Reply, Request};
-use evercrew_wire::deposit::State;
+use evercrew_wire::deposit::Configuration;
 use evercrew_wire::supervisor::{self as wire, Numbered, ToSupervisor};
 use serde_json::json;
 use tokio::net::UnixStream;
@@ -24,17 +24,18 @@ use crate::clients::{self, ClientId, Clients};
 use crate::crew::{Crew, Process};
 use crate::discard::Discard;
 use crate::dump::Decisions;
+use crate::ending;
 use crate::events::Events;
-use crate::growth::Growth;
+use crate::growth::{self, Growth};
 use crate::launch::Launcher;
 use crate::link::{self, Link, Record, Shared};
 use crate::log::Log;
 use crate::notices::Level;
 use crate::operator::Operator;
 use crate::readiness;
+use crate::reload::{Reloads, Reread, tried};
 use crate::status::{Engine, Samples};
 use crate::waiting::Waitings;
-use crate::{deposit, ending};
 
 /// Inputs that wait for the loop; a source that has more waits itself.
 const MAX_INPUTS: usize = 1024;
@@ -42,8 +43,6 @@ const MAX_INPUTS: usize = 1024;
 const REQUESTS: usize = 8;
 /// Inputs handled before deposit and replies leave.
 const BATCH: usize = 256;
-/// Until the next try of a deposit that could not be made.
-const DEPOSIT_RETRY: Duration = Duration::from_millis(200);
 /// How long the last records may take to reach the supervisor.
 const LAST_FLUSH: Duration = Duration::from_secs(5);
 
@@ -62,6 +61,8 @@ pub(crate) enum Input {
     Disconnected(ClientId),
     Notified(WorkerId, Box<Message>),
     SaidReady(WorkerId),
+    /// The configuration as it is in its files by now.
+    Reread(Box<Reread>),
     DirectSignal(signal::Received),
 }
 
@@ -77,6 +78,8 @@ pub(crate) struct Manager {
     pub(crate) growth: Growth,
     /// As many as there are descriptors for.
     pub(crate) most_workers: u64,
+    /// The hard limit of open files.
+    pub(crate) nofile: u64,
     pub(crate) launcher: Launcher,
     pub(crate) operator: Operator,
     pub(crate) link: Link,
@@ -88,13 +91,20 @@ pub(crate) struct Manager {
     pub(crate) dirty: bool,
     pub(crate) logger: Option<(WorkerId, Link)>,
     pub(crate) terminal: bool,
+    /// What `up` left; where its text is another by now, the crew has it.
+    pub(crate) configuration: Configuration,
+    /// Listeners that the supervisor holds, by their keys.
+    pub(crate) open: BTreeSet<String>,
+    pub(crate) reloads: Reloads,
+    /// The configuration changed since the last deposit.
+    pub(crate) reconfigured: bool,
     /// The engine's own binary, as this manager was started from it.
     pub(crate) binary: Shared,
     pub(crate) inputs: mpsc::Sender<Input>,
     pub(crate) log: Log,
     pub(crate) discard: Discard,
     /// When a deposit that could not be made is tried again.
-    deposit_again: Option<Mono>,
+    pub(crate) deposit_again: Option<Mono>,
     /// What came of effects at once, for the next turn.
     pub(crate) later: VecDeque<Event>,
     /// Dead workers whose output no logger has read.
@@ -194,9 +204,9 @@ impl Manager {
     fn new(link: Link, found: &Found, model: Model, inputs: mpsc::Sender<Input>) -> io::Result<(Self, News)> {
         let Model { configuration, crew, fleet, state, news } = model;
         let state = state.as_ref();
-        let directory = crew.settings.engine.directory.clone();
-        let growth_is_asked = crew.settings.services.iter().any(|service| service.recycle_memory.is_some());
-        let mut log = Log::new(crew.settings.log.level)?;
+        let directory = crew.settings().engine.directory.clone();
+        let growth = Growth::new(growth::is_asked(crew.settings()), clock::mono());
+        let mut log = Log::new(crew.settings().log.level)?;
         log.restore(state.and_then(|state| state.log.as_deref()));
         let manager = Self {
             fleet,
@@ -207,14 +217,17 @@ impl Manager {
             engine: Engine {
                 supervisor: found.inventory.supervisor,
                 generation: found.inventory.generation,
-                revision: state.map_or(1, |state| state.revision),
                 directory: directory.clone(),
                 bound: found.chosen_ports(),
             },
             samples: Samples::default(),
-            growth: Growth::new(growth_is_asked, clock::mono()),
+            growth,
             most_workers: boot::most_workers(found.inventory.nofile.1),
-            launcher: Launcher::new(directory, configuration.instance, found.inventory.nofile),
+            nofile: found.inventory.nofile.1,
+            launcher: Launcher::new(directory, configuration.instance.clone(), found.inventory.nofile),
+            open: found.listeners.keys().cloned().collect(),
+            reloads: Reloads::restore(tried(found, state)),
+            reconfigured: false,
             operator: Operator::restore(state.and_then(|state| state.stop_signal_at).map(Mono::from_nanos)),
             link,
             decided: Vec::new(),
@@ -222,6 +235,7 @@ impl Manager {
             dirty: true,
             logger: None,
             terminal: configuration.terminal,
+            configuration,
             binary: Arc::new(std::fs::File::open("/proc/self/exe")?.into()),
             inputs,
             log,
@@ -344,7 +358,7 @@ impl Manager {
 
     fn next_deadline(&self) -> Option<Mono> {
         let fleet = self.fleet.deadline().map(|(at, _)| at);
-        let own = [self.growth.deadline(), self.discard.deadline(), self.deposit_again];
+        let own = [self.growth.deadline(), self.reloads.deadline(), self.discard.deadline(), self.deposit_again];
         [fleet, self.waitings.deadline()].into_iter().chain(own).flatten().min()
     }
 
@@ -360,6 +374,7 @@ impl Manager {
             Input::Disconnected(client) => self.forget(client),
             Input::Notified(worker, message) => self.notified(worker, &message),
             Input::SaidReady(worker) => self.decide(Event::Ready { worker }),
+            Input::Reread(reread) => self.reread(*reread),
             Input::DirectSignal(received) => {
                 let words = format!(
                     "signal {} from pid {} was sent to the manager and is ignored; send it to the supervisor, pid {}",
@@ -412,12 +427,14 @@ impl Manager {
     fn finish_batch(&mut self) {
         self.look_at_growth();
         self.look_after_output();
+        self.go_on_reloading();
         self.end_by_configuration();
         if !self.waitings.is_empty() {
             for (client, reply) in self.waitings.settle(clock::mono(), &self.fleet, &self.crew) {
                 self.clients.reply(client, &reply);
             }
         }
+        self.tend_listeners();
         if !self.dirty || self.leave_deposit() {
             for record in std::mem::take(&mut self.decided) {
                 self.link.push(record);
@@ -430,42 +447,6 @@ impl Manager {
         let _ = self.link.flush();
         self.flush_logger();
         self.attend_clients();
-    }
-
-    /// Whether the state is with the supervisor. What follows from it waits until it is: nothing is done that the next
-    /// manager would not know of.
-    fn leave_deposit(&mut self) -> bool {
-        match self.deposit() {
-            Ok(record) => {
-                self.link.push(record);
-                self.dirty = false;
-                self.deposit_again = None;
-                true
-            }
-            Err(error) => {
-                self.write_log(Level::Error, &format!("cannot leave a deposit: {error}; trying again"));
-                self.deposit_again = Some(clock::mono().after(DEPOSIT_RETRY));
-                false
-            }
-        }
-    }
-
-    fn deposit(&self) -> io::Result<Record> {
-        let state = State {
-            next_event: self.events.next(),
-            revision: self.engine.revision,
-            stop_signal_at: self.operator.stopped_at().map(Mono::as_nanos),
-            exit_code: self.exit_code,
-            log: self.log.set(),
-            services: deposit::names(&self.crew),
-            fleet: self.fleet.snapshot(),
-        };
-        let sealed = deposit::seal(&state)?;
-        let wait = self.crew.settings.engine.manager_restart_wait;
-        let restart_wait_ms = wait.as_millis().try_into().unwrap_or(u64::MAX);
-        let deposit = ToSupervisor::Deposit { configuration: false, restart_wait_ms };
-        let bytes = deposit.encode().map_err(io::Error::other)?;
-        Ok(Record { bytes, descriptors: vec![Arc::new(sealed)] })
     }
 
     /// Adds a record that does not wait for the deposit.

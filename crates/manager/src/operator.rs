@@ -13,6 +13,8 @@ pub(crate) enum Meaning {
     StopNow,
     /// One worker more or less in the first service.
     ScaleBy(i32),
+    /// The configuration is read again.
+    Reload,
     /// Nothing, and why.
     Ignored(&'static str),
 }
@@ -35,7 +37,7 @@ impl Operator {
             Signal::Ttin if !from_kernel => Meaning::ScaleBy(1),
             Signal::Ttou if !from_kernel => Meaning::ScaleBy(-1),
             Signal::Ttin | Signal::Ttou | Signal::Tstp => Meaning::Ignored("terminal signals change nothing"),
-            Signal::Hup => Meaning::Ignored("this version cannot reload; restart replaces the workers"),
+            Signal::Hup => Meaning::Reload,
             Signal::Usr1 => Meaning::Ignored("log files are not rotated by this version"),
             Signal::Usr2 => Meaning::Ignored("this version cannot be upgraded while it runs"),
             Signal::Cont => Meaning::Ignored("nothing to resume"),
@@ -82,7 +84,7 @@ mod tests {
         let mut operator = Operator::default();
         assert!(matches!(operator.meaning(Signal::Ttin, true, Mono::default()), Meaning::Ignored(_)));
         assert_eq!(operator.meaning(Signal::Ttin, false, Mono::default()), Meaning::ScaleBy(1));
-        assert!(matches!(operator.meaning(Signal::Hup, false, Mono::default()), Meaning::Ignored(_)));
+        assert_eq!(operator.meaning(Signal::Hup, false, Mono::default()), Meaning::Reload);
         assert_eq!(operator.meaning(Signal::Hup, true, Mono::default()), Meaning::Stop);
     }
 }

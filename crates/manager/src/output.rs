@@ -25,8 +25,7 @@ impl Manager {
     /// The regular expression of the line that makes this worker ready, while it is not.
     fn ready_line(&self, id: WorkerId, process: &Process) -> Option<String> {
         let (.., state) = self.fleet.worker(id)?;
-        let service = self.crew.service(self.crew.find(&process.label.service)?)?;
-        match &service.ready {
+        match &self.crew.recipe_of(&process.label)?.ready {
             Ready::Output(pattern) if state == WorkerState::Starting => Some(pattern.clone()),
             Ready::Output(_) | Ready::Exec | Ready::Notify | Ready::Fd(_) | Ready::Connect | Ready::Http(_) => None,
         }
@@ -44,7 +43,7 @@ impl Manager {
     fn attach(&self, link: &mut Link, worker: WorkerId, process: &Process, ready: Option<String>) {
         let label = &process.label;
         let service = self.crew.find(&label.service).and_then(|service| self.crew.service(service));
-        let style = style(service.map_or(self.crew.settings.log.style, |service| service.log));
+        let style = style(service.map_or(self.crew.settings().log.style, |service| service.log));
         for (stream, pipe) in [(Stream::Output, &process.output), (Stream::Error, &process.error)] {
             let Some(pipe) = pipe else { continue };
             let record = ToLogger::Attach {
@@ -66,7 +65,7 @@ impl Manager {
             Ok(link) => link,
             Err(error) => return self.write_log(Level::Error, &format!("cannot talk to the logger: {error}")),
         };
-        let log = &self.crew.settings.log;
+        let log = &self.crew.settings().log;
         let configure = ToLogger::Configure {
             directory: Text::from(&log.directory),
             terminal: self.terminal,

@@ -3,7 +3,7 @@
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use evercrew_core::fleet::{Action, Event, ExitStatus, Notice, Scope, ServiceId, WorkerId, WorkerState};
+use evercrew_core::fleet::{Action, Epoch, Event, ExitStatus, Notice, Scope, ServiceId, WorkerId, WorkerState};
 use evercrew_core::{Mono, Signal};
 use evercrew_sys::signal;
 use evercrew_wire::supervisor::{self as wire, Label, Numbered, Program, Status, ToManager, ToSupervisor, Worker};
@@ -11,7 +11,9 @@ use evercrew_wire::supervisor::{self as wire, Label, Numbered, Program, Status, 
 use serde_json::json;
 
 use crate::crew::{LOGGER, LOGGER_NAME, Parts, Process};
+use crate::launch::stopped_by;
 use crate::link::Record;
+use crate::listeners;
 use crate::manager::Manager;
 use crate::notices::{self, Level};
 use crate::operator::Meaning;
@@ -49,9 +51,12 @@ impl Manager {
     }
 
     fn describe_worker(&mut self, worker: WorkerId, service: ServiceId, label: Label) -> Result<wire::Spawn, String> {
-        let settings = self.crew.service(service).ok_or("its service is gone")?;
-        let identity = self.crew.identity(service)?;
-        self.launcher.worker(worker, settings, identity, label).map_err(|error| error.to_string())
+        let edition = self.crew.edition(Epoch(label.epoch));
+        let recipe = self.crew.recipe(service, Epoch(label.epoch)).ok_or("its service is gone")?;
+        let identity = edition.identity(&label.service)?;
+        let stop = self.crew.service(service).map_or(&recipe.policy.stop, |service| &service.policy.stop);
+        let spawn = self.launcher.worker(worker, (recipe, &edition.settings), identity, label);
+        spawn.map(|spawn| stopped_by(spawn, stop)).map_err(|error| error.to_string())
     }
 
     fn spawn(&mut self, spawn: wire::Spawn) {
@@ -134,12 +139,14 @@ impl Manager {
                     self.operator_signal(signal, (pid, uid), from_kernel, Mono::from_nanos(at));
                 }
             }
-            // Binds are made, and the inventory read, while booting.
-            ToManager::Bound { .. }
-            | ToManager::BindFailed { .. }
-            | ToManager::Inventory(_)
-            | ToManager::Worker(_)
-            | ToManager::InventoryEnd => {}
+            ToManager::Bound { listener, address } => {
+                let port = descriptors.first().and_then(|socket| listeners::chosen_port(&address, socket));
+                self.engine.bound.extend(port.map(|port| (listener.clone(), port)));
+                self.bound(listener);
+            }
+            ToManager::BindFailed { listener, message, .. } => self.bind_failed(&listener, &message),
+            // The inventory is read while booting.
+            ToManager::Inventory(_) | ToManager::Worker(_) | ToManager::InventoryEnd => {}
         }
     }
 
@@ -152,15 +159,21 @@ impl Manager {
             Meaning::StopNow => (Level::Warn, "stopping at once"),
             Meaning::ScaleBy(1) => (Level::Info, "one worker more"),
             Meaning::ScaleBy(_) => (Level::Info, "one worker less"),
+            Meaning::Reload => (Level::Info, "reload"),
             Meaning::Ignored(why) => (Level::Warn, why),
         };
         self.tell(level, "engine.signal", fields, &format!("{signal} from {sender}: {what}"));
         match meaning {
             Meaning::Stop => self.decide(Event::Shutdown { now: false }),
             Meaning::StopNow => self.stop_now(),
+            Meaning::Reload => {
+                if self.reloads.ask(false, true).is_none() {
+                    self.write_log(Level::Warn, "too many reloads wait; this one is not taken");
+                }
+            }
             Meaning::ScaleBy(by) => {
-                let service = ServiceId(0);
-                if let Some(view) = self.fleet.service(service) {
+                let first = self.crew.ids().first().copied();
+                if let Some((service, view)) = first.and_then(|id| Some((id, self.fleet.service(id)?))) {
                     self.decide(Event::Scale { service, workers: view.wanted.saturating_add_signed(by) });
                 }
             }
@@ -172,7 +185,7 @@ impl Manager {
     pub(crate) fn process_found(&mut self, worker: &Worker, parts: &mut Parts) {
         let id = WorkerId(worker.worker);
         let mut process = Process::new(worker, parts);
-        let target = self.crew.find(&worker.label.service).and_then(|service| self.crew.service(service));
+        let target = self.crew.recipe_of(&worker.label);
         let target = target.and_then(|service| probe::target(service, worker.label.slot));
         // One that is ready already has answered a manager before this one.
         let starting = self.fleet.worker(id).is_some_and(|(.., state)| state == WorkerState::Starting);

@@ -12,6 +12,7 @@ use evercrew_sys::{clock, process};
 use serde_json::{Value, json};
 
 use crate::crew::{Crew, LOGGER};
+use crate::listeners;
 use crate::text;
 
 /// What was seen of processes.
@@ -28,7 +29,6 @@ pub(crate) struct Samples {
 pub(crate) struct Engine {
     pub(crate) supervisor: u32,
     pub(crate) generation: u32,
-    pub(crate) revision: u64,
     /// The engine's directory.
     pub(crate) directory: PathBuf,
     /// Ports that were chosen, by listener: those of address `…:0`.
@@ -38,18 +38,18 @@ pub(crate) struct Engine {
 impl Engine {
     /// Where services listen, and where their output is.
     fn places(&self, crew: &Crew) -> (Vec<Value>, Value) {
-        let listeners = crew.settings.listeners.iter().filter_map(|listener| {
+        let listeners = crew.settings().listeners.iter().filter_map(|listener| {
             let uses = |service: &&Service| service.listen.contains(&listener.name);
             let services: Vec<&str> =
-                crew.settings.services.iter().filter(uses).map(|service| service.name.as_str()).collect();
+                crew.settings().services.iter().filter(uses).map(|service| service.name.as_str()).collect();
             let address = match &listener.address {
-                Address::Tcp(address) => self.bound.get(&listener.name).unwrap_or(address).to_string(),
+                Address::Tcp(address) => self.bound.get(&listeners::key(listener)).unwrap_or(address).to_string(),
                 Address::Unix(path) => format!("unix:{}", path.display()),
             };
             let used = !services.is_empty();
             used.then(|| json!({"name": listener.name, "address": address, "services": services}))
         });
-        (listeners.collect(), json!(crew.settings.log.directory.to_string_lossy()))
+        (listeners.collect(), json!(crew.settings().log.directory.to_string_lossy()))
     }
 }
 
@@ -100,7 +100,7 @@ pub(crate) fn document(
         "version": env!("CARGO_PKG_VERSION"),
         "supervisor": {"pid": engine.supervisor},
         "manager": {"pid": std::process::id(), "generation": engine.generation},
-        "revision": engine.revision,
+        "revision": crew.revision,
         "directory": engine.directory.to_string_lossy(),
         "listeners": listeners,
         "logs": logs,
@@ -127,6 +127,7 @@ fn service(view: &ServiceView, crew: &Crew, samples: &mut Samples) -> Value {
         "wanted": view.wanted,
         "ready": view.ready,
         "rolling": view.rolling,
+        "revision": view.epoch.0,
         "workers": workers,
     })
 }
@@ -139,6 +140,7 @@ fn one(service: ServiceId, view: &WorkerView, crew: &Crew, samples: &mut Samples
         "name": crew.worker_name(service, view.slot),
         "pid": process.map(|process| process.pid),
         "generation": view.generation.0,
+        "revision": view.epoch.0,
         "state": text::worker_state(view.state),
         "since": text::wall_of(view.since),
         "uptime_seconds": process.map(|process| (now.since(process.started).as_secs_f64() * 1000.0).round() / 1000.0),

@@ -18,7 +18,7 @@ impl Manager {
         let targets = self.some_targets(request)?;
         let (service, _) = targets[0];
         let unknown = |text: String| (1, text, "look at the machine's users and groups".to_owned());
-        let identity = self.crew.identity(service).map_err(unknown)?;
+        let identity = self.crew.edition.identity(self.crew.name(service)).map_err(unknown)?;
         let settings = self.crew.service(service).ok_or((4, "its service is gone".to_owned(), String::new()))?;
         let surroundings = self.launcher.surroundings(settings, identity);
         Ok(ok(request, "", json!(surroundings)))

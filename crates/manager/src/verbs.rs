@@ -12,6 +12,7 @@ pub(crate) enum Verb {
     Restart,
     Start,
     Stop,
+    Reload,
     Shutdown,
     Signal,
     Events,
@@ -111,6 +112,15 @@ pub(crate) const VERBS: &[Entry] = &[
     ),
     change(Verb::Start, "start", &[SERVICES], "as `wait`"),
     change(Verb::Stop, "stop", &[SERVICES, NOW], "when no process of them is left"),
+    change(
+        Verb::Reload,
+        "reload",
+        &[
+            argument("dry_run", Kind::Flag, "only say what would change"),
+            argument("no_wait", Kind::Flag, "do not wait for what follows the commit"),
+        ],
+        "`processing` with `{\"revision\",\"plan\",\"lines\",\"remarks\"}` when the new configuration is in force, then as `restart` when every rollout ended and every changed service is ready; fails with 78 when nothing was changed, with 1 when a rollout stopped or a service failed after the commit",
+    ),
     prompt(change(
         Verb::Shutdown,
         "shutdown",

@@ -1,12 +1,12 @@
 //! Commands that are answered when the fleet gets there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use evercrew_core::Mono;
 use evercrew_core::fleet::{Fleet, Notice, ServiceId, ServiceState, ServiceView, Slot};
 use evercrew_wire::control::{Reply, ReplyStatus};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::clients::{ClientId, failure};
 use crate::crew::Crew;
@@ -24,6 +24,23 @@ pub(crate) enum Goal {
     Replaced(Vec<(ServiceId, Option<Slot>)>, Vec<ServiceId>),
     /// These services have no process left.
     Stopped(Vec<ServiceId>),
+    /// The reload of this number is committed and, if the second says so, everything came of it that follows.
+    Reload(u64, bool, Option<Settling>),
+}
+
+/// What follows a committed reload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Settling {
+    /// Services whose rollout runs.
+    pub(crate) rolling: BTreeSet<ServiceId>,
+    /// Services that have to be ready.
+    pub(crate) ready: Vec<ServiceId>,
+    /// Services that have to be gone.
+    pub(crate) gone: Vec<ServiceId>,
+    /// What went wrong.
+    pub(crate) stopped: Vec<String>,
+    /// The plan, for the answer.
+    pub(crate) content: Value,
 }
 
 /// One command that waits.
@@ -88,6 +105,10 @@ impl Waitings {
     pub(crate) fn notice(&mut self, notice: &Notice, fleet: &Fleet, crew: &Crew) -> Vec<(ClientId, Reply)> {
         let mut replies = Vec::new();
         self.retain(|client, waiting| {
+            if let Goal::Reload(_, _, Some(settling)) = &mut waiting.goal {
+                replies.extend(settling.notice(&waiting.request, notice, crew).map(|reply| (client, reply)));
+                return true;
+            }
             let Goal::Replaced(open, none) = &mut waiting.goal else { return true };
             let about = |service: &ServiceId| open.iter().any(|(open, _)| open == service);
             match notice {
@@ -120,6 +141,36 @@ impl Waitings {
         replies
     }
 
+    /// The reload of this number is committed: what those who asked are told of it.
+    pub(crate) fn committed(&mut self, number: u64, settling: &Settling) -> Vec<(ClientId, Reply)> {
+        let mut replies = Vec::new();
+        self.retain(|client, waiting| {
+            let Goal::Reload(of, waits, open) = &mut waiting.goal else { return true };
+            if *of != number {
+                return true;
+            }
+            let (status, text) =
+                if *waits { (ReplyStatus::Processing, "") } else { (ReplyStatus::Ok, "committed; the rest follows") };
+            replies.push((client, Reply::new(&waiting.request, status, text).with_content(settling.content.clone())));
+            *open = Some(settling.clone());
+            *waits
+        });
+        replies
+    }
+
+    /// Those who wait for the reload of this number wait no more.
+    pub(crate) fn take_reload(&mut self, number: u64) -> Vec<(ClientId, String)> {
+        let mut taken = Vec::new();
+        self.retain(|client, waiting| {
+            let is_it = matches!(waiting.goal, Goal::Reload(of, ..) if of == number);
+            if is_it {
+                taken.push((client, waiting.request.clone()));
+            }
+            !is_it
+        });
+        taken
+    }
+
     /// Answers everybody: the engine ends.
     pub(crate) fn end(&mut self) -> Vec<(ClientId, Reply)> {
         let hint = "start it again with `evercrew up`";
@@ -134,7 +185,13 @@ impl Waitings {
         let mut standings = Standings { fleet, crew, seen: BTreeMap::new() };
         self.retain(|client, waiting| {
             let reply = match standings.outcome(&waiting.goal) {
-                Outcome::Done(text) => Reply::new(&waiting.request, ReplyStatus::Ok, text),
+                Outcome::Done(text) => {
+                    let content = match &waiting.goal {
+                        Goal::Reload(_, _, Some(settling)) => settling.content.clone(),
+                        _ => Value::Null,
+                    };
+                    Reply::new(&waiting.request, ReplyStatus::Ok, text).with_content(content)
+                }
                 Outcome::Failed(text, hint) => failure(&waiting.request, 1, text, hint),
                 Outcome::Open if waiting.deadline.is_some_and(|at| now >= at) => {
                     let hint = "it goes on in the engine; `evercrew status` tells how far it is";
@@ -236,6 +293,12 @@ impl Standings<'_> {
                 }
                 Some(_) | None => done(open.is_empty(), "every worker was replaced"),
             },
+            Goal::Reload(_, _, None) => Outcome::Open,
+            Goal::Reload(_, _, Some(_)) if self.fleet.stopping() => Outcome::Failed(
+                "committed, but the engine is being stopped".to_owned(),
+                "start it again with `evercrew up`".to_owned(),
+            ),
+            Goal::Reload(_, _, Some(settling)) => self.reloaded(settling, idle),
             Goal::Stopped(services) => {
                 let standings = self.all(services.iter().copied());
                 let serves =
@@ -251,6 +314,24 @@ impl Standings<'_> {
         }
     }
 
+    fn reloaded(&mut self, settling: &Settling, idle: impl Fn(&Standing) -> bool) -> Outcome {
+        let gone = self.all(settling.gone.iter().copied()).iter().all(|standing| standing.gone);
+        let standings = self.all(settling.ready.iter().copied());
+        let failed = |standing: &Standing| standing.state == ServiceState::Failed;
+        let there = |standing: &Standing| standing.settled || idle(standing) || failed(standing);
+        if !settling.rolling.is_empty() || !gone || !standings.iter().all(there) {
+            return Outcome::Open;
+        }
+        let failed = standings.iter().filter(|standing| failed(standing));
+        let failed = failed.map(|standing| format!("{} failed", self.crew.name(standing.service)));
+        let wrong: Vec<String> = settling.stopped.iter().cloned().chain(failed).collect();
+        if wrong.is_empty() {
+            return Outcome::Done("reloaded".to_owned());
+        }
+        let hint = "the log says what their workers said; mend the file and reload again".to_owned();
+        Outcome::Failed(format!("committed, but {}", wrong.join("; ")), hint)
+    }
+
     fn failed(&self, standings: &[Standing]) -> Option<Outcome> {
         standings.iter().find(|standing| standing.state == ServiceState::Failed).map(|standing| {
             let name = self.crew.name(standing.service);
@@ -263,9 +344,35 @@ impl Standings<'_> {
             Goal::Ready(services) | Goal::Stopped(services) => services.clone(),
             Goal::Scaled(targets) => targets.iter().map(|(service, _)| *service).collect(),
             Goal::Replaced(open, _) => open.iter().map(|(service, _)| *service).collect(),
+            Goal::Reload(_, _, None) => return "the new configuration is read or tried".to_owned(),
+            Goal::Reload(_, _, Some(settling)) => settling.ready.iter().chain(&settling.gone).copied().collect(),
         };
         let describe = |standing: Standing| standing.describe(self.crew.name(standing.service));
         self.all(services).into_iter().map(describe).collect::<Vec<_>>().join(", ")
+    }
+}
+
+impl Settling {
+    /// Takes in how the rollouts go; what to tell of it.
+    fn notice(&mut self, request: &str, notice: &Notice, crew: &Crew) -> Option<Reply> {
+        match notice {
+            Notice::RolloutProgress { service, done, total } if self.rolling.contains(service) => {
+                let text = format!("{} {done} of {total}", crew.name(*service));
+                let content = json!({"service": crew.name(*service), "done": done, "total": total});
+                Some(Reply::new(request, ReplyStatus::Processing, text).with_content(content))
+            }
+            Notice::RolloutFinished { service } => {
+                self.rolling.remove(service);
+                None
+            }
+            Notice::RolloutStopped { service, reason, .. } if self.rolling.remove(service) => {
+                let why = reason.map_or("another command ended it", text::exit_reason);
+                let name = crew.name(*service);
+                self.stopped.push(format!("the rollout of {name} stopped ({why}): its old workers serve on"));
+                None
+            }
+            _ => None,
+        }
     }
 }
 

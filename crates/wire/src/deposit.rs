@@ -46,6 +46,31 @@ pub struct Configuration {
     /// Whether the workers' lines go to the terminal.
     #[serde(default)]
     pub terminal: bool,
+    /// Its number: 1 at the start, more with every reload.
+    #[serde(default = "first")]
+    pub revision: u64,
+    /// Those before it that workers still run, or would run again should a rollout be stopped.
+    #[serde(default)]
+    pub earlier: Vec<Earlier>,
+}
+
+/// A configuration before the present one: what differs from it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Earlier {
+    /// Its number.
+    pub revision: u64,
+    /// What stood in the file.
+    pub text: String,
+    /// The files that it names, with what stood in them.
+    #[serde(default)]
+    pub files: Vec<(Text, String)>,
+    /// Processors, for `workers = "auto"`.
+    pub cpus: u32,
+}
+
+/// The revision of what `up` read.
+const fn first() -> u64 {
+    1
 }
 
 /// What a manager knows and cannot find out again.
@@ -55,6 +80,8 @@ pub struct State {
     pub next_event: u64,
     /// The configuration's revision.
     pub revision: u64,
+    /// The highest revision that was ever tried: no other configuration gets that number.
+    pub tried: u64,
     /// CLOCK_MONOTONIC, nanoseconds, of the first stop signal.
     pub stop_signal_at: Option<u64>,
     /// The exit code that the engine will end with.
@@ -72,6 +99,8 @@ struct StateForm {
     version: u32,
     next_event: u64,
     revision: u64,
+    #[serde(default)]
+    tried: u64,
     #[serde(default)]
     stop_signal_at: Option<u64>,
     #[serde(default)]
@@ -152,6 +181,7 @@ impl State {
             version: VERSION,
             next_event: self.next_event,
             revision: self.revision,
+            tried: self.tried,
             stop_signal_at: self.stop_signal_at,
             exit_code: self.exit_code,
             log: self.log.clone(),
@@ -173,6 +203,7 @@ impl State {
         Ok(Self {
             next_event: form.next_event,
             revision: form.revision,
+            tried: form.tried.max(form.revision),
             stop_signal_at: form.stop_signal_at,
             exit_code: form.exit_code,
             log: form.log,

@@ -10,7 +10,7 @@ use evercrew_core::fleet::{
 use evercrew_core::{Mono, Signal};
 use evercrew_wire::Text;
 use evercrew_wire::control::{Reply, ReplyStatus, Request};
-use evercrew_wire::deposit::{Configuration, State, VERSION};
+use evercrew_wire::deposit::{Configuration, Earlier, State, VERSION};
 use evercrew_wire::logger::{FromLogger, Stream, Style, ToLogger};
 use evercrew_wire::supervisor::{
     Address, Bind, Credentials, Descriptor, Inventory, Kept, Label, NotifySocket, Numbered, Program, Scope, Source,
@@ -111,6 +111,7 @@ fn state() -> State {
     State {
         next_event: 99,
         revision: 1,
+        tried: 2,
         stop_signal_at: Some(18),
         exit_code: 1,
         log: None,
@@ -133,7 +134,7 @@ fn the_state_deposit_is_written_and_read_as_ever() {
 fn the_first_form_of_the_state_deposit_is_still_read() {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden/v1-state-first.json");
     let first = std::fs::read(path).expect("read the golden file");
-    assert_eq!(State::decode(&first).expect("decode"), state());
+    assert_eq!(State::decode(&first).expect("decode"), State { tried: 1, ..state() });
 }
 
 #[test]
@@ -158,6 +159,13 @@ fn the_configuration_deposit_is_written_and_read_as_ever() {
         cpus: 2,
         instance: "abc".into(),
         terminal: true,
+        revision: 7,
+        earlier: vec![Earlier {
+            revision: 5,
+            text: "[engine]\n#".into(),
+            files: vec![(Text::from("/srv/env"), "A=a".into())],
+            cpus: 4,
+        }],
     };
     let bytes = configuration.encode().expect("encode");
     let golden = golden("configuration", &bytes);
@@ -325,4 +333,12 @@ fn logger_records_and_control_lines_go_there_and_back() {
     let reply = Reply::new("7", ReplyStatus::Ok, "done");
     assert_eq!(reply.line(), "{\"id\":\"7\",\"status\":\"ok\",\"message\":\"done\"}\n");
     assert_eq!(serde_json::from_str::<Reply>(&reply.line()).expect("decode"), reply);
+}
+
+#[test]
+fn a_configuration_from_before_there_were_reloads_is_the_first_revision() {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden/v1-configuration-without-revision.json");
+    let bytes = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let configuration = Configuration::decode(bytes.trim_ascii_end()).expect("decode");
+    assert_eq!((configuration.revision, configuration.earlier), (1, Vec::new()));
 }

@@ -11,6 +11,12 @@ impl Fleet {
     /// rollout or an undo returns to, and what every worker runs that nobody has asked to leave. One that is not among them never
     /// comes back by itself. None for a service that is not known.
     pub fn versions(&self, id: ServiceId) -> BTreeSet<Epoch> {
+        let previous = self.services.get(&id).and_then(|service| service.memory.previous);
+        self.served_versions(id).into_iter().chain(previous).collect()
+    }
+
+    /// The same without the one that only an `undo` would bring back.
+    pub fn served_versions(&self, id: ServiceId) -> BTreeSet<Epoch> {
         self.services
             .get(&id)
             .map(|service| service.versions(self.tools.faults.has(Fault::VersionForgotten)))
@@ -29,7 +35,6 @@ impl Service {
             versions.insert(memory.epoch);
             if !forgets {
                 versions.insert(memory.serving);
-                versions.extend(memory.previous);
                 versions.extend(memory.rollout.iter().flat_map(|rollout| rollout.fallback));
             }
         }

@@ -1,0 +1,70 @@
+//! Listeners as the supervisor holds them: by their address, so that one which moves is another one, and one that is
+//! only renamed is the same.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+
+use evercrew_config::{Address, Listener, Settings};
+use evercrew_core::fleet::Fleet;
+use evercrew_sys::listener;
+use evercrew_wire::Text;
+use evercrew_wire::supervisor::{self as wire, Bind};
+
+use crate::crew::Crew;
+
+/// What the supervisor calls it. No `@` can stand in front, so it is never taken for the command socket.
+pub(crate) fn key(listener: &Listener) -> String {
+    match &listener.address {
+        // Each gets a port of its own.
+        Address::Tcp(address) if address.port() == 0 => format!("{address} {}", listener.name),
+        Address::Tcp(address) => address.to_string(),
+        Address::Unix(path) => format!("unix:{}", path.display()),
+    }
+}
+
+/// The address, where its port was the kernel's choice.
+pub(crate) fn chosen_port(asked: &wire::Address, socket: &OwnedFd) -> Option<SocketAddr> {
+    match asked {
+        wire::Address::Tcp(asked) if asked.port() == 0 => match listener::local_address(socket) {
+            Ok(listener::Address::Tcp(address)) => Some(address),
+            Ok(listener::Address::Unix(_)) | Err(_) => None,
+        },
+        wire::Address::Tcp(_) | wire::Address::Unix(_) => None,
+    }
+}
+
+/// The listeners of these settings that a service uses.
+pub(crate) fn used(settings: &Settings) -> impl Iterator<Item = &Listener> {
+    let used = |name: &String| settings.services.iter().any(|service| service.listen.contains(name));
+    settings.listeners.iter().filter(move |listener| used(&listener.name))
+}
+
+/// The record that opens it.
+pub(crate) fn bind(listener: &Listener) -> Bind {
+    Bind {
+        listener: key(listener),
+        address: match &listener.address {
+            Address::Tcp(address) => wire::Address::Tcp(*address),
+            Address::Unix(path) => wire::Address::Unix(Text::from(path)),
+        },
+        backlog: listener.backlog,
+        mode: None,
+    }
+}
+
+/// All that some service uses, by their keys: those of the configuration in force, and those that workers were started
+/// with, or may be again, which nobody has asked to leave.
+pub(crate) fn needed<'a>(crew: &'a Crew, fleet: &Fleet) -> BTreeMap<String, &'a Listener> {
+    let mut needed: BTreeMap<String, &Listener> =
+        used(crew.settings()).map(|listener| (key(listener), listener)).collect();
+    for (id, name) in crew.names() {
+        for epoch in fleet.served_versions(id) {
+            let settings = &crew.edition(epoch).settings;
+            let names = settings.service(name).map(|service| &service.listen[..]).unwrap_or_default();
+            let listeners = names.iter().filter_map(|name| settings.listener(name));
+            needed.extend(listeners.map(|listener| (key(listener), listener)));
+        }
+    }
+    needed
+}
