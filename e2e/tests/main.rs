@@ -4,6 +4,7 @@ mod commands;
 mod control;
 mod crash;
 mod ends;
+mod faults;
 mod identity;
 mod kill;
 mod load;

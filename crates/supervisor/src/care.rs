@@ -53,6 +53,8 @@ pub(crate) struct Care {
     killed: bool,
     /// A stop request is carried out without a manager then.
     stop_by: Option<Mono>,
+    /// A stop was requested at some time.
+    stopping: bool,
     alone: bool,
 }
 
@@ -92,7 +94,8 @@ impl Care {
         }
         let wait = self.backoff.unwrap_or(Duration::ZERO);
         self.backoff = Some(if wait.is_zero() { BACKOFF_MIN } else { (wait * 2).min(BACKOFF_MAX) });
-        self.start_at = Some(now.after(wait.max(self.least_wait)));
+        let least = if self.stopping { Duration::ZERO } else { self.least_wait };
+        self.start_at = Some(now.after(wait.max(least)));
     }
 
     /// Whether the manager owes an acknowledgement. It has five seconds from when it began to, or last gave a sign.
@@ -111,8 +114,12 @@ impl Care {
         }
     }
 
-    /// Somebody asked for a stop.
+    /// Somebody asked for a stop: the first time, a manager that is waited for is started at once, as only it knows how
+    /// to stop whom.
     pub(crate) fn stop_requested(&mut self, now: Mono) {
+        if !std::mem::replace(&mut self.stopping, true) {
+            self.start_at = self.start_at.map(|at| at.min(now));
+        }
         self.stop_by.get_or_insert(now.after(STOP_TIMEOUT));
     }
 
@@ -172,6 +179,23 @@ mod tests {
 
     fn at(ms: u64) -> Mono {
         Mono::from_nanos((1_000_000 + ms) * 1_000_000)
+    }
+
+    #[test]
+    fn a_stop_waits_for_no_manager_longer_than_it_has_to() {
+        let mut care = Care::new(at(0));
+        care.wait_between_managers(Duration::from_secs(60));
+        care.manager_started(at(0));
+        care.manager_died(at(10), Blame::Outside);
+        assert_eq!(care.deadline(), Some(at(60_010)));
+        care.stop_requested(at(20));
+        assert_eq!(care.due(at(20)), Some(Duty::StartManager { poisoned: false }));
+        care.manager_started(at(20));
+        care.stop_acknowledged();
+        care.manager_died(at(30), Blame::Outside);
+        assert_eq!(care.deadline(), Some(at(80)), "its own backoff alone");
+        care.stop_requested(at(40));
+        assert_eq!(care.deadline(), Some(at(80)), "a second request starts none sooner");
     }
 
     #[test]
