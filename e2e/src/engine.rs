@@ -183,7 +183,12 @@ impl Engine {
 
     /// The supervisor's process.
     pub fn supervisor(&self) -> Process {
-        Process::open(self.up.as_ref().expect("started").id())
+        let up = Process::open(self.up.as_ref().expect("started").id());
+        if !self.through.iter().any(|word| word == "--fork") {
+            return up;
+        }
+        let child = up.children().first().copied().expect("a process in its own view of the kernel");
+        Process::open(child)
     }
 
     /// Follows events from number `since` on (1 for all).

@@ -13,6 +13,7 @@
 
 mod engine;
 mod events;
+pub mod kernel;
 pub mod moments;
 pub mod processes;
 pub mod programs;

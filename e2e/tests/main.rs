@@ -6,7 +6,9 @@ mod crash;
 mod ends;
 mod faults;
 mod identity;
+mod init;
 mod kill;
+mod limits;
 mod load;
 mod logs;
 mod many;
@@ -15,10 +17,12 @@ mod newcomer;
 mod operator;
 mod output;
 mod programs;
+mod reuse;
 mod run;
 mod services;
 mod stop;
 mod times;
+mod tree;
 
 /// The binary of this tree.
 const EVERCREW: &str = env!("CARGO_BIN_EXE_evercrew");

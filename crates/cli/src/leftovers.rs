@@ -32,7 +32,7 @@ pub(crate) fn end(directory: &Path) -> Result<(), Failure> {
         Err(error) => return Err(unreadable(directory, &error)),
     };
     let instance = instance.trim();
-    end_cgroup(instance);
+    end_cgroups(instance);
     let entry = format!("EVERCREW_INSTANCE={instance}");
     let until = Instant::now() + PATIENCE;
     // One that forks while it is being looked at leaves a child for the next look.
@@ -57,22 +57,14 @@ pub(crate) fn end(directory: &Path) -> Result<(), Failure> {
 }
 
 /// Where the last engine had cgroups, everything in them is its: also what wrote over its environment.
-fn end_cgroup(instance: &str) {
-    let Ok(base) = cgroup::own().map(|own| own.join(format!("evercrew-{instance}"))) else { return };
-    let Ok(directory) = cgroup::open(&base) else { return };
-    if cgroup::populated(&directory).unwrap_or(false) {
-        say(format_args!("evercrew: ending what was left behind in {} by an engine that was killed", base.display()));
+fn end_cgroups(instance: &str) {
+    for (_, base) in cgroup::bases(instance) {
+        if cgroup::open(&base).and_then(cgroup::populated).unwrap_or(false) {
+            let base = base.display();
+            say(format_args!("evercrew: ending what was left behind in {base} by an engine that was killed"));
+        }
+        cgroup::end(&base, &[], PATIENCE);
     }
-    let until = Instant::now() + PATIENCE;
-    // Killed again while something is left; the processes themselves are waited for below, by pidfd.
-    while cgroup::kill(&directory).is_ok() && cgroup::populated(&directory).unwrap_or(false) && Instant::now() < until {
-        std::thread::yield_now();
-    }
-    for worker in fs::read_dir(&base).into_iter().flatten().flatten() {
-        // Files of the directory are not removed so, and need not be.
-        let _ = fs::remove_dir(worker.path());
-    }
-    let _ = fs::remove_dir(&base);
 }
 
 /// Writes down which instance this is, whole or not at all.

@@ -14,6 +14,9 @@ use crate::text::Span;
 /// Most items of an array.
 const MOST_ITEMS: usize = 1024;
 
+/// What the kernel can share out, and more processors than any machine has.
+const CPUS: std::ops::RangeInclusive<f64> = 0.01..=4096.0;
+
 /// Most commands of `before_start`.
 const MOST_COMMANDS: usize = 16;
 
@@ -243,6 +246,24 @@ pub(crate) fn share(report: &Report, value: &Value) -> Result<f64, Wrong> {
     };
     if (0.0..=1.0).contains(&number) {
         Ok(number)
+    } else {
+        Err(Wrong::because(value, format!("`{}` is not within these bounds", report.quote(value.at))))
+    }
+}
+
+/// A number of processors, in thousandths of one.
+pub(crate) fn cpus(report: &Report, value: &Value) -> Result<u32, Wrong> {
+    let number = match &value.kind {
+        Kind::Float(number) => *number,
+        Kind::Integer(number) => u16::try_from(*number).map_or(f64::NAN, f64::from),
+        Kind::Text(text) if text.parse::<f64>().is_ok_and(|number| CPUS.contains(&number)) => {
+            return Err(Wrong::found(report, value).write(text));
+        }
+        _ => return Err(Wrong::found(report, value)),
+    };
+    if CPUS.contains(&number) {
+        // Within these bounds every product fits.
+        Ok((number * 1000.0).round() as u32)
     } else {
         Err(Wrong::because(value, format!("`{}` is not within these bounds", report.quote(value.at))))
     }

@@ -169,6 +169,9 @@ fn limits(under: &mut Under<'_>, limits: &Limits) {
                 under.put(&name, value);
             }
             (_, "nice") => under.put(&name, limits.nice.map(|nice| json!(nice))),
+            (_, "memory") => under.put(&name, limits.memory.map(|memory| json!(size::format(memory)))),
+            (_, "pids") => under.put(&name, limits.pids.map(|pids| json!(pids))),
+            (_, "cpus") => under.put(&name, limits.cpus.map(|cpus| json!(f64::from(cpus) / 1000.0))),
             (_, _) => under.put(&name, limits.oom_score_adj.map(|adjustment| json!(adjustment))),
         }
     }

@@ -69,6 +69,8 @@ pub(crate) enum Shape {
     },
     /// A number from 0 to 1.
     Share,
+    /// A number of processors, down to a hundredth of one.
+    Cpus,
     /// A number of bytes above zero.
     Size,
     /// A resource limit: one number for both, or a table of these keys.
@@ -184,6 +186,7 @@ impl Shape {
             Self::Integer { min, max } => format!("a whole number from {min} to {max}"),
             Self::Signed { min, max } => format!("a whole number from {min} to {max}"),
             Self::Share => "a number from 0 to 1".to_owned(),
+            Self::Cpus => "a number of processors from 0.01 to 4096, like 1.5".to_owned(),
             Self::Size => "a size like \"512KiB\", \"64MiB\" or \"2GiB\"".to_owned(),
             Self::Limit { bytes, .. } => format!("{}, \"unlimited\" or a table {{ soft, hard }}", amount(*bytes)),
             Self::Amount { bytes } => format!("{} or \"unlimited\"", amount(*bytes)),

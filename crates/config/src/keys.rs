@@ -319,7 +319,9 @@ pub(crate) static RECYCLE: Section = Section {
             "memory",
             Shape::Size,
             "never",
-            "memory in use at which a worker is replaced: its own pages and what of them is swapped out",
+            "memory in use at which a worker is replaced, looked at every 10 s: anonymous pages of the worker and all its \
+             descendants and what of them is swapped out, each page shared by several processes counted by its share \
+             (where the kernel does not let us read shares, in full). Page cache and files are not counted",
         )
         .live(),
         key("jitter", Shape::Share, "0.5", "share of both by which each worker's are lowered at random").live(),
@@ -390,7 +392,9 @@ const fn limit(name: &'static str, bytes: bool, doc: &'static str) -> Key {
 pub(crate) static LIMITS: Section = Section {
     title: "limits",
     doc: "What each worker may use. One number sets the soft and the hard limit; to raise one above the engine's own \
-          the engine must run as root.",
+          the engine must run as root. Limits by cgroup hold where \
+          the engine's cgroup is its own: in a container or a unit of systemd with `Delegate=yes` that runs nothing else; \
+          and as root where the controller has a hierarchy of version 1. Elsewhere the workers run without them, and one line of the log says which are not enforced, and why.",
     keys: &[
         limit("nofile", false, "open files"),
         limit("nproc", false, "processes and threads of the user"),
@@ -411,6 +415,25 @@ pub(crate) static LIMITS: Section = Section {
             Shape::Signed { min: -1000, max: 1000 },
             "the engine's own",
             "how gladly the kernel kills a worker when memory runs out: 1000 first, -1000 never",
+        ),
+        open(
+            "memory",
+            Shape::Size,
+            "none",
+            "memory of a worker and all its descendants together, page cache included and swap not; over it the kernel \
+             kills one of them. A worker so killed ends with the reason `oom`. By cgroup",
+        ),
+        open(
+            "pids",
+            Shape::Integer { min: 1, max: 4_194_304 },
+            "none",
+            "processes and threads of a worker and all its descendants together; over it a fork fails. By cgroup",
+        ),
+        open(
+            "cpus",
+            Shape::Cpus,
+            "none",
+            "processors that a worker and all its descendants may use together, like 1.5; over it they wait. By cgroup",
         ),
     ],
 };

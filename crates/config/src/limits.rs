@@ -20,7 +20,14 @@ pub(crate) fn limits(service: &Reader<'_>) -> Limits {
             resources.push((key.name.to_owned(), soft, hard));
         }
     }
-    Limits { resources, nice: table.signed("nice"), oom_score_adj: table.signed("oom_score_adj") }
+    Limits {
+        resources,
+        nice: table.signed("nice"),
+        oom_score_adj: table.signed("oom_score_adj"),
+        memory: table.size("memory"),
+        pids: table.optional_integer("pids"),
+        cpus: table.cpus("cpus"),
+    }
 }
 
 fn limit(

@@ -181,6 +181,11 @@ impl<'a> Reader<'a> {
         self.read(key, |value| convert::signed(self.report, value, min, max))
     }
 
+    /// A number of processors, in thousandths of one.
+    pub(crate) fn cpus(&self, key: &'static str) -> Option<u32> {
+        self.read(key, |value| convert::cpus(self.report, value))
+    }
+
     /// A number of bytes.
     pub(crate) fn size(&self, key: &'static str) -> Option<u64> {
         self.read(key, |value| convert::size(self.report, value))
@@ -389,6 +394,7 @@ mod tests {
             Shape::Off
             | Shape::On
             | Shape::Signed { .. }
+            | Shape::Cpus
             | Shape::Limit { .. }
             | Shape::Amount { .. }
             | Shape::Mask

@@ -69,6 +69,7 @@ fn shape(shape: &'static Shape) -> Json {
         Shape::Integer { min, max } => json!({"type": "integer", "minimum": min, "maximum": max}),
         Shape::Signed { min, max } => json!({"type": "integer", "minimum": min, "maximum": max}),
         Shape::Share => json!({"type": "number", "minimum": 0, "maximum": 1}),
+        Shape::Cpus => json!({"type": "number", "minimum": 0.01, "maximum": 4096}),
         Shape::Size => pattern("^[0-9]+(B|KiB|MiB|GiB|TiB)$"),
         Shape::Duration { forever: false, .. } => pattern("^[0-9]+(ms|s|m|h|d)$"),
         Shape::Duration { forever: true, .. } => pattern("^([0-9]+(ms|s|m|h|d)|forever)$"),

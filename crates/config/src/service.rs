@@ -19,6 +19,7 @@ use crate::raw::{Kind, Value};
 use crate::reader::Reader;
 use crate::ready;
 use crate::settings::{Builtin, LogStyle, Program, Ready, Service};
+use crate::size;
 use crate::stop;
 use crate::text::Span;
 use crate::variables::{self, Variables};
@@ -48,7 +49,8 @@ pub(crate) fn service(reader: &Reader<'_>, name: &str, name_at: Span, context: &
     let port = port(reader, is_builtin, &variables);
     let heartbeat = heartbeat(reader, is_builtin);
     let backoff = backoff(reader);
-    let (recycle, recycle_memory) = recycle(reader);
+    let limits = limits::limits(reader);
+    let (recycle, recycle_memory) = recycle(reader, limits.memory);
     let policy = Policy {
         workers: context.workers(reader),
         ready: match &ready {
@@ -88,7 +90,7 @@ pub(crate) fn service(reader: &Reader<'_>, name: &str, name_at: Span, context: &
             user: reader.account("user"),
             group: reader.account("group"),
             umask: reader.mask("umask"),
-            limits: limits::limits(reader),
+            limits,
             port,
             before_start: before_start(reader, context),
             recycle_memory,
@@ -283,8 +285,18 @@ fn rollout(reader: &Reader<'_>, has_port: bool) -> Rollout {
     rollout
 }
 
-fn recycle(reader: &Reader<'_>) -> (Recycle, Option<u64>) {
+fn recycle(reader: &Reader<'_>, limit: Option<u64>) -> (Recycle, Option<u64>) {
     let Some(table) = reader.table("recycle", &keys::RECYCLE) else { return (Recycle::default(), None) };
     let recycle = Recycle { age: table.optional_duration("age"), jitter: table.share("jitter") };
-    (recycle, table.size("memory"))
+    let memory = table.size("memory");
+    if let Some((memory, limit)) = memory.zip(limit)
+        && memory >= limit
+    {
+        table.report().add(
+            Diagnostic::error(table.at("memory"), format!("{} replaces no worker for its memory", table.name()))
+                .label(format!("the kernel kills one at {}, as `limits.memory` says", size::format(limit)))
+                .help("recycle below the limit, so that a worker is replaced before it is killed"),
+        );
+    }
+    (recycle, memory)
 }

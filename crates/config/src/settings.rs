@@ -188,6 +188,12 @@ pub struct Limits {
     pub nice: Option<i32>,
     /// How gladly the kernel kills for want of memory, -1000 to 1000.
     pub oom_score_adj: Option<i32>,
+    /// Bytes of memory of a worker and its descendants together; over it the kernel kills one of them.
+    pub memory: Option<u64>,
+    /// Processes and threads of a worker, itself and its descendants included.
+    pub pids: Option<u32>,
+    /// Thousandths of a processor for a worker and its descendants together.
+    pub cpus: Option<u32>,
 }
 
 /// What a worker runs.

@@ -38,6 +38,7 @@ fn what_is_wrong_in_one_value_is_refused() {
         "exit-codes",
         "include-as-string",
         "limits",
+        "limits-by-cgroup",
         "listen-mode",
         "listener-without-address",
         "no-program",

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -56,6 +57,11 @@ impl Found {
             Some((key.clone(), listeners::chosen_port(address, socket)?))
         };
         self.listeners.iter().filter_map(chosen).collect()
+    }
+
+    /// The engine's directories among the cgroups.
+    pub(crate) fn cgroups(&self) -> Vec<PathBuf> {
+        self.inventory.cgroups.iter().map(Text::to_path).collect()
     }
 }
 
@@ -171,6 +177,7 @@ pub(crate) fn model(found: &mut Found) -> Result<Model, Fatal> {
     });
     let numbers = state.as_ref().map(|state| &state.services[..]).unwrap_or_default();
     let mut crew = Crew::new(configuration.revision, edition, numbers);
+    crew.cgroups = found.cgroups();
     for (revision, source) in deposit::earlier(&configuration) {
         match Edition::of(source) {
             Ok(edition) => crew.remember(revision, Arc::new(edition)),

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use evercrew_config::{Service, Settings};
@@ -95,6 +96,8 @@ pub(crate) struct Crew {
     names: BTreeMap<ServiceId, String>,
     /// The version of each command that the configuration in force asks for, where it is not of this revision.
     asked: BTreeMap<ServiceId, Epoch>,
+    /// The engine's directories among the cgroups; that of cgroup2 first, if there is one.
+    pub(crate) cgroups: Vec<PathBuf>,
     pub(crate) processes: BTreeMap<WorkerId, Process>,
 }
 
@@ -111,6 +114,7 @@ impl Crew {
             ids: Vec::new(),
             names,
             asked: BTreeMap::new(),
+            cgroups: Vec::new(),
             processes: BTreeMap::new(),
         };
         crew.number();

@@ -73,7 +73,7 @@ impl Manager {
                 "name": name,
                 "pid": pid,
                 "memory_bytes": pid.and_then(process::memory),
-                "private_bytes": pid.and_then(process::private_memory),
+                "private_bytes": pid.and_then(process::anonymous),
                 "cpu_seconds": pid.and_then(process::cpu_time).map(|time| time.as_secs_f64()),
                 "descriptors": descriptors.as_ref().map(|kinds| kinds.values().sum::<usize>()),
                 "descriptors_by_kind": descriptors,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use evercrew_config::Settings;
 use evercrew_core::Mono;
 use evercrew_core::fleet::{Event, WorkerId};
-use evercrew_sys::{clock, process};
+use evercrew_sys::{cgroup, clock, process};
 
 use crate::manager::Manager;
 
@@ -60,13 +60,33 @@ impl Manager {
             .filter_map(|(worker, process)| {
                 let service = self.crew.service(self.crew.find(&process.label.service)?)?;
                 let bound = bound(service.recycle_memory?, service.policy.recycle.jitter, *worker);
-                (process::private_memory(process.pid)? > bound).then_some(*worker)
+                has_outgrown(&self.processes_of(*worker, process.pid), bound).then_some(*worker)
             })
             .collect();
         for worker in outgrown {
             self.decide(Event::Outgrown { worker });
         }
     }
+}
+
+impl Manager {
+    /// The worker's own process and what descends from it: all of its cgroup, where it has one.
+    fn processes_of(&self, worker: WorkerId, pid: u32) -> Vec<u32> {
+        let directory = self.crew.cgroups.first().and_then(|base| cgroup::open(&base.join(worker.0.to_string())).ok());
+        let members = directory.and_then(|directory| cgroup::members(directory).ok()).unwrap_or_default();
+        if members.is_empty() { process::tree(pid) } else { members }
+    }
+}
+
+/// The exact figure costs a walk over all pages, so only those are asked for it that the cheap one, which is never
+/// below it, speaks against.
+fn has_outgrown(processes: &[u32], bound: u64) -> bool {
+    let sum = |of: fn(u32) -> Option<u64>| processes.iter().filter_map(|pid| of(*pid)).fold(0, u64::saturating_add);
+    sum(process::anonymous) > bound && sum(share) > bound
+}
+
+fn share(pid: u32) -> Option<u64> {
+    process::anonymous_share(pid).or_else(|| process::anonymous(pid))
 }
 
 /// Each worker's bound is lower by its own part of the jitter, so that equal workers do not leave together.

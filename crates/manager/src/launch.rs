@@ -13,7 +13,7 @@ use evercrew_core::Signal;
 use evercrew_core::fleet::{StopLadder, WorkerId};
 use evercrew_sys::spawn::{FindError, find_program};
 use evercrew_wire::Text;
-use evercrew_wire::supervisor::{self as wire, Descriptor, Label, NotifySocket, Source, Spawn};
+use evercrew_wire::supervisor::{self as wire, Bounds, Descriptor, Label, NotifySocket, Source, Spawn};
 
 /// Where a role process finds its first descriptor.
 const ROLE_DESCRIPTOR: i32 = 3;
@@ -74,6 +74,7 @@ impl Launcher {
             umask: None,
             nice: None,
             oom_score_adj: None,
+            bounds: Bounds::default(),
             stop_signal: Signal::Term.name().to_owned(),
             stop_grace_ms: 5000,
         }
@@ -120,6 +121,7 @@ impl Launcher {
             umask: service.umask,
             nice: service.limits.nice,
             oom_score_adj: service.limits.oom_score_adj,
+            bounds: Bounds { memory: service.limits.memory, pids: service.limits.pids, cpu: service.limits.cpus },
             stop_signal: String::new(),
             stop_grace_ms: 0,
             label,

@@ -32,6 +32,7 @@ mod log;
 mod manager;
 mod notices;
 mod operator;
+mod orphans;
 mod outbox;
 mod output;
 mod perform;

@@ -153,8 +153,9 @@ async fn cannot_boot(mut link: Link, fatal: Fatal, found: Option<Found>) -> io::
     }
     Stderr::new()?.line(&fatal.message);
     if fatal.orphaned {
-        for (worker, parts) in found.map(|found| found.workers).unwrap_or_default() {
-            ending::kill_orphan(&worker, &parts);
+        // The link to the logger, which ends with it, is among what was found.
+        if let Some(remark) = found.and_then(|mut found| ending::kill_orphans(&mut found)) {
+            Stderr::new()?.line(&format!("evercrew: WARN  {remark}"));
         }
     }
     Ok(1)

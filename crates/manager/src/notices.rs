@@ -174,14 +174,10 @@ fn exited(notice: &Notice, names: &Names<'_>) -> Fact {
     let Notice::WorkerExited { worker, service, slot, generation, status, reason, ran } = notice else {
         return of_service(LOGGER, Level::Debug, "worker.exit", Map::new(), String::new());
     };
-    use evercrew_core::fleet::{ExitReason, ExitStatus};
+    use evercrew_core::fleet::ExitReason;
     let name = names.crew.worker_name(*service, *slot);
     let mut fields = names.fields(*service, Some(&name));
-    let (code, signal) = match status {
-        Some(ExitStatus::Code(code)) => (Some(*code), None),
-        Some(ExitStatus::Signal(signal)) => (None, Some(signal.map_or("unknown".to_owned(), |s| s.to_string()))),
-        None => (None, None),
-    };
+    let (code, signal) = text::code_and_signal(*status);
     fields.insert("generation".into(), json!(generation.0));
     fields.insert("pid".into(), json!(names.crew.processes.get(worker).map(|process| process.pid)));
     fields.insert("code".into(), json!(code));
@@ -196,7 +192,11 @@ fn exited(notice: &Notice, names: &Names<'_>) -> Fact {
     );
     let level = match reason {
         ExitReason::Asked(_) => Level::Info,
-        ExitReason::Unasked | ExitReason::ReadyTimeout | ExitReason::Heartbeat | ExitReason::SpawnFailed => Level::Warn,
+        ExitReason::Unasked
+        | ExitReason::ReadyTimeout
+        | ExitReason::Heartbeat
+        | ExitReason::SpawnFailed
+        | ExitReason::OutOfMemory => Level::Warn,
     };
     of_service(*service, level, "worker.exit", fields, words)
 }

@@ -116,10 +116,13 @@ impl Manager {
                 }
                 self.decide(Event::SpawnFailed { worker, transient });
             }
-            ToManager::Exited { worker, status, .. } => {
+            ToManager::Exited { worker, status, oom_kills, .. } => {
                 let worker = WorkerId(worker);
                 let status = match status {
                     Status::Code(code) => ExitStatus::Code(code),
+                    Status::Signal(number) if oom_kills > 0 && number == signal::number(Signal::Kill) => {
+                        ExitStatus::OutOfMemory
+                    }
                     Status::Signal(number) => ExitStatus::Signal(signal::from_number(number)),
                 };
                 self.decide(Event::Exited { worker, status });

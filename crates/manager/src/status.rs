@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use evercrew_config::{Address, Service};
 use evercrew_core::Mono;
-use evercrew_core::fleet::{ExitStatus, Fleet, LastExit, ServiceId, ServiceView, WorkerState, WorkerView};
+use evercrew_core::fleet::{Fleet, LastExit, ServiceId, ServiceView, WorkerState, WorkerView};
 use evercrew_sys::{clock, process};
 use serde_json::{Value, json};
 
@@ -156,11 +156,7 @@ fn one(service: ServiceId, view: &WorkerView, crew: &Crew, samples: &mut Samples
 }
 
 fn last_exit(exit: LastExit) -> Value {
-    let (code, signal) = match exit.status {
-        Some(ExitStatus::Code(code)) => (Some(code), None),
-        Some(ExitStatus::Signal(signal)) => (None, Some(signal.map_or("unknown".to_owned(), |s| s.to_string()))),
-        None => (None, None),
-    };
+    let (code, signal) = text::code_and_signal(exit.status);
     json!({"code": code, "signal": signal, "reason": text::exit_reason(exit.reason), "at": text::wall_of(exit.at)})
 }
 

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
-use evercrew_core::Mono;
 use evercrew_core::fleet::{ExitReason, ExitStatus, Fleet, ServiceId, ServiceState, StopReason, WorkerState};
+use evercrew_core::{Mono, Signal};
 use evercrew_sys::clock;
 
 /// RFC 3339, UTC, milliseconds.
@@ -57,6 +57,7 @@ pub(crate) fn exit_reason(reason: ExitReason) -> &'static str {
         ExitReason::ReadyTimeout => "ready-timeout",
         ExitReason::Heartbeat => "heartbeat",
         ExitReason::SpawnFailed => "spawn-failed",
+        ExitReason::OutOfMemory => "oom",
         ExitReason::Asked(reason) => stop_reason(reason),
     }
 }
@@ -71,12 +72,23 @@ pub(crate) fn stop_reason(reason: StopReason) -> &'static str {
     }
 }
 
+/// Exit code and signal, as documents have them.
+pub(crate) fn code_and_signal(status: Option<ExitStatus>) -> (Option<u8>, Option<String>) {
+    match status {
+        Some(ExitStatus::Code(code)) => (Some(code), None),
+        Some(ExitStatus::Signal(signal)) => (None, Some(signal.map_or("unknown".to_owned(), |s| s.to_string()))),
+        Some(ExitStatus::OutOfMemory) => (None, Some(Signal::Kill.to_string())),
+        None => (None, None),
+    }
+}
+
 /// `exit code 3`, `SIGKILL`, `no process`.
 pub(crate) fn exit_status(status: Option<ExitStatus>) -> String {
     match status {
         Some(ExitStatus::Code(code)) => format!("exit code {code}"),
         Some(ExitStatus::Signal(Some(signal))) => signal.to_string(),
         Some(ExitStatus::Signal(None)) => "an unnamed signal".to_owned(),
+        Some(ExitStatus::OutOfMemory) => "killed by the kernel for want of memory".to_owned(),
         None => "no process".to_owned(),
     }
 }

@@ -101,13 +101,21 @@ impl Children {
         if let Some(child) = self.by_worker.get_mut(&worker) {
             child.ended = true;
             child.exec = None;
-            self.by_pid.remove(&child.pid);
+            let pid = child.pid;
+            self.forget_number(pid, worker);
+        }
+    }
+
+    /// The number of one that was reaped may be that of another of ours by now.
+    fn forget_number(&mut self, pid: u32, worker: u64) {
+        if self.by_pid.get(&pid) == Some(&worker) {
+            self.by_pid.remove(&pid);
         }
     }
 
     pub(crate) fn remove(&mut self, worker: u64) -> Option<Child> {
         let child = self.by_worker.remove(&worker)?;
-        self.by_pid.remove(&child.pid);
+        self.forget_number(child.pid, worker);
         if let Some(path) = &child.notify_path {
             // A leftover is replaced by the next worker of that name.
             let _ = std::fs::remove_file(path);
@@ -121,5 +129,39 @@ impl Children {
 
     pub(crate) fn living(&self) -> impl Iterator<Item = (u64, &Child)> {
         self.iter().filter(|(_, child)| !child.ended)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn child(pid: u32) -> Child {
+        Child {
+            label: Label { name: "web.1".into(), service: "web".into(), slot: 1, generation: 1, epoch: 1 },
+            pid,
+            started: Mono::from_nanos(0),
+            exec: None,
+            kept: Vec::new(),
+            notify_path: None,
+            signalled: None,
+            stop_signal: Signal::Term,
+            stop_grace: Duration::ZERO,
+            ended: false,
+        }
+    }
+
+    #[test]
+    fn a_number_that_came_back_is_the_new_ones() {
+        let mut children = Children::default();
+        children.insert(1, child(7));
+        children.ended(1);
+        assert_eq!(children.worker_of(7), None);
+        // The exit is acknowledged after what follows from it was done.
+        children.insert(2, child(7));
+        children.remove(1);
+        assert_eq!(children.worker_of(7), Some(2));
+        children.ended(2);
+        assert_eq!(children.worker_of(7), None);
     }
 }

@@ -1,5 +1,6 @@
 //! Stopping without a manager, and the end of the engine.
 
+use std::collections::BTreeMap;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
@@ -11,6 +12,43 @@ use crate::engine::Engine;
 
 /// How long the last kill may take before the supervisor leaves without it (a process in an uninterruptible wait).
 const LAST_KILL: Duration = Duration::from_secs(2);
+
+/// What was killed with its worker gets so long to be gone, so that it is not taken for something that was left.
+const SETTLING: Duration = Duration::from_millis(50);
+/// Without an event, until the next look.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+/// Processes that are named in one line.
+const MOST_NAMED: usize = 50;
+
+/// Descendants that had left their worker's group, or were nobody's from the start.
+#[derive(Debug, Default)]
+struct Strays {
+    named: BTreeMap<u32, String>,
+    more: bool,
+}
+
+impl Strays {
+    /// Children of ours that are not reaped: their numbers are their own.
+    fn kill(&mut self, pids: &[u32]) {
+        for pid in pids {
+            let Ok(pidfd) = process::open(*pid) else { continue };
+            if !self.named.contains_key(pid) && !process::exited(pidfd.as_fd()).unwrap_or(true) {
+                if self.named.len() < MOST_NAMED {
+                    self.named.insert(*pid, process::describe(*pid));
+                } else {
+                    self.more = true;
+                }
+            }
+            let _ = process::signal(pidfd.as_fd(), Signal::Kill);
+        }
+    }
+
+    fn remark(&self) -> Option<String> {
+        let named: Vec<&str> = self.named.values().map(String::as_str).collect();
+        let more = if self.more { " and more" } else { "" };
+        (!named.is_empty()).then(|| format!("ended what had left its worker's group: {}{more}", named.join(", ")))
+    }
+}
 
 impl Engine {
     pub(crate) fn stop_alone(&mut self) {
@@ -59,8 +97,9 @@ impl Engine {
             // Its end of file would wake every wait below.
             let _ = self.epoll.remove(manager.channel.as_fd());
         }
-        let until = clock::mono().after(LAST_KILL);
+        let (settled, until) = (clock::mono().after(SETTLING), clock::mono().after(LAST_KILL));
         let mut ready = Vec::new();
+        let mut ended = Strays::default();
         loop {
             self.reap_all_quietly();
             let manager = self.manager.as_ref().map(|manager| manager.pid);
@@ -68,20 +107,23 @@ impl Engine {
                 .into_iter()
                 .filter(|pid| Some(*pid) != manager && self.children.worker_of(*pid).is_none())
                 .collect();
-            for pid in &strays {
-                // A child of ours that is not reaped: its number is its own.
-                let _ = process::open(*pid).and_then(|pidfd| process::signal(pidfd.as_fd(), Signal::Kill));
+            let now = clock::mono();
+            if now >= settled {
+                ended.kill(&strays);
             }
             self.cgroups.remove_empty();
-            let now = clock::mono();
             let left = self.cgroups.is_leaving();
             if (!left && strays.is_empty() && self.children.living().next().is_none()) || now >= until {
                 break;
             }
-            if self.epoll.wait(&mut ready, Some(until.since(now).min(Duration::from_millis(50)))).is_err() {
+            let next = if now < settled { settled } else { until.min(now.after(LOOK_AGAIN)) };
+            if self.epoll.wait(&mut ready, Some(next.since(now))).is_err() {
                 break;
             }
             while let Ok(Some(_)) = self.signals.read() {}
+        }
+        if let Some(remark) = ended.remark() {
+            self.say(&format!("INFO  {remark}"));
         }
         if let Some(manager) = self.manager.take() {
             manager.end();

@@ -92,8 +92,8 @@ impl Engine {
         let log = Stderr::new()?;
         let (cgroups, remark) = Cgroups::new(&std::env::var("EVERCREW_INSTANCE").unwrap_or_default());
         let log_level = std::env::var("EVERCREW_LOG").ok().and_then(|name| Level::named(&name)).unwrap_or(Level::Info);
-        if let Some(remark) = remark.filter(|_| log_level <= Level::Info) {
-            log.line(&format!("evercrew: INFO  {remark}"));
+        if let Some(remark) = remark.filter(|_| log_level <= Level::Warn) {
+            log.line(&format!("evercrew: WARN  {remark}"));
         }
         Ok(Self {
             epoll,
@@ -217,6 +217,7 @@ impl Engine {
             poisoned,
             nofile: self.nofile,
             highest_worker: self.highest_worker,
+            cgroups: self.cgroups.describe(),
         };
         let beside = Beside::Deposit { state: inventory.state };
         out.push(ToManager::Inventory(inventory), beside);
@@ -424,17 +425,18 @@ impl Engine {
     fn reap_all(&mut self) {
         while let Ok(Some(pid)) = process::peek_exited() {
             let worker = self.children.worker_of(pid);
+            let mut oom_kills = 0;
             if let Some(worker) = worker {
                 self.exec_outcome(worker);
                 // The group is ours as long as its leader is not reaped; it is empty when this fails.
                 let _ = process::signal_group(pid, Signal::Kill);
-                self.cgroups.ended(worker);
+                oom_kills = self.cgroups.ended(worker);
             }
             let reaped = process::reap(pid);
             if self.manager.as_ref().is_some_and(|manager| manager.pid == pid) {
                 self.manager_ended(reaped.map(|(status, _)| status).ok());
             } else if let (Some(worker), Ok((status, usage))) = (worker, reaped) {
-                self.worker_ended(worker, status, usage);
+                self.worker_ended(worker, status, usage, oom_kills);
             }
         }
     }

@@ -14,6 +14,7 @@ use evercrew_sys::{channel, descriptor, pipe, spawn};
 use evercrew_wire::Text;
 use evercrew_wire::supervisor::{self as wire, Kept, Source, Spawn};
 
+use crate::cgroups::Place;
 use crate::children::Child;
 use crate::custody::Custody;
 
@@ -27,7 +28,7 @@ const OUTPUT_PIPE_BYTES: usize = 256 * 1024;
 pub(crate) fn launch(
     request: &Spawn,
     attached: Option<OwnedFd>,
-    cgroup: Option<OwnedFd>,
+    place: Place,
     custody: &Custody,
     now: Mono,
 ) -> Result<Child, SpawnError> {
@@ -54,7 +55,8 @@ pub(crate) fn launch(
         directory: Some(c_string(&request.directory)?),
         descriptors,
         group: Group::Session,
-        cgroup,
+        cgroup: place.cgroup,
+        joined: place.joined,
         parent_death: request.die_with_supervisor.then_some(Signal::Kill),
         limits: request.limits.iter().map(limit).collect::<Result<_, _>>()?,
         credentials: request.credentials.as_ref().map(|wire::Credentials { uid, gid, groups }| Credentials {

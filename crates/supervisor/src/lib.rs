@@ -20,6 +20,7 @@ mod engine;
 mod launch;
 mod manager;
 mod outgoing;
+mod subtree;
 mod workers;
 
 pub use engine::{Boot, run};

@@ -18,8 +18,12 @@ impl Engine {
         if self.care.alone() || self.children.of(worker).is_some() {
             return;
         }
-        let cgroup = self.cgroups.make(worker);
-        let launched = launch(request, attached, cgroup, &self.custody, clock::mono());
+        let manager = self.manager.as_ref().map(|manager| manager.pid);
+        let mut place = self.cgroups.make(worker, request.bounds, manager.as_slice());
+        if let Some(remark) = place.remark.take() {
+            self.say(&format!("WARN  {remark}"));
+        }
+        let launched = launch(request, attached, place, &self.custody, clock::mono());
         match launched {
             Ok(child) => {
                 let watched = child
@@ -71,7 +75,7 @@ impl Engine {
         }
     }
 
-    pub(crate) fn worker_ended(&mut self, worker: u64, status: process::Status, usage: process::Usage) {
+    pub(crate) fn worker_ended(&mut self, worker: u64, status: process::Status, usage: process::Usage, oom_kills: u64) {
         if self.children.of(worker).is_none() {
             return; // Its exec failed, which was told.
         }
@@ -86,6 +90,7 @@ impl Engine {
             system_us: usage.system.as_micros().try_into().unwrap_or(u64::MAX),
             max_rss_kib: usage.max_rss_kib,
             at: clock::mono().as_nanos(),
+            oom_kills,
         };
         self.tell(record, Beside::Nothing);
     }

@@ -182,12 +182,13 @@ mirror_struct!(SlotForm = SlotMemory {
     workers: Vec<WorkerForm>,
 });
 mirror_struct!(LastExitForm = LastExit { status: Option<StatusForm>, reason: ReasonForm, at: u64, });
-mirror_enum!(StatusForm = ExitStatus { Code(code: u8), Signal(signal: Option<String>), });
+mirror_enum!(StatusForm = ExitStatus { Code(code: u8), Signal(signal: Option<String>), OutOfMemory, });
 mirror_enum!(ReasonForm = ExitReason {
     Unasked,
     ReadyTimeout,
     Heartbeat,
     SpawnFailed,
+    OutOfMemory,
     Asked(reason: StopForm),
 });
 mirror_enum!(StopForm = StopReason { Stop, Scale, Rollout, Recycle, RolledBack });

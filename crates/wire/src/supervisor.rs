@@ -166,10 +166,34 @@ pub struct Spawn {
     /// How gladly the kernel kills it for want of memory.
     #[serde(default)]
     pub oom_score_adj: Option<i32>,
+    /// What it may use together with its descendants, where the kernel can be had to hold it.
+    #[serde(default, skip_serializing_if = "Bounds::is_none")]
+    pub bounds: Bounds,
     /// What the supervisor sends when it has to stop the worker on its own.
     pub stop_signal: String,
     /// How long it then waits before KILL.
     pub stop_grace_ms: u64,
+}
+
+/// What the processes of a worker may use together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bounds {
+    /// Bytes of memory.
+    #[serde(default)]
+    pub memory: Option<u64>,
+    /// Processes and threads.
+    #[serde(default)]
+    pub pids: Option<u32>,
+    /// Thousandths of a processor.
+    #[serde(default)]
+    pub cpu: Option<u32>,
+}
+
+impl Bounds {
+    /// Whether there is none.
+    pub fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// Whom a process runs as.
@@ -315,6 +339,9 @@ pub enum ToManager {
         max_rss_kib: u64,
         /// CLOCK_MONOTONIC, nanoseconds, when it was noticed.
         at: u64,
+        /// How many of its processes the kernel has killed for want of memory, where that is counted.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        oom_kills: u64,
     },
     /// A signal came to the supervisor.
     SignalReceived {
@@ -353,6 +380,15 @@ pub struct Inventory {
     /// The highest worker identity that was ever used.
     #[serde(default)]
     pub highest_worker: u64,
+    /// The engine's directories among the cgroups, whether they were made or not; in each a worker's own has its number
+    /// for a name. That of cgroup2 is the first, if there is one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cgroups: Vec<Text>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "the form that serde asks for")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// A process of ours.

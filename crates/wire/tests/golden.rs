@@ -13,8 +13,8 @@ use evercrew_wire::control::{Reply, ReplyStatus, Request};
 use evercrew_wire::deposit::{Configuration, Earlier, State, VERSION};
 use evercrew_wire::logger::{FromLogger, Stream, Style, ToLogger};
 use evercrew_wire::supervisor::{
-    Address, Bind, Credentials, Descriptor, Inventory, Kept, Label, NotifySocket, Numbered, Program, Scope, Source,
-    Spawn, Status, ToManager, ToSupervisor, Worker,
+    Address, Bind, Bounds, Credentials, Descriptor, Inventory, Kept, Label, NotifySocket, Numbered, Program, Scope,
+    Source, Spawn, Status, ToManager, ToSupervisor, Worker,
 };
 
 fn golden(name: &str, bytes: &[u8]) -> Vec<u8> {
@@ -212,6 +212,7 @@ fn spawn() -> Spawn {
         umask: Some(0o27),
         nice: Some(5),
         oom_score_adj: Some(-1),
+        bounds: Bounds::default(),
         stop_signal: "TERM".into(),
         stop_grace_ms: 30_000,
     }
@@ -254,7 +255,7 @@ fn records_to_the_manager_are_written_and_read_as_ever() {
         signalled: Some("TERM".into()),
         kept,
     };
-    let exited = |status| ToManager::Exited { worker: 1, status, user_us: 2, system_us: 3, max_rss_kib: 4, at: 5 };
+    let exited = |status| exited(status, 0);
     let address = Address::Tcp("[::1]:80".parse().expect("an address"));
     let records = [
         ToManager::Inventory(Inventory {
@@ -266,6 +267,7 @@ fn records_to_the_manager_are_written_and_read_as_ever() {
             poisoned: false,
             nofile: (1024, 4096),
             highest_worker: 7,
+            cgroups: Vec::new(),
         }),
         ToManager::Bound { listener: "web".into(), address: address.clone() },
         ToManager::BindFailed { listener: "web".into(), address, errno: 98, message: "in use".into() },
@@ -284,6 +286,48 @@ fn records_to_the_manager_are_written_and_read_as_ever() {
         golden.split(|byte| *byte == b'\n').map(|line| Numbered::decode(line).expect("decode")).collect();
     assert_eq!(read, numbered);
     assert_eq!(golden, lines.join(&b'\n'), "their form changed: add fields with a default instead");
+}
+
+fn exited(status: Status, oom_kills: u64) -> ToManager {
+    ToManager::Exited { worker: 1, status, user_us: 2, system_us: 3, max_rss_kib: 4, at: 5, oom_kills }
+}
+
+/// Fields that the first records did not have.
+#[test]
+fn bounds_and_what_came_of_them_are_written_and_read_as_ever() {
+    let bounds = Bounds { memory: Some(1 << 30), pids: Some(100), cpu: Some(1500) };
+    let asked = ToSupervisor::Spawn(Box::new(Spawn { bounds, ..spawn() }));
+    let bytes = asked.encode().expect("encode");
+    let kept = golden("spawn-with-bounds", &bytes);
+    assert_eq!(ToSupervisor::decode(&kept).expect("decode"), asked);
+    assert_eq!(kept, bytes, "its form changed: add fields with a default instead");
+    let inventory = Inventory {
+        version: 1,
+        supervisor: 2,
+        generation: 3,
+        last_words: String::new(),
+        state: true,
+        poisoned: false,
+        nofile: (1024, 4096),
+        highest_worker: 7,
+        cgroups: vec![Text::from("/sys/fs/cgroup/evercrew-abc")],
+    };
+    let records = [ToManager::Inventory(inventory), exited(Status::Signal(9), 2)];
+    let numbered: Vec<Numbered> = (1..).zip(records).map(|(n, record)| Numbered { n, record }).collect();
+    let lines: Vec<Vec<u8>> = numbered.iter().map(|record| record.encode().expect("encode")).collect();
+    let kept = golden("to-manager-with-bounds", &lines.join(&b'\n'));
+    let read: Vec<Numbered> =
+        kept.split(|byte| *byte == b'\n').map(|line| Numbered::decode(line).expect("decode")).collect();
+    assert_eq!(read, numbered);
+    assert_eq!(kept, lines.join(&b'\n'), "their form changed: add fields with a default instead");
+}
+
+#[test]
+fn a_worker_that_was_killed_for_want_of_memory_is_remembered_so() {
+    let mut state = state();
+    let exit = LastExit { status: Some(ExitStatus::OutOfMemory), reason: ExitReason::OutOfMemory, at: at(1) };
+    state.fleet.services[0].slots[0].last_exit = Some(exit);
+    assert_eq!(State::decode(&state.encode().expect("encode")).expect("decode"), state);
 }
 
 #[test]

@@ -163,6 +163,8 @@ pub enum ExitStatus {
     Code(u8),
     /// By this signal; `None` for one that has no name.
     Signal(Option<Signal>),
+    /// By the kernel's KILL for want of memory.
+    OutOfMemory,
 }
 
 /// Why a worker ended, as the fleet knows it.
@@ -176,6 +178,8 @@ pub enum ExitReason {
     Heartbeat,
     /// No process came of it.
     SpawnFailed,
+    /// The kernel killed it for want of memory.
+    OutOfMemory,
     /// The engine asked it to leave.
     Asked(StopReason),
 }

@@ -243,6 +243,10 @@ impl Service {
     fn gone(&mut self, seat: Seat, how: End, step: &mut Step<'_>) {
         let worker = self.take_out(seat, step);
         let status = match how {
+            // It was ours to begin with; that the kernel killed another process of the worker once is beside it.
+            End::Exited(ExitStatus::OutOfMemory) if worker.phase == Phase::Killed => {
+                Some(ExitStatus::Signal(Some(Signal::Kill)))
+            }
             End::Exited(status) => Some(status),
             End::Stillborn { .. } | End::Doomed => None,
         };

@@ -91,7 +91,7 @@ impl Service {
             let status = self.memory.slots[slot].last_exit.and_then(|exit| exit.status);
             let code = match status {
                 Some(ExitStatus::Code(code)) if self.policy.unrecoverable_exit_codes.contains(&code) => code,
-                Some(ExitStatus::Code(_) | ExitStatus::Signal(_)) | None => 1,
+                Some(ExitStatus::Code(_) | ExitStatus::Signal(_) | ExitStatus::OutOfMemory) | None => 1,
             };
             Outcome { code, failed: Some((self.id(), slot_number(slot))) }
         });

@@ -219,6 +219,7 @@ impl WorkerMemory {
         use super::ExitReason;
         self.ending.unwrap_or(match how {
             phase::End::Stillborn { .. } => ExitReason::SpawnFailed,
+            phase::End::Exited(super::ExitStatus::OutOfMemory) => ExitReason::OutOfMemory,
             phase::End::Exited(_) | phase::End::Doomed => ExitReason::Unasked,
         })
     }

@@ -1,6 +1,6 @@
 //! What /proc tells of a process.
 
-use rustix::param::{clock_ticks_per_second, page_size};
+use rustix::param::clock_ticks_per_second;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -42,22 +42,14 @@ pub fn start_time(pid: u32) -> Option<u64> {
     Stat::read(pid)?.field(Field::StartTime)
 }
 
-/// Bytes of memory that are resident.
-pub fn memory(pid: u32) -> Option<u64> {
-    let text = fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
-    let pages: u64 = text.split_ascii_whitespace().nth(1)?.parse().ok()?;
-    pages.checked_mul(u64::try_from(page_size()).ok()?)
-}
-
-/// Bytes of memory that are the process's own: anonymous and swapped out. What it shares with its parent and the page
-/// cache is nobody's growth.
-pub fn private_memory(pid: u32) -> Option<u64> {
-    let text = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let kib = |field: &str| -> Option<u64> {
-        let line = text.lines().find_map(|line| line.strip_prefix(field))?;
-        line.split_ascii_whitespace().next()?.parse().ok()
-    };
-    kib("RssAnon:")?.checked_add(kib("VmSwap:").unwrap_or(0))?.checked_mul(1024)
+/// A process for people: `sleep (123)`.
+pub fn describe(pid: u32) -> String {
+    let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+    match name.trim_end() {
+        "" => format!("? ({pid})"),
+        // A process may call itself anything.
+        name => format!("{} ({pid})", name.escape_debug()),
+    }
 }
 
 /// Processor time used so far, in user mode and in the kernel.
@@ -104,17 +96,36 @@ pub fn boot_id() -> io::Result<String> {
 
 /// The children of this process, zombies included, in no order.
 pub fn children_of_self() -> Vec<u32> {
-    children_by_thread().unwrap_or_else(|_| {
+    children_by_thread("self").unwrap_or_else(|_| {
         let own = std::process::id();
         let is_child = |pid: &u32| Stat::read(pid).and_then(|stat| stat.field(Field::Parent)) == Some(own);
         processes().filter(is_child).collect()
     })
 }
 
+/// The processes below this one, it first. One that was left by its parent is not below it any more.
+pub fn tree(pid: u32) -> Vec<u32> {
+    let mut tree = vec![pid];
+    let mut looked_at = 0;
+    while let Some(parent) = tree.get(looked_at).copied().filter(|_| tree.len() < LARGEST_TREE) {
+        looked_at += 1;
+        for child in children_by_thread(parent).unwrap_or_default() {
+            // Numbers come back while we look.
+            if !tree.contains(&child) {
+                tree.push(child);
+            }
+        }
+    }
+    tree
+}
+
+/// More processes than one worker has, and few enough to search through.
+const LARGEST_TREE: usize = 4096;
+
 /// The kernel's own list, which it keeps for each thread (not in every configuration).
-fn children_by_thread() -> io::Result<Vec<u32>> {
+fn children_by_thread(process: impl std::fmt::Display) -> io::Result<Vec<u32>> {
     let mut children = Vec::new();
-    for task in fs::read_dir("/proc/self/task")? {
+    for task in fs::read_dir(format!("/proc/{process}/task"))? {
         let text = fs::read_to_string(task?.path().join("children"))?;
         children.extend(text.split_ascii_whitespace().filter_map(|pid| pid.parse::<u32>().ok()));
     }
@@ -186,7 +197,7 @@ mod tests {
         assert!(exists(own));
         assert!(!exists(0));
         assert!(start_time(own).is_some());
-        assert!(memory(own).is_some_and(|bytes| bytes > 100_000));
+        assert!(describe(own).ends_with(&format!(" ({own})")));
         assert!(cpu_time(own).is_some());
         assert_eq!(boot_id().map(|id| id.len()).ok(), Some(36));
         assert_eq!(start_time(u32::MAX), None);

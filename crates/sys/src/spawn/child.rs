@@ -53,6 +53,9 @@ fn steps(prepared: &mut Prepared<'_>, report: &mut RawFd, in_cgroup: bool) -> At
     if let (Some(cgroup), false) = (&plan.cgroup, in_cgroup) {
         join_cgroup(cgroup.as_raw_fd())?;
     }
+    for cgroup in &plan.joined {
+        join_cgroup(cgroup.as_raw_fd())?;
+    }
     let program = place_descriptors(prepared, report)?;
     take_on(plan, prepared.oom_score_adj.as_deref())?;
     if let Some(death) = plan.parent_death {
@@ -97,7 +100,8 @@ fn done(step: Step, result: c_long) -> Attempt<c_long> {
     Ok(result)
 }
 
-/// Only where the child could not be created in its cgroup (a kernel or a filter without clone3).
+/// For hierarchies of version 1, and where the child could not be created in its cgroup (a kernel or a filter without
+/// clone3).
 fn join_cgroup(directory: RawFd) -> Attempt<()> {
     write_file(Step::Cgroup, directory, c"cgroup.procs", b"0")
 }

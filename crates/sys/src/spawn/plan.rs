@@ -65,6 +65,8 @@ pub struct Plan {
     pub oom_score_adj: Option<i32>,
     /// An open cgroup2 directory to start in.
     pub cgroup: Option<OwnedFd>,
+    /// Open directories of other cgroup hierarchies (version 1) to move into.
+    pub joined: Vec<OwnedFd>,
     /// The signal it gets when the thread that started it ends.
     pub parent_death: Option<Signal>,
     /// Environment variables that hold the child's own pid: a name, such as `LISTEN_PID`, or `NAME=text` with `{pid}` in
@@ -88,6 +90,7 @@ impl Plan {
             nice: None,
             oom_score_adj: None,
             cgroup: None,
+            joined: Vec::new(),
             parent_death: None,
             pid_variables: Vec::new(),
         }

@@ -9,6 +9,7 @@ mod dependency;
 mod draining;
 mod heartbeat;
 mod limit;
+mod memory;
 mod outcome;
 mod phases;
 mod readiness;
