@@ -218,6 +218,18 @@ mod tests {
     }
 
     #[test]
+    fn a_file_that_is_completed_while_it_is_opened_is_read_once() {
+        let directory = tempfile::tempdir().expect("directory");
+        let at = |name: &str| directory.path().join(name);
+        let mut follower = Follower::from_start(directory.path(), "w");
+        fs::write(at("w.log.20260101T000001.000Z"), "one\n").expect("write");
+        fs::write(at("w.log.20260101T000002.000Z"), "two\n").expect("write");
+        // Opened under one name, complete under another by the time the others are looked for.
+        std::os::unix::fs::symlink("w.log.20260101T000002.000Z", at("w.log")).expect("link");
+        assert_eq!(all(&mut follower), ["one", "two"]);
+    }
+
+    #[test]
     fn files_that_went_before_they_were_read_are_told() {
         let directory = tempfile::tempdir().expect("directory");
         let at = |name: &str| directory.path().join(name);

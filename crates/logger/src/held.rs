@@ -95,6 +95,7 @@ impl Held {
 
     fn drop_file(&mut self) {
         self.file = None;
+        self.size = 0;
         self.again = Some(clock::mono().after(AGAIN));
         let _ = fs::remove_file(&self.path);
     }
@@ -223,6 +224,7 @@ mod tests {
         let partial = |bytes: &[u8]| Partial { bytes: bytes.to_vec(), continued: false };
         assert_eq!(found, BTreeMap::from([(ONE, partial(b"begun")), (TWO, partial(b""))]));
         next.write(std::iter::empty());
+        next.note(ONE, b"over", false, None);
         next.ended(ONE);
         assert_eq!(Held::open(path.clone(), "i").1, BTreeMap::new());
         held.note(ONE, b"late", false, None);

@@ -71,6 +71,8 @@ pub(crate) struct Logger {
     inherited: BTreeMap<Key, Partial>,
     /// The file of the engine's own lines.
     engine: Option<Arc<str>>,
+    /// They are written there.
+    engine_is_kept: bool,
     buffer: Vec<u8>,
     /// When it is over, whatever is left.
     end: Option<Mono>,
@@ -98,6 +100,7 @@ impl Logger {
             journal: None,
             inherited: BTreeMap::new(),
             engine: None,
+            engine_is_kept: false,
             buffer: vec![0; READ],
             end: None,
         })
@@ -178,10 +181,14 @@ impl Logger {
             ToLogger::Configure { directory, terminal, engine, held } => {
                 self.files.configure(directory.to_path());
                 self.terminal.enable(terminal);
-                self.engine = (engine.files != Which::None).then(|| Arc::from(ENGINE));
-                if let Some(engine_file) = &self.engine {
-                    self.files.restyle(engine_file, engine);
+                let base: Arc<str> = Arc::from(ENGINE);
+                // It stays open, as the file of a worker does.
+                match &self.engine {
+                    None => self.files.attach(&base, engine),
+                    Some(_) => self.files.restyle(&base, engine),
                 }
+                self.engine = Some(base);
+                self.engine_is_kept = engine.files != Which::None;
                 if let (Some(path), None) = (held, &self.journal) {
                     self.open_journal(path.to_path());
                 }
@@ -201,7 +208,7 @@ impl Logger {
     }
 
     fn engine_line(&mut self, stamp: &str, level: &str, text: &str) {
-        let Some(base) = self.engine.clone() else { return };
+        let Some(base) = self.engine.clone().filter(|_| self.engine_is_kept) else { return };
         let whose = Whose { name: ENGINE, service: ENGINE, generation: 0, stream: level };
         for text in text.lines() {
             self.files.line(&base, stamp, whose, &Line { text: text.as_bytes(), begins: true, ends: true });
