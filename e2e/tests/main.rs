@@ -17,6 +17,7 @@ mod newcomer;
 mod operator;
 mod output;
 mod programs;
+mod reload;
 mod reuse;
 mod run;
 mod services;

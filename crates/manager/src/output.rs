@@ -60,19 +60,30 @@ impl Manager {
         }
     }
 
+    fn logger_configuration(&self) -> ToLogger {
+        let log = &self.crew.settings().log;
+        ToLogger::Configure {
+            directory: Text::from(&log.directory),
+            terminal: self.terminal,
+            engine: style(log.style),
+            held: Some(Text::from(&self.launcher.directory().join("held"))),
+        }
+    }
+
+    /// `[log]` changed. How the lines of a service stand in its files is told with each of its processes.
+    pub(crate) fn configure_logger(&mut self) {
+        let configure = self.logger_configuration();
+        if let Some((_, link)) = &mut self.logger {
+            push(link, &configure, Vec::new());
+        }
+    }
+
     pub(crate) fn logger_found(&mut self, id: WorkerId, end: OwnedFd) {
         let mut link = match Link::new(end) {
             Ok(link) => link,
             Err(error) => return self.write_log(Level::Error, &format!("cannot talk to the logger: {error}")),
         };
-        let log = &self.crew.settings().log;
-        let configure = ToLogger::Configure {
-            directory: Text::from(&log.directory),
-            terminal: self.terminal,
-            engine: style(log.style),
-            held: Some(Text::from(&self.launcher.directory().join("held"))),
-        };
-        push(&mut link, &configure, Vec::new());
+        push(&mut link, &self.logger_configuration(), Vec::new());
         for (worker, process) in &self.crew.processes {
             self.attach(&mut link, *worker, process, self.ready_line(*worker, process));
         }

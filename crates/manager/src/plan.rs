@@ -30,6 +30,8 @@ pub(crate) struct Plan {
     pub(crate) listeners: BTreeMap<String, Change>,
     /// Of `[engine]`.
     pub(crate) engine: Keys,
+    /// Of `[log]`.
+    pub(crate) log: Keys,
 }
 
 /// Differences between a new configuration and those that workers were started with, each looked at once.
@@ -86,12 +88,13 @@ impl Plan {
             new.services.iter().map(|service| (service.name.clone(), fate(&service.name))).collect();
         let gone = current.services.iter().filter(|service| new.service(&service.name).is_none());
         services.extend(gone.map(|service| (service.name.clone(), Fate::Remove)));
-        Self { services, listeners: changes.listeners, engine: changes.engine }
+        Self { services, listeners: changes.listeners, engine: changes.engine, log: changes.log }
     }
 
     /// Whether everything stays as it is.
     pub(crate) fn is_empty(&self) -> bool {
         self.engine.is_empty()
+            && self.log.is_empty()
             && self.listeners.is_empty()
             && self.services.iter().all(|(_, fate)| *fate == Fate::Nothing)
     }
@@ -115,6 +118,9 @@ impl Plan {
         let mut lines = Vec::new();
         if !self.engine.live.is_empty() {
             lines.push(format!("[engine]: {}", with("live", &self.engine.live)));
+        }
+        if !self.log.is_empty() {
+            lines.push(format!("[log]: {}", with("live", &self.log.live)));
         }
         for (name, change) in &self.listeners {
             let what = match change {
@@ -164,6 +170,7 @@ impl Plan {
             "services": self.services.iter().map(service).collect::<Vec<_>>(),
             "listeners": self.listeners.iter().map(listener).collect::<Vec<_>>(),
             "engine": {"live": self.engine.live, "fixed": self.engine.fixed},
+            "log": {"live": self.log.live},
         })
     }
 }

@@ -248,6 +248,10 @@ impl Manager {
         self.launcher.forget_all();
         self.growth.ask(growth::is_asked(self.crew.settings()), clock::mono());
         (self.dirty, self.reconfigured) = (true, true);
+        if plan.log.live.iter().any(|key| key == "level") {
+            self.log.set_level(self.crew.settings().log.level);
+        }
+        self.configure_logger();
         for bind in longer {
             self.send(&ToSupervisor::Bind(bind), Vec::new());
         }

@@ -10,6 +10,7 @@ use evercrew_wire::supervisor::{self as wire, Bind, ToManager};
 #[derive(Debug)]
 struct Listener {
     address: wire::Address,
+    backlog: u32,
     socket: OwnedFd,
 }
 
@@ -29,7 +30,11 @@ impl Custody {
     /// Opens a listener; the answer to the manager either way.
     pub(crate) fn bind(&mut self, bind: Bind) -> ToManager {
         let Bind { listener, address, backlog, mode } = bind;
-        if self.listeners.get(&listener).is_some_and(|open| open.address == address) {
+        if let Some(open) = self.listeners.get_mut(&listener).filter(|open| open.address == address) {
+            // What the kernel refuses leaves the queue as long as it was.
+            if open.backlog != backlog && listener::set_backlog(&open.socket, backlog).is_ok() {
+                open.backlog = backlog;
+            }
             return ToManager::Bound { listener, address };
         }
         let options = Options { backlog, mode, ..Options::default() };
@@ -39,16 +44,19 @@ impl Custody {
         };
         match listener::bind(&resolved, &options) {
             Ok(socket) => {
-                self.listeners.insert(listener.clone(), Listener { address: address.clone(), socket });
+                self.listeners.insert(listener.clone(), Listener { address: address.clone(), backlog, socket });
                 ToManager::Bound { listener, address }
             }
             Err(error) => ToManager::BindFailed { listener, address, errno: error.errno(), message: error.to_string() },
         }
     }
 
-    /// Closes a listener and removes a unix socket's file.
+    /// Closes a listener and removes a unix socket's file. Workers that share it find no newcomers in its queue, so that
+    /// they can empty it before they close it too.
     pub(crate) fn unbind(&mut self, name: &str) {
         if let Some(listener) = self.listeners.remove(name) {
+            // Without it the last ones in the queue are cut off; there is nothing to do about that.
+            let _ = listener::retire(&listener.socket);
             remove_socket_file(&listener.address);
         }
     }

@@ -9,7 +9,7 @@ use std::ffi::OsStr;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -129,6 +129,50 @@ pub fn local_address(fd: impl AsFd) -> io::Result<Address> {
         Some(path) => Ok(Address::Unix(PathBuf::from(OsStr::from_bytes(path.to_bytes())))),
         None => Err(io::Error::new(io::ErrorKind::Unsupported, "the socket has no address of TCP or a path")),
     }
+}
+
+/// Changes how many connections may wait to be accepted.
+///
+/// # Errors
+/// The kernel's.
+pub fn set_backlog(listener: impl AsFd, backlog: u32) -> io::Result<()> {
+    Ok(listen(listener, i32::try_from(backlog).unwrap_or(i32::MAX))?)
+}
+
+/// Lets no newcomer into the queue of a listening socket, for every process that shares it; who is in it, or about to
+/// be, can still be accepted. Over TCP a newcomer is not answered until the last copy of the socket is closed, and then
+/// refused. A unix socket has to lose its file as well.
+///
+/// # Errors
+/// The kernel's.
+pub fn retire(listener: impl AsFd) -> io::Result<()> {
+    let step = |code, jt, jf, k| libc::sock_filter { code, jt, jf, k };
+    // The kernel shows a TCP packet from its TCP header on; byte 13 has the flags. SYN without ACK opens a connection.
+    let mut program = [
+        step(0x30, 0, 0, 13),
+        step(0x54, 0, 0, 0x12),
+        step(0x15, 0, 1, 0x02),
+        step(0x06, 0, 0, 0),
+        step(0x06, 0, 0, u32::MAX),
+    ];
+    let filter = libc::sock_fprog { len: 5, filter: program.as_mut_ptr() };
+    let length = libc::socklen_t::try_from(size_of::<libc::sock_fprog>()).unwrap_or_default();
+    let fd = listener.as_fd().as_raw_fd();
+    // SAFETY: the descriptor is borrowed; `filter` and the five steps that it points to live until the call returns,
+    // and the kernel copies both.
+    let result =
+        unsafe { libc::setsockopt(fd, libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, (&raw const filter).cast(), length) };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Whether [`retire`] was called on the socket, by whichever process.
+pub fn is_retired(listener: impl AsFd) -> bool {
+    let mut steps: libc::socklen_t = 0;
+    let fd = listener.as_fd().as_raw_fd();
+    // SAFETY: with a length of 0 the kernel writes nothing but the number of steps to that length.
+    let result =
+        unsafe { libc::getsockopt(fd, libc::SOL_SOCKET, libc::SO_GET_FILTER, std::ptr::null_mut(), &raw mut steps) };
+    result == 0 && steps > 0
 }
 
 fn bind_tcp(address: &SocketAddr, options: &Options) -> io::Result<OwnedFd> {

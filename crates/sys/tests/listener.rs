@@ -175,3 +175,28 @@ fn a_missing_directory_is_not_available() {
     let path = PathBuf::from("/no/such/directory/s.sock");
     assert_eq!(kind(&unix(&path), &Options::default()), BindErrorKind::NotAvailable);
 }
+
+#[test]
+fn a_retired_listener_keeps_its_queue_and_takes_no_newcomer() {
+    use std::net::{SocketAddr, TcpListener, TcpStream};
+    let free = SocketAddr::from(([127, 0, 0, 1], 0));
+    let fd = listener::bind(&Address::Tcp(free), &Options::default()).expect("listen");
+    let Address::Tcp(address) = listener::local_address(&fd).expect("an address") else { panic!("not TCP") };
+    let waiting: Vec<TcpStream> = (0..5).map(|_| TcpStream::connect(address).expect("connect")).collect();
+    assert!(!listener::is_retired(&fd));
+    listener::retire(&fd).expect("retire");
+    assert!(listener::is_retired(&fd));
+    let newcomer = TcpStream::connect_timeout(&address, std::time::Duration::from_millis(200));
+    assert_eq!(newcomer.expect_err("nobody answers").kind(), std::io::ErrorKind::TimedOut);
+    let socket = TcpListener::from(fd);
+    let accepted: Vec<_> = waiting.iter().map(|_| socket.accept().expect("accept").0).collect();
+    for (mut client, mut server) in waiting.into_iter().zip(accepted) {
+        use std::io::{Read, Write};
+        client.write_all(b"a").expect("write");
+        let mut byte = [0];
+        server.read_exact(&mut byte).expect("read");
+    }
+    drop(socket);
+    let refused = TcpStream::connect(address).expect_err("closed");
+    assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
+}

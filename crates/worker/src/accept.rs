@@ -12,9 +12,9 @@ use std::sync::mpsc as permits;
 use std::thread;
 use std::time::Duration;
 
-use evercrew_sys::accept;
+use evercrew_sys::{accept, listener};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use crate::drain::{Stage, begun};
 use crate::notices;
@@ -25,6 +25,11 @@ const STACK: usize = 128 * 1024;
 const INTERRUPT_PAUSES: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(50));
 /// Pauses while descriptors or memory are short: the connection waits in the queue, or a sibling takes it.
 const SHORTAGE_PAUSES: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(500));
+
+/// A retired listener whose queue had nothing for this long is empty.
+const QUIET: Duration = Duration::from_millis(100);
+/// The longest time that emptying one may take.
+const LONGEST_EMPTYING: Duration = Duration::from_secs(5);
 
 /// What came of one permit.
 type Accepted = io::Result<OwnedFd>;
@@ -123,10 +128,11 @@ pub(crate) async fn accept_until_drain(
     started: impl FnOnce(),
     mut serve: impl FnMut(OwnedFd, OwnedSemaphorePermit),
 ) -> io::Result<()> {
+    let watched = listener.try_clone()?;
     let mut thread = Thread::start(listener)?;
     started();
     let (mut pause, longest) = SHORTAGE_PAUSES;
-    let mut place = None;
+    let (mut place, mut granted) = (None, false);
     let result = loop {
         if place.is_none() {
             place = tokio::select! {
@@ -136,11 +142,13 @@ pub(crate) async fn accept_until_drain(
             };
         }
         thread.grant();
+        granted = true;
         let accepted = tokio::select! {
             biased;
             accepted = thread.accepted.recv() => accepted,
             () = begun(&mut stages) => break Ok(()),
         };
+        granted = false;
         match accepted {
             Some(Ok(connection)) => {
                 if let Some(place) = place.take() {
@@ -163,10 +171,42 @@ pub(crate) async fn accept_until_drain(
             None => break Err(io::Error::other("the accept thread ended")),
         }
     };
+    if result.is_ok() && listener::is_retired(&watched) {
+        let emptied = empty_queue(&mut thread, granted, &places, &mut place, &mut serve);
+        let _ = timeout(LONGEST_EMPTYING, emptied).await;
+    }
     if let (Some(connection), Some(place)) = (thread.end().await, place) {
         serve(connection, place);
     }
     result
+}
+
+/// Accepts what is left in the queue of a listener that nobody else will accept from. Ends when nothing came for a
+/// moment: a connection that was being opened as the listener was retired may still arrive.
+async fn empty_queue(
+    thread: &mut Thread,
+    mut granted: bool,
+    places: &Arc<Semaphore>,
+    place: &mut Option<OwnedSemaphorePermit>,
+    serve: &mut impl FnMut(OwnedFd, OwnedSemaphorePermit),
+) {
+    loop {
+        if place.is_none() {
+            *place = Arc::clone(places).acquire_owned().await.ok();
+        }
+        if !granted {
+            thread.grant();
+        }
+        granted = false;
+        match timeout(QUIET, thread.accepted.recv()).await {
+            Ok(Some(Ok(connection))) => {
+                if let Some(place) = place.take() {
+                    serve(connection, place);
+                }
+            }
+            Ok(Some(Err(_)) | None) | Err(_) => return,
+        }
+    }
 }
 
 /// The process or the machine has too little of something: it will have more once connections end.
