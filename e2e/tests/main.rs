@@ -19,6 +19,7 @@ mod output;
 mod programs;
 mod reload;
 mod reuse;
+mod rollout;
 mod run;
 mod services;
 mod stop;

@@ -33,6 +33,7 @@ mod name;
 mod relief;
 mod source;
 mod stamp;
+mod tail;
 mod terminal;
 
 pub use entry::Entry;

@@ -23,6 +23,7 @@ use crate::files::Files;
 use crate::held::{Held, Partial};
 use crate::source::{Key, Source, Writer};
 use crate::stamp;
+use crate::tail::Tails;
 use crate::terminal::Terminal;
 
 const LINK: u64 = 0;
@@ -38,6 +39,9 @@ const RETRY: Duration = Duration::from_secs(1);
 
 /// The most that one read takes: so that no pipe keeps the others waiting.
 const READ: usize = 64 * 1024;
+
+/// Reads that empty the largest pipe.
+const PIPE_READS: usize = 4;
 
 /// The largest record on the link.
 const RECORD_LIMIT: usize = 1 << 20;
@@ -62,6 +66,7 @@ pub(crate) struct Logger {
     files: Files,
     sources: BTreeMap<u64, Source>,
     tokens: BTreeMap<Key, u64>,
+    tails: Tails,
     next_token: u64,
     /// Bytes that the unfinished lines of all pipes hold.
     held: usize,
@@ -95,6 +100,7 @@ impl Logger {
             files: Files::new(),
             sources: BTreeMap::new(),
             tokens: BTreeMap::new(),
+            tails: Tails::default(),
             next_token: FIRST_SOURCE,
             held: 0,
             journal: None,
@@ -193,6 +199,7 @@ impl Logger {
                     self.open_journal(path.to_path());
                 }
             }
+            ToLogger::Tail { worker } => self.tell_tail(worker),
             ToLogger::Attach { worker, name, service, generation, stream, ready, style, discarded } => {
                 if let Some(pipe) = descriptor {
                     // The manager has checked it; one that is none makes nobody ready.
@@ -322,10 +329,11 @@ impl Logger {
                 let before = source.assembly.held();
                 let (terminal, files, writer) = (&mut self.terminal, &mut self.files, &source.writer);
                 let (ready, key, whose) = (&mut source.ready, source.key, writer.whose(source.key.1));
-                let (mut matched, mut lines) = (false, 0_usize);
+                let (mut matched, mut lines, tails) = (false, 0_usize, &mut self.tails);
                 source.assembly.feed(&self.buffer[..count], limit, &mut |line| {
                     matched |= Source::makes_ready(ready, line.text);
                     lines += 1;
+                    tails.line(key.0, line.text);
                     terminal.line(writer, key.1, &line);
                     if let Some(base) = &writer.base {
                         files.line(base, &stamp, whose, &line);
@@ -380,6 +388,7 @@ impl Logger {
             journal.ended(source.key);
         }
         source.assembly.finish(&mut |line| {
+            self.tails.line(source.key.0, line.text);
             self.terminal.line(writer, source.key.1, &line);
             if let Some(base) = &writer.base {
                 self.files.line(base, &stamp, writer.whose(source.key.1), &line);
@@ -388,6 +397,22 @@ impl Logger {
         if let Some(base) = &writer.base {
             self.files.detach(base);
         }
+        let worker = source.key.0;
+        if !self.tokens.keys().any(|(other, _)| *other == worker) {
+            self.tails.ended(worker);
+        }
+    }
+
+    /// What the worker last wrote, what waits in its pipes included.
+    fn tell_tail(&mut self, worker: u64) {
+        let own: Vec<u64> = self.tokens.iter().filter(|((of, _), _)| *of == worker).map(|(_, token)| *token).collect();
+        for token in own {
+            // As much as a pipe holds: one that is written without end must not keep the others waiting.
+            for _ in 0..PIPE_READS {
+                self.read_source(token);
+            }
+        }
+        self.tell(&FromLogger::Tail { worker, lines: self.tails.of(worker) });
     }
 
     /// Waits for room while something waits for the terminal, and only then.

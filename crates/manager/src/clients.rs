@@ -48,6 +48,8 @@ struct Client {
     used: Mono,
     /// It sends no more requests.
     ended: bool,
+    /// Whose it is: `uid 0 (pid 7)`.
+    who: String,
     reader: JoinHandle<()>,
     writer: Option<JoinHandle<()>>,
 }
@@ -100,6 +102,11 @@ pub(crate) fn listen(socket: OwnedFd, inputs: mpsc::Sender<Input>) -> io::Result
 }
 
 impl Clients {
+    /// Whose connection it is.
+    pub(crate) fn who(&self, client: ClientId) -> String {
+        self.open.get(&client).map_or_else(|| "somebody".to_owned(), |client| client.who.clone())
+    }
+
     /// Takes a connection in; one of another user is refused.
     pub(crate) fn connected(
         &mut self,
@@ -107,8 +114,10 @@ impl Clients {
         permit: OwnedSemaphorePermit,
         inputs: &mpsc::Sender<Input>,
     ) -> ClientId {
-        let allowed =
-            peer::credentials(&stream).is_ok_and(|peer| peer.uid == 0 || peer.uid == evercrew_sys::user::current().0);
+        let peer = peer::credentials(&stream).ok();
+        let own = evercrew_sys::user::current().0;
+        let allowed = peer.as_ref().is_some_and(|peer| peer.uid == 0 || peer.uid == own);
+        let who = peer.map_or_else(|| "somebody".to_owned(), |peer| format!("uid {} (pid {})", peer.uid, peer.pid));
         self.next += 1;
         let id = ClientId(self.next);
         let (read, write) = stream.into_split();
@@ -130,7 +139,7 @@ impl Clients {
             let _ = source.inputs.send(Input::Disconnected(id)).await;
         });
         let client =
-            Client { outbox: Some(outbox), turn, used: clock::mono(), ended: false, reader, writer: Some(writer) };
+            Client { outbox: Some(outbox), turn, used: clock::mono(), ended: false, who, reader, writer: Some(writer) };
         self.open.insert(id, client);
         id
     }

@@ -1,6 +1,6 @@
 //! The verbs of the command socket.
 
-use evercrew_core::fleet::{Event, MAX_WORKERS, Pace, ServiceId, Slot};
+use evercrew_core::fleet::{Event, MAX_WORKERS, ServiceId, Slot};
 use evercrew_sys::clock;
 use evercrew_wire::control::{Reply, ReplyStatus, Request};
 use serde_json::{Value, json};
@@ -49,6 +49,11 @@ impl Manager {
             Verb::Wait => self.wait(client, request),
             Verb::Scale => self.scale(client, request),
             Verb::Restart => self.restart(client, request),
+            Verb::RolloutStatus => self.rollout_status(request).map(Some),
+            Verb::RolloutHistory => self.rollout_history(request).map(Some),
+            Verb::RolloutPause => self.rollout_pause(request).map(Some),
+            Verb::RolloutResume => self.rollout_resume(request).map(Some),
+            Verb::RolloutUndo => self.rollout_undo(client, request),
             Verb::Start => self.start(client, request),
             Verb::Stop => self.stop(client, request),
             Verb::Reload => self.reload(client, request),
@@ -177,22 +182,6 @@ impl Manager {
         Err((1, format!("{total} workers are more than the {} that open files allow", self.most_workers), hint))
     }
 
-    fn restart(&mut self, client: ClientId, request: &Request) -> Result<Option<Reply>, Refusal> {
-        let targets = self.some_targets(request)?;
-        let pace = match (flag(request, "now"), flag(request, "detach")) {
-            (true, _) => Pace::AtOnce,
-            (false, true) => Pace::Detached,
-            (false, false) => Pace::Gradual,
-        };
-        // The waiting stands before the decision, so that a rollout which ends at once is seen ending.
-        self.later(client, request, Goal::Replaced(targets.clone(), Vec::new()));
-        for (service, slot) in targets {
-            let epoch = self.fleet.service(service).map(|view| view.epoch).unwrap_or_default();
-            self.decide(Event::Restart { service, slot, epoch, pace });
-        }
-        Ok(None)
-    }
-
     fn start(&mut self, client: ClientId, request: &Request) -> Result<Option<Reply>, Refusal> {
         let services: Vec<ServiceId> = self.whole_services(request)?;
         for service in &services {
@@ -261,7 +250,7 @@ impl Manager {
         Ok(ok(request, "cancelled", Value::Null))
     }
 
-    fn later(&mut self, client: ClientId, request: &Request, goal: Goal) {
+    pub(crate) fn later(&mut self, client: ClientId, request: &Request, goal: Goal) {
         let deadline = deadline(clock::mono(), request.deadline_ms);
         self.waitings.add(client, Waiting { request: request.id.clone(), goal, deadline });
     }
@@ -270,12 +259,18 @@ impl Manager {
         self.crew.ids().to_vec()
     }
 
-    fn whole_services(&self, request: &Request) -> Result<Vec<ServiceId>, Refusal> {
-        let targets = self.some_targets(request)?;
+    pub(crate) fn whole_services(&self, request: &Request) -> Result<Vec<ServiceId>, Refusal> {
+        self.some_targets(request)?;
+        self.optional_services(request)
+    }
+
+    /// Whole services, or none where none is named.
+    pub(crate) fn optional_services(&self, request: &Request) -> Result<Vec<ServiceId>, Refusal> {
+        let targets = self.targets(request)?;
         match targets.iter().find(|(_, slot)| slot.is_some()) {
             Some((service, _)) => {
                 let hint = format!("name the whole service: `{}`", self.crew.name(*service));
-                Err((2, "one worker cannot be started or stopped by itself".to_owned(), hint))
+                Err((2, format!("`{}` is not done to one worker alone", request.verb), hint))
             }
             None => Ok(targets.into_iter().map(|(service, _)| service).collect()),
         }

@@ -93,6 +93,7 @@ impl Manager {
             exit_code: self.exit_code,
             log: self.log.set(),
             services: names(&self.crew),
+            rollouts: self.rollouts.known().cloned().collect(),
             fleet: self.fleet.snapshot(),
         };
         let sealed = seal(&state)?;

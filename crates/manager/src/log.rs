@@ -191,6 +191,11 @@ impl Manager {
         self.send(&ToSupervisor::LogLevel { level: self.log.level().to_owned() }, Vec::new());
     }
 
+    /// What the next manager must know of has changed.
+    pub(crate) fn changed(&mut self) {
+        self.dirty = true;
+    }
+
     pub(crate) fn write_log(&mut self, level: Level, words: &str) {
         self.log.write(level, words);
     }

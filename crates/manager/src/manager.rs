@@ -34,6 +34,7 @@ use crate::notices::Level;
 use crate::operator::Operator;
 use crate::readiness;
 use crate::reload::{Reloads, Reread, tried};
+use crate::rollouts::Rollouts;
 use crate::status::{Engine, Samples};
 use crate::waiting::Waitings;
 
@@ -76,6 +77,7 @@ pub(crate) struct Manager {
     pub(crate) engine: Engine,
     pub(crate) samples: Samples,
     pub(crate) growth: Growth,
+    pub(crate) rollouts: Rollouts,
     /// As many as there are descriptors for.
     pub(crate) most_workers: u64,
     /// The hard limit of open files.
@@ -222,6 +224,7 @@ impl Manager {
                 bound: found.chosen_ports(),
             },
             samples: Samples::default(),
+            rollouts: Rollouts::restore(state.map_or(&[], |state| &state.rollouts)),
             growth,
             most_workers: boot::most_workers(found.inventory.nofile.1),
             nofile: found.inventory.nofile.1,
@@ -290,6 +293,7 @@ impl Manager {
         loop {
             self.finish_batch();
             if self.exit {
+                self.announce_all();
                 for (client, reply) in self.waitings.end() {
                     self.clients.reply(client, &reply);
                 }
@@ -359,7 +363,8 @@ impl Manager {
 
     fn next_deadline(&self) -> Option<Mono> {
         let fleet = self.fleet.deadline().map(|(at, _)| at);
-        let own = [self.growth.deadline(), self.reloads.deadline(), self.discard.deadline(), self.deposit_again];
+        let own = [self.growth.deadline(), self.rollouts.deadline(), self.reloads.deadline()];
+        let own = own.into_iter().chain([self.discard.deadline(), self.deposit_again]);
         [fleet, self.waitings.deadline()].into_iter().chain(own).flatten().min()
     }
 
@@ -429,6 +434,8 @@ impl Manager {
         self.look_at_growth();
         self.look_after_output();
         self.go_on_reloading();
+        self.announce_late(clock::mono());
+        self.pause_late_rollouts();
         self.end_by_configuration();
         if !self.waitings.is_empty() {
             for (client, reply) in self.waitings.settle(clock::mono(), &self.fleet, &self.crew) {

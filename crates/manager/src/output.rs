@@ -98,6 +98,7 @@ impl Manager {
     pub(crate) fn logger_said(&mut self, said: std::io::Result<Option<(Vec<u8>, Vec<OwnedFd>)>>) {
         match said.ok().flatten().map(|(bytes, _)| FromLogger::decode(&bytes)) {
             Some(Ok(FromLogger::Matched { worker })) => self.decide(Event::Ready { worker: WorkerId(worker) }),
+            Some(Ok(FromLogger::Tail { worker, lines })) => self.tail_told(worker, &lines),
             Some(Ok(FromLogger::Failed { file, error })) => {
                 let file = file.to_path();
                 let words =

@@ -3,7 +3,7 @@
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use evercrew_core::fleet::{Action, Epoch, Event, ExitStatus, Notice, Scope, ServiceId, WorkerId, WorkerState};
+use evercrew_core::fleet::{Action, Epoch, Event, ExitStatus, Scope, ServiceId, WorkerId, WorkerState};
 use evercrew_core::{Mono, Signal};
 use evercrew_sys::signal;
 use evercrew_wire::supervisor::{self as wire, Label, Numbered, Program, Status, ToManager, ToSupervisor, Worker};
@@ -15,7 +15,7 @@ use crate::launch::stopped_by;
 use crate::link::Record;
 use crate::listeners;
 use crate::manager::Manager;
-use crate::notices::{self, Level};
+use crate::notices::Level;
 use crate::operator::Meaning;
 use crate::probe;
 use crate::start_error;
@@ -39,13 +39,14 @@ impl Manager {
                     Err(error) => {
                         let name = self.crew.worker_name(service, slot);
                         self.write_log(Level::Error, &format!("{name} cannot be started: {error}"));
+                        self.rollouts.trouble(worker, error);
                         // In the next turn: a fleet that tries again at once must not keep this one for ever.
                         self.later.push_back(Event::SpawnFailed { worker, transient: false });
                     }
                 }
             }
             Action::Signal { worker, signal, scope } => self.signal(worker, signal, scope),
-            Action::Notice(notice) => self.notice(&notice),
+            Action::Notice(notice) => self.notice(notice),
             Action::Exit => self.exit = true,
         }
     }
@@ -80,18 +81,6 @@ impl Manager {
         }
     }
 
-    fn notice(&mut self, notice: &Notice) {
-        let fact = notices::fact(notice, &self.fleet, &self.crew);
-        let level = if fact.internal && fact.level == Level::Info { Level::Debug } else { fact.level };
-        self.write_log(level, &fact.words);
-        if !fact.internal {
-            self.events.add(fact.kind, fact.fields);
-        }
-        for (client, reply) in self.waitings.notice(notice, &self.fleet, &self.crew) {
-            self.clients.reply(client, &reply);
-        }
-    }
-
     /// Handles one record of the supervisor.
     pub(crate) fn record(&mut self, numbered: Numbered, descriptors: Vec<OwnedFd>) {
         self.handled = self.handled.max(Some(numbered.n));
@@ -113,6 +102,7 @@ impl Manager {
                     let name = self.crew.worker_name(service, slot);
                     self.launcher.forget(self.crew.name(service));
                     self.write_log(Level::Error, &format!("{name} cannot be started: {why}"));
+                    self.rollouts.trouble(worker, why);
                 }
                 self.decide(Event::SpawnFailed { worker, transient });
             }

@@ -128,6 +128,7 @@ fn service(view: &ServiceView, crew: &Crew, samples: &mut Samples) -> Value {
         "ready": view.ready,
         "rolling": view.rolling,
         "revision": view.epoch.0,
+        "rollout": view.rollout.map(|rollout| json!({"done": rollout.done, "total": rollout.total, "paused": rollout.paused})),
         "workers": workers,
     })
 }

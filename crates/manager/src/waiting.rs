@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::clients::{ClientId, failure};
 use crate::crew::Crew;
+use crate::rollouts::Failed;
 use crate::status::{is_leaving, is_settled};
 use crate::text;
 
@@ -102,11 +103,17 @@ impl Waitings {
     }
 
     /// Tells the waiting what they want to know of a notice.
-    pub(crate) fn notice(&mut self, notice: &Notice, fleet: &Fleet, crew: &Crew) -> Vec<(ClientId, Reply)> {
+    pub(crate) fn notice(
+        &mut self,
+        notice: &Notice,
+        failed: Option<&Failed>,
+        fleet: &Fleet,
+        crew: &Crew,
+    ) -> Vec<(ClientId, Reply)> {
         let mut replies = Vec::new();
         self.retain(|client, waiting| {
             if let Goal::Reload(_, _, Some(settling)) = &mut waiting.goal {
-                replies.extend(settling.notice(&waiting.request, notice, crew).map(|reply| (client, reply)));
+                replies.extend(settling.notice(&waiting.request, notice, failed, crew).map(|reply| (client, reply)));
                 return true;
             }
             let Goal::Replaced(open, none) = &mut waiting.goal else { return true };
@@ -124,14 +131,30 @@ impl Waitings {
                     none.extend(fleet.service(*service).filter(|view| view.wanted == 0).map(|_| *service));
                     true
                 }
+                Notice::RolloutPaused { service, .. } | Notice::RolloutResumed { service }
+                    if about(service) && failed.is_none() =>
+                {
+                    let paused = matches!(notice, Notice::RolloutPaused { .. });
+                    let text = format!("{} {}", crew.name(*service), if paused { "paused" } else { "goes on" });
+                    let content = json!({"service": crew.name(*service), "paused": paused});
+                    let reply = Reply::new(&waiting.request, ReplyStatus::Processing, text).with_content(content);
+                    replies.push((client, reply));
+                    true
+                }
+                Notice::RolloutStopped { service, .. } | Notice::RolloutPaused { service, .. }
+                    if about(service) && failed.is_some() =>
+                {
+                    let stopped = matches!(notice, Notice::RolloutStopped { .. });
+                    replies.extend(
+                        failed.map(|failed| (client, failed.answer(&waiting.request, crew.name(*service), stopped))),
+                    );
+                    false
+                }
                 Notice::RolloutStopped { service, reason, .. } if about(service) => {
                     let name = crew.name(*service);
                     let text =
                         format!("the rollout of {name} stopped: {}", text::rollout_stopped(*reason, *service, fleet));
-                    let hint = match reason {
-                        Some(_) => format!("see what the new worker said in the log of {name}"),
-                        None => format!("`evercrew status {name}` shows how things stand"),
-                    };
+                    let hint = format!("`evercrew status {name}` shows how things stand");
                     replies.push((client, failure(&waiting.request, 1, text, hint)));
                     false
                 }
@@ -154,6 +177,31 @@ impl Waitings {
             replies.push((client, Reply::new(&waiting.request, status, text).with_content(settling.content.clone())));
             *open = Some(settling.clone());
             *waits
+        });
+        replies
+    }
+
+    /// The rollouts that somebody has waited for long enough.
+    pub(crate) fn late_rollouts(&self, now: Mono) -> Vec<ServiceId> {
+        let late = self.0.values().flatten().filter(|waiting| waiting.deadline.is_some_and(|at| now >= at));
+        let open = late.filter_map(|waiting| match &waiting.goal {
+            Goal::Replaced(open, _) => Some(open),
+            _ => None,
+        });
+        open.flatten().map(|(service, _)| *service).collect()
+    }
+
+    /// Answers those who wait for a rollout that is undone.
+    pub(crate) fn undone(&mut self, service: ServiceId, name: &str) -> Vec<(ClientId, Reply)> {
+        let mut replies = Vec::new();
+        self.retain(|client, waiting| {
+            let waits = matches!(&waiting.goal, Goal::Replaced(open, _) if open.iter().any(|(of, _)| *of == service));
+            if waits {
+                let text = format!("the rollout of {name} was undone by another command");
+                let hint = format!("`evercrew rollout history {name}` shows by whom");
+                replies.push((client, failure(&waiting.request, 1, text, hint)));
+            }
+            !waits
         });
         replies
     }
@@ -194,7 +242,7 @@ impl Waitings {
                 }
                 Outcome::Failed(text, hint) => failure(&waiting.request, 1, text, hint),
                 Outcome::Open if waiting.deadline.is_some_and(|at| now >= at) => {
-                    let hint = "it goes on in the engine; `evercrew status` tells how far it is";
+                    let hint = late_hint(&waiting.goal, crew);
                     let text = format!("not done in time: {}", standings.still(&waiting.goal));
                     failure(&waiting.request, 124, text, hint)
                 }
@@ -204,6 +252,19 @@ impl Waitings {
             false
         });
         replies
+    }
+}
+
+/// What becomes of a command's goal that was not reached in time.
+fn late_hint(goal: &Goal, crew: &Crew) -> String {
+    match goal {
+        Goal::Replaced(open, _) => {
+            let name = open.first().map_or("", |(service, _)| crew.name(*service));
+            format!(
+                "the rollout is paused; `evercrew rollout resume {name}` goes on, `evercrew rollout undo {name}` goes back"
+            )
+        }
+        _ => "it goes on in the engine; `evercrew status` tells how far it is".to_owned(),
     }
 }
 
@@ -354,7 +415,7 @@ impl Standings<'_> {
 
 impl Settling {
     /// Takes in how the rollouts go; what to tell of it.
-    fn notice(&mut self, request: &str, notice: &Notice, crew: &Crew) -> Option<Reply> {
+    fn notice(&mut self, request: &str, notice: &Notice, failed: Option<&Failed>, crew: &Crew) -> Option<Reply> {
         match notice {
             Notice::RolloutProgress { service, done, total } if self.rolling.contains(service) => {
                 let text = format!("{} {done} of {total}", crew.name(*service));
@@ -365,10 +426,16 @@ impl Settling {
                 self.rolling.remove(service);
                 None
             }
-            Notice::RolloutStopped { service, reason, .. } if self.rolling.remove(service) => {
-                let why = reason.map_or("another command ended it", text::exit_reason);
+            Notice::RolloutStopped { service, .. } if self.rolling.remove(service) => {
                 let name = crew.name(*service);
-                self.stopped.push(format!("the rollout of {name} stopped ({why}): its old workers serve on"));
+                self.stopped.push(match failed {
+                    Some(failed) => failed.text(name, true),
+                    None => format!("the rollout of {name} stopped: another command ended it"),
+                });
+                None
+            }
+            Notice::RolloutPaused { service, .. } if failed.is_some() && self.rolling.remove(service) => {
+                self.stopped.extend(failed.map(|failed| failed.text(crew.name(*service), false)));
                 None
             }
             _ => None,

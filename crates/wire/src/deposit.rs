@@ -90,8 +90,59 @@ pub struct State {
     pub log: Option<String>,
     /// Services by number, as the snapshot names them.
     pub services: Vec<(u32, String)>,
+    /// Rollouts that run and the last ones that ended, oldest first.
+    pub rollouts: Vec<Rollout>,
     /// The fleet.
     pub fleet: fleet::Snapshot,
+}
+
+/// One rollout, for whoever asks what happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rollout {
+    /// Of which service.
+    pub service: String,
+    /// Who asked for it.
+    pub by: String,
+    /// UNIX time, milliseconds.
+    pub began_at: u64,
+    /// CLOCK_MONOTONIC, nanoseconds.
+    pub began: u64,
+    /// Milliseconds, once it ended.
+    #[serde(default)]
+    pub lasted_ms: Option<u64>,
+    /// How many workers were replaced.
+    pub done: u32,
+    /// Of how many.
+    pub total: u32,
+    /// What became of it.
+    pub outcome: RolloutOutcome,
+    /// Why it stopped or is paused.
+    #[serde(default)]
+    pub reason: String,
+    /// The worker that failed.
+    #[serde(default)]
+    pub worker: Option<String>,
+    /// What that worker last wrote.
+    #[serde(default)]
+    pub words: Vec<String>,
+}
+
+/// What became of a rollout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RolloutOutcome {
+    /// It runs.
+    Running,
+    /// It waits to be resumed.
+    Paused,
+    /// Every worker was replaced.
+    Finished,
+    /// It ended before that.
+    Stopped,
+    /// It was undone.
+    Undone,
+    /// Another one took its place.
+    Replaced,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -108,6 +159,8 @@ struct StateForm {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     log: Option<String>,
     services: Vec<(u32, String)>,
+    #[serde(default)]
+    rollouts: Vec<Rollout>,
     fleet: SnapshotForm,
 }
 
@@ -186,6 +239,7 @@ impl State {
             exit_code: self.exit_code,
             log: self.log.clone(),
             services: self.services.clone(),
+            rollouts: self.rollouts.clone(),
             fleet: SnapshotForm::of(&self.fleet),
         };
         serde_json::to_vec(&form).map_err(Error::new("encode the state deposit"))
@@ -208,6 +262,7 @@ impl State {
             exit_code: form.exit_code,
             log: form.log,
             services: form.services,
+            rollouts: form.rollouts,
             fleet: form.fleet.back(),
         })
     }

@@ -56,6 +56,11 @@ pub enum ToLogger {
         /// What it says.
         text: String,
     },
+    /// Asks what this worker last wrote; what waits in its pipes counts. Answered by `FromLogger::Tail`.
+    Tail {
+        /// The worker's identity.
+        worker: u64,
+    },
 }
 
 /// What becomes of lines.
@@ -114,6 +119,11 @@ impl Default for Style {
     }
 }
 
+/// Lines of a tail, the newest ones.
+pub const TAIL_LINES: usize = 20;
+/// Bytes of a tail.
+pub const TAIL_BYTES: usize = 4096;
+
 /// A record from the logger.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "kebab-case")]
@@ -136,6 +146,13 @@ pub enum FromLogger {
         file: Text,
         /// Lines that were dropped.
         dropped: u64,
+    },
+    /// What this worker last wrote, at most [`TAIL_LINES`] lines and [`TAIL_BYTES`] bytes. The answer to `Tail`.
+    Tail {
+        /// The worker's identity.
+        worker: u64,
+        /// Its lines, oldest first.
+        lines: Vec<String>,
     },
 }
 

@@ -10,7 +10,7 @@ use evercrew_core::fleet::{
 use evercrew_core::{Mono, Signal};
 use evercrew_wire::Text;
 use evercrew_wire::control::{Reply, ReplyStatus, Request};
-use evercrew_wire::deposit::{Configuration, Earlier, State, VERSION};
+use evercrew_wire::deposit::{Configuration, Earlier, Rollout, RolloutOutcome, State, VERSION};
 use evercrew_wire::logger::{FromLogger, Stream, Style, ToLogger};
 use evercrew_wire::supervisor::{
     Address, Bind, Bounds, Credentials, Descriptor, Inventory, Kept, Label, NotifySocket, Numbered, Program, Scope,
@@ -116,6 +116,7 @@ fn state() -> State {
         exit_code: 1,
         log: None,
         services: vec![(0, "web".into())],
+        rollouts: Vec::new(),
         fleet: Snapshot { at: at(19), next_worker: 7, shutdown: Some(Haste::Now), services: vec![service] },
     }
 }
@@ -143,6 +144,19 @@ fn a_paused_rollout_and_who_drains_beside_it_are_kept() {
     let service = &mut state.fleet.services[0];
     service.rollout = service.rollout.map(|rollout| RolloutMemory { paused: true, pace: Pace::Detached, ..rollout });
     service.slots[2].workers[0].apart = Some(4);
+    state.rollouts.push(Rollout {
+        service: "web".into(),
+        by: "uid 0".into(),
+        began_at: 1,
+        began: 2,
+        lasted_ms: Some(3),
+        done: 4,
+        total: 5,
+        outcome: RolloutOutcome::Stopped,
+        reason: "unasked".into(),
+        worker: Some("web.1".into()),
+        words: vec!["no such module".into()],
+    });
     assert_eq!(State::decode(&state.encode().expect("encode")).expect("decode"), state);
 }
 
