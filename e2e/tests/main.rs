@@ -7,6 +7,7 @@ mod ends;
 mod faults;
 mod identity;
 mod init;
+mod json;
 mod kill;
 mod limits;
 mod load;

@@ -80,6 +80,7 @@ pub(crate) enum Command {
     Healthcheck(commands::Healthcheck),
     Generate(commands::Generate),
     Init(commands::Init),
+    Doctor(commands::Doctor),
     Completions(commands::Completions),
     Man(commands::Man),
     #[command(hide = true)]
@@ -116,6 +117,7 @@ impl Command {
             Self::Version(version) => version.run(global),
             Self::Healthcheck(healthcheck) => healthcheck.run(global),
             Self::Init(init) => init.run(global),
+            Self::Doctor(doctor) => doctor.run(global),
             Self::Completions(completions) => completions.run(),
             Self::Man(man) => man.run(),
             Self::Names(names) => names.run(global),

@@ -8,6 +8,7 @@ mod arguments;
 mod client;
 mod commands;
 mod configuration;
+mod doctor;
 mod example;
 mod failure;
 mod leftovers;

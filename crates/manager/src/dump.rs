@@ -56,6 +56,7 @@ impl Manager {
             "processes": self.own_processes(),
             "queues": self.queues(),
             "timers": self.timers(),
+            "counters": self.events.counters(),
             "status": status,
             "decisions": self.decisions.last(usize::try_from(last).unwrap_or(usize::MAX)),
         });

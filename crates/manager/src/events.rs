@@ -6,6 +6,7 @@ use evercrew_sys::clock;
 use serde_json::{Map, Value, json};
 
 use crate::clients::ClientId;
+use crate::kinds;
 use crate::text;
 
 /// Events kept for `since`.
@@ -51,6 +52,8 @@ struct Subscriber {
 pub(crate) struct Events {
     next: u64,
     ring: VecDeque<Stored>,
+    /// How many of each kind there were in this manager's time.
+    counts: BTreeMap<&'static str, u64>,
     subscribers: BTreeMap<ClientId, Vec<Subscriber>>,
 }
 
@@ -67,7 +70,7 @@ pub(crate) struct Due {
 impl Events {
     /// With the first number to give.
     pub(crate) fn new(next: u64) -> Self {
-        Self { next, ring: VecDeque::new(), subscribers: BTreeMap::new() }
+        Self { next, ring: VecDeque::new(), counts: BTreeMap::new(), subscribers: BTreeMap::new() }
     }
 
     pub(crate) fn next(&self) -> u64 {
@@ -75,7 +78,8 @@ impl Events {
     }
 
     /// Adds one event.
-    pub(crate) fn add(&mut self, kind: &str, fields: Map<String, Value>) {
+    pub(crate) fn add(&mut self, kind: &'static str, fields: Map<String, Value>) {
+        *self.counts.entry(kind).or_default() += 1;
         let mut content = Map::new();
         content.insert("seq".into(), json!(self.next));
         content.insert("at".into(), json!(text::wall(clock::wall())));
@@ -128,6 +132,12 @@ impl Events {
     /// How many requests follow.
     pub(crate) fn followers(&self) -> usize {
         self.subscribers.values().map(Vec::len).sum()
+    }
+
+    /// How many of each kind there were, by counter.
+    pub(crate) fn counters(&self) -> Value {
+        let one = |(kind, count): (&&'static str, &u64)| (kinds::metric(kind), json!(count));
+        Value::Object(self.counts.iter().map(one).collect())
     }
 
     /// How many events are kept.

@@ -25,6 +25,7 @@ mod ending;
 mod events;
 mod growth;
 mod identity;
+mod kinds;
 mod launch;
 mod link;
 mod listeners;

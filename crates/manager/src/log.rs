@@ -158,7 +158,7 @@ impl Log {
 
 impl Manager {
     /// Records a fact that is not the fleet's.
-    pub(crate) fn tell(&mut self, level: Level, kind: &str, fields: Value, words: &str) {
+    pub(crate) fn tell(&mut self, level: Level, kind: &'static str, fields: Value, words: &str) {
         self.write_log(level, words);
         let fields = match fields {
             Value::Object(fields) => fields,

@@ -1,9 +1,10 @@
-//! The one table of notable facts: log level, event kind, fields and words of each.
+//! What notices of the fleet say: fields and words of each. Their levels stand in the table of `kinds`.
 
 use evercrew_core::fleet::{DrainReason, Fleet, Notice, ServiceId, ServiceState, WorkerId};
 use serde_json::{Map, Value, json};
 
 use crate::crew::{Crew, LOGGER};
+use crate::kinds;
 pub(crate) use crate::log::Level;
 use crate::text;
 
@@ -51,23 +52,23 @@ pub(crate) fn fact(notice: &Notice, fleet: &Fleet, crew: &Crew) -> Fact {
     let names = Names { fleet, crew };
     match notice {
         Notice::WorkerSpawned { worker } => {
-            of_worker(&names, *worker, Level::Debug, "worker.spawn", vec![], |name| format!("{name} started"))
+            of_worker(&names, *worker, "worker.spawn", vec![], |name| format!("{name} started"))
         }
         Notice::WorkerReady { worker, took } => {
             let fields = vec![("took_seconds", json!(took.as_secs_f64()))];
-            of_worker(&names, *worker, Level::Info, "worker.ready", fields, |name| {
+            of_worker(&names, *worker, "worker.ready", fields, |name| {
                 format!("{name} ready after {}", text::span(*took))
             })
         }
         Notice::HeartbeatLost { worker, silent } => {
             let fields = vec![("silent_seconds", json!(silent.as_secs_f64()))];
-            of_worker(&names, *worker, Level::Warn, "worker.heartbeat-lost", fields, |name| {
+            of_worker(&names, *worker, "worker.heartbeat-lost", fields, |name| {
                 format!("{name} was silent for {}, killing it", text::span(*silent))
             })
         }
         Notice::ReadyTimedOut { worker, after } => {
             let fields = vec![("after_seconds", json!(after.as_secs_f64()))];
-            of_worker(&names, *worker, Level::Warn, "worker.ready-timeout", fields, |name| {
+            of_worker(&names, *worker, "worker.ready-timeout", fields, |name| {
                 format!("{name} was not ready within {}, killing it", text::span(*after))
             })
         }
@@ -76,25 +77,22 @@ pub(crate) fn fact(notice: &Notice, fleet: &Fleet, crew: &Crew) -> Fact {
                 DrainReason::Itself => "itself",
                 DrainReason::Asked(reason) => text::stop_reason(*reason),
             };
-            of_worker(&names, *worker, Level::Info, "worker.draining", vec![("reason", json!(reason))], |name| {
+            of_worker(&names, *worker, "worker.draining", vec![("reason", json!(reason))], |name| {
                 format!("{name} draining ({reason})")
             })
         }
-        Notice::StopEscalated { worker, signal } => of_worker(
-            &names,
-            *worker,
-            Level::Warn,
-            "worker.stop-escalated",
-            vec![("signal", json!(signal.to_string()))],
-            |name| format!("{name} has not stopped yet, sending {signal}"),
-        ),
+        Notice::StopEscalated { worker, signal } => {
+            of_worker(&names, *worker, "worker.stop-escalated", vec![("signal", json!(signal.to_string()))], |name| {
+                format!("{name} has not stopped yet, sending {signal}")
+            })
+        }
         Notice::WorkerExited { .. } => exited(notice, &names),
         Notice::SlotBackoff { service, slot, wait } => {
             let name = crew.worker_name(*service, *slot);
             let mut fields = names.fields(*service, Some(&name));
             fields.insert("wait_seconds".into(), json!(wait.as_secs_f64()));
             let words = format!("{name} waits {} before its next start", text::span(*wait));
-            of_service(*service, Level::Info, "worker.backoff", fields, words)
+            of_service(*service, "worker.backoff", fields, words)
         }
         Notice::SlotFailed { service, slot, retry } => {
             let name = crew.worker_name(*service, *slot);
@@ -104,7 +102,7 @@ pub(crate) fn fact(notice: &Notice, fleet: &Fleet, crew: &Crew) -> Fact {
                 Some(retry) => format!("{name} failed: too many starts; tried again in {}", text::span(*retry)),
                 None => format!("{name} failed for good: `evercrew restart {name}` tries again"),
             };
-            of_service(*service, Level::Error, "worker.failed", fields, words)
+            of_service(*service, "worker.failed", fields, words)
         }
         Notice::ServiceChanged { service, from, to } => changed(&names, *service, *from, *to),
         Notice::RolloutStarted { service, epoch, total } => {
@@ -112,29 +110,29 @@ pub(crate) fn fact(notice: &Notice, fleet: &Fleet, crew: &Crew) -> Fact {
             fields.insert("epoch".into(), json!(epoch.0));
             fields.insert("total".into(), json!(total));
             let words = format!("{} rollout of {total} workers", crew.name(*service));
-            of_service(*service, Level::Info, "rollout.started", fields, words)
+            of_service(*service, "rollout.started", fields, words)
         }
         Notice::RolloutProgress { service, done, total } => {
             let mut fields = names.fields(*service, None);
             fields.insert("done".into(), json!(done));
             fields.insert("total".into(), json!(total));
             let words = format!("{} rollout {done} of {total}", crew.name(*service));
-            of_service(*service, Level::Info, "rollout.progress", fields, words)
+            of_service(*service, "rollout.progress", fields, words)
         }
         Notice::RolloutFinished { service } => {
             let words = format!("{} rollout finished", crew.name(*service));
-            of_service(*service, Level::Info, "rollout.finished", names.fields(*service, None), words)
+            of_service(*service, "rollout.finished", names.fields(*service, None), words)
         }
         Notice::RolloutPaused { service, reason, .. } => {
             let reason = reason.map_or("by command", text::exit_reason);
             let mut fields = names.fields(*service, None);
             fields.insert("reason".into(), json!(reason));
             let words = format!("{} rollout paused ({reason})", crew.name(*service));
-            of_service(*service, Level::Warn, "rollout.paused", fields, words)
+            of_service(*service, "rollout.paused", fields, words)
         }
         Notice::RolloutResumed { service } => {
             let words = format!("{} rollout resumed", crew.name(*service));
-            of_service(*service, Level::Info, "rollout.resumed", names.fields(*service, None), words)
+            of_service(*service, "rollout.resumed", names.fields(*service, None), words)
         }
         Notice::RolloutStopped { service, reason, .. } => {
             let why = text::rollout_stopped(*reason, *service, fleet);
@@ -142,13 +140,13 @@ pub(crate) fn fact(notice: &Notice, fleet: &Fleet, crew: &Crew) -> Fact {
             let mut fields = names.fields(*service, None);
             fields.insert("reason".into(), json!(reason));
             let words = format!("{} rollout stopped: {why}", crew.name(*service));
-            of_service(*service, Level::Error, "rollout.stopped", fields, words)
+            of_service(*service, "rollout.stopped", fields, words)
         }
         Notice::WasAway { away } => {
             let mut fields = Map::new();
             fields.insert("away_seconds".into(), json!(away.as_secs_f64()));
             let words = format!("the engine did not run for {}; no worker is blamed for it", text::span(*away));
-            Fact { level: Level::Warn, kind: "engine.away", fields, words, internal: false }
+            Fact { level: kinds::level("engine.away"), kind: "engine.away", fields, words, internal: false }
         }
     }
 }
@@ -156,23 +154,22 @@ pub(crate) fn fact(notice: &Notice, fleet: &Fleet, crew: &Crew) -> Fact {
 fn of_worker(
     names: &Names<'_>,
     worker: WorkerId,
-    level: Level,
     kind: &'static str,
     more: Vec<(&str, Value)>,
     words: impl Fn(&str) -> String,
 ) -> Fact {
     let (service, name, mut fields) = names.worker(worker);
     fields.extend(more.into_iter().map(|(name, value)| (name.to_owned(), value)));
-    Fact { level, kind, fields, words: words(&name), internal: service == Some(LOGGER) }
+    Fact { level: kinds::level(kind), kind, fields, words: words(&name), internal: service == Some(LOGGER) }
 }
 
-fn of_service(service: ServiceId, level: Level, kind: &'static str, fields: Map<String, Value>, words: String) -> Fact {
-    Fact { level, kind, fields, words, internal: service == LOGGER }
+fn of_service(service: ServiceId, kind: &'static str, fields: Map<String, Value>, words: String) -> Fact {
+    Fact { level: kinds::level(kind), kind, fields, words, internal: service == LOGGER }
 }
 
 fn exited(notice: &Notice, names: &Names<'_>) -> Fact {
     let Notice::WorkerExited { worker, service, slot, generation, status, reason, ran } = notice else {
-        return of_service(LOGGER, Level::Debug, "worker.exit", Map::new(), String::new());
+        return of_service(LOGGER, "worker.exit", Map::new(), String::new());
     };
     use evercrew_core::fleet::ExitReason;
     let name = names.crew.worker_name(*service, *slot);
@@ -190,15 +187,16 @@ fn exited(notice: &Notice, names: &Names<'_>) -> Fact {
         text::exit_reason(*reason),
         text::span(*ran)
     );
-    let level = match reason {
-        ExitReason::Asked(_) => Level::Info,
+    let asked = match reason {
+        ExitReason::Asked(_) => true,
         ExitReason::Unasked
         | ExitReason::ReadyTimeout
         | ExitReason::Heartbeat
         | ExitReason::SpawnFailed
-        | ExitReason::OutOfMemory => Level::Warn,
+        | ExitReason::OutOfMemory => false,
     };
-    of_service(*service, level, "worker.exit", fields, words)
+    let fact = of_service(*service, "worker.exit", fields, words);
+    if asked { fact } else { Fact { level: kinds::otherwise("worker.exit"), ..fact } }
 }
 
 fn changed(names: &Names<'_>, service: ServiceId, from: ServiceState, to: ServiceState) -> Fact {
@@ -206,15 +204,6 @@ fn changed(names: &Names<'_>, service: ServiceId, from: ServiceState, to: Servic
     let (from, name) = (text::service_state(from), names.crew.name(service));
     fields.insert("from".into(), json!(from));
     fields.insert("to".into(), json!(text::service_state(to)));
-    let level = match to {
-        ServiceState::Failed => Level::Error,
-        ServiceState::Degraded => Level::Warn,
-        ServiceState::Starting
-        | ServiceState::Ready
-        | ServiceState::Stopping
-        | ServiceState::Stopped
-        | ServiceState::Finished => Level::Info,
-    };
     let kind = match to {
         ServiceState::Starting => "service.starting",
         ServiceState::Ready => "service.ready",
@@ -224,5 +213,5 @@ fn changed(names: &Names<'_>, service: ServiceId, from: ServiceState, to: Servic
         ServiceState::Stopped => "service.stopped",
         ServiceState::Finished => "service.finished",
     };
-    of_service(service, level, kind, fields, format!("{name} {} (was {from})", text::service_state(to)))
+    of_service(service, kind, fields, format!("{name} {} (was {from})", text::service_state(to)))
 }

@@ -97,6 +97,10 @@ fn text(document: &Value) -> String {
     for timer in items(&document["timers"]) {
         let _ = writeln!(text, "  {} in {} s", words(&timer["why"]), timer["in_seconds"]);
     }
+    text.push_str("\nCOUNTERS\n");
+    for (name, value) in document["counters"].as_object().into_iter().flatten() {
+        let _ = writeln!(text, "  {name} {value}");
+    }
     text.push_str("\nDECISIONS\n");
     for decision in items(&document["decisions"]) {
         let _ = writeln!(text, "  {} {}", words(&decision["at"]), words(&decision["event"]));

@@ -1,0 +1,149 @@
+//! The one table of notable facts: each kind of event with its level in the log, its fields and its counter. The reference
+//! page `docs/reference/events.md` is written from it.
+
+use crate::log::Level;
+
+/// One kind of event.
+#[derive(Debug)]
+pub(crate) struct Kind {
+    pub(crate) name: &'static str,
+    pub(crate) level: Level,
+    /// Another level, and when.
+    pub(crate) or: Option<(Level, &'static str)>,
+    /// What it says beside what every event of its subject has.
+    #[cfg_attr(not(test), expect(dead_code, reason = "it is for the reference page"))]
+    pub(crate) fields: &'static str,
+}
+
+const fn kind(name: &'static str, level: Level, fields: &'static str) -> Kind {
+    Kind { name, level, or: None, fields }
+}
+
+const fn or(level: Level, when: &'static str, kind: Kind) -> Kind {
+    Kind { or: Some((level, when)), ..kind }
+}
+
+/// Every kind.
+pub(crate) const KINDS: &[Kind] = &[
+    kind("worker.spawn", Level::Debug, ""),
+    kind("worker.ready", Level::Info, "`took_seconds`: from exec"),
+    kind("worker.heartbeat-lost", Level::Warn, "`silent_seconds`"),
+    kind("worker.ready-timeout", Level::Warn, "`after_seconds`"),
+    kind("worker.draining", Level::Info, "`reason`: `itself`, or as in `last_exit`"),
+    kind("worker.stop-escalated", Level::Warn, "`signal`: what is sent next"),
+    kind("worker.signalled", Level::Info, "`signal`: sent by an operator; no generation"),
+    or(
+        Level::Warn,
+        "it was not asked to leave",
+        kind(
+            "worker.exit",
+            Level::Info,
+            "`code`, `signal` (both null when no process came of it), `reason`, `ran_seconds`",
+        ),
+    ),
+    kind("worker.backoff", Level::Info, "`wait_seconds`; no generation and pid"),
+    kind("worker.failed", Level::Error, "`retry_seconds`, null when it is not tried again; no generation and pid"),
+    kind("service.starting", Level::Info, "`from`, `to`"),
+    kind("service.ready", Level::Info, "`from`, `to`"),
+    kind("service.degraded", Level::Warn, "`from`, `to`"),
+    kind("service.failed", Level::Error, "`from`, `to`"),
+    kind("service.stopping", Level::Info, "`from`, `to`"),
+    kind("service.stopped", Level::Info, "`from`, `to`"),
+    kind("service.finished", Level::Info, "`from`, `to`"),
+    kind("rollout.started", Level::Info, "`epoch`, `total`"),
+    kind("rollout.progress", Level::Info, "`done`, `total`"),
+    kind("rollout.paused", Level::Warn, "`reason`: of the worker that failed, or `by command`"),
+    kind("rollout.resumed", Level::Info, ""),
+    kind("rollout.finished", Level::Info, ""),
+    kind("rollout.stopped", Level::Error, "`reason`: of the worker that failed, or `by command`"),
+    kind("engine.started", Level::Info, "`generation`, `pid`: of the manager"),
+    kind("engine.manager-started", Level::Info, "`generation`, `pid`: of the manager that took over"),
+    or(
+        Level::Warn,
+        "it is ignored or stops at once",
+        kind("engine.signal", Level::Info, "`signal`, `pid`, `uid`, `from_kernel`"),
+    ),
+    kind("engine.signal-ignored", Level::Warn, "`number`: a signal sent to the manager"),
+    kind("engine.log-level", Level::Info, "`from`, `to`"),
+    or(
+        Level::Error,
+        "a service failed",
+        kind("engine.stopping", Level::Info, "`reason`: `all-done` or `any-failed`, as `engine.exit` says"),
+    ),
+    kind("engine.away", Level::Warn, "`away_seconds`: the engine did not run; no worker is blamed for it"),
+    kind("engine.problem", Level::Error, "`message`, where there is one"),
+];
+
+/// The level of a kind; one that is missing from the table is loud enough to be seen.
+pub(crate) fn level(name: &str) -> Level {
+    KINDS.iter().find(|kind| kind.name == name).map_or(Level::Warn, |kind| kind.level)
+}
+
+/// The other level of a kind that has two.
+pub(crate) fn otherwise(name: &str) -> Level {
+    let kind = KINDS.iter().find(|kind| kind.name == name);
+    kind.and_then(|kind| kind.or).map_or_else(|| level(name), |(level, _)| level)
+}
+
+/// The counter of a kind: `evercrew_worker_exit_total`.
+pub(crate) fn metric(name: &str) -> String {
+    format!("evercrew_{}_total", name.replace(['.', '-'], "_"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page() -> String {
+        let mut page = "# Events\n\nWritten by the code from its table of events; `EVERCREW_BLESS=1 cargo test -p evercrew-manager reference` writes it\n\
+                        again. How they are followed stands in [control socket](control-socket.md#events).\n\n\
+                        Every event has `seq`, `at` (UTC) and `kind`. Those of a service also have `service`; those of a worker `service`, `worker`,\n\
+                        and where there is or was a process `generation` and `pid`. Level is that of the line in the engine's log, which\n\
+                        `evercrew log-level` filters. The counter is shown by `evercrew dump`.\n\n\
+                        | kind | level | fields beside those | counter |\n|---|---|---|---|\n"
+            .to_owned();
+        let upper = |level: Level| level.word().to_uppercase();
+        for kind in KINDS {
+            let or = kind.or.map_or_else(String::new, |(level, when)| format!(", {} when {when}", upper(level)));
+            page += &format!(
+                "| `{}` | {}{or} | {} | `{}` |\n",
+                kind.name,
+                upper(kind.level),
+                kind.fields,
+                metric(kind.name)
+            );
+        }
+        page
+    }
+
+    #[test]
+    fn the_reference_page_is_up_to_date() {
+        crate::reference::is_up_to_date("events.md", &page());
+    }
+
+    /// Every literal that looks like a kind, in every file of this crate.
+    #[test]
+    fn each_kind_that_is_told_is_in_the_table() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+        let mut told = 0;
+        for entry in std::fs::read_dir(folder).expect("the sources").map(|entry| entry.expect("an entry").path()) {
+            let name = entry.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+            let text = std::fs::read_to_string(&entry).unwrap_or_default();
+            // Tests may speak of others.
+            let text = text.split("#[cfg(test)]").next().unwrap_or_default();
+            let subjects = ["worker", "service", "rollout", "reload", "handover", "engine"];
+            for literal in text
+                .split('"')
+                .filter(|text| subjects.iter().any(|s| text.strip_prefix(s).is_some_and(|rest| rest.starts_with('.'))))
+            {
+                let is_kind =
+                    literal.len() < 40 && literal.bytes().all(|b| b.is_ascii_lowercase() || b == b'.' || b == b'-');
+                if is_kind && name != "kinds.rs" && name != "verbs.rs" {
+                    told += 1;
+                    assert!(KINDS.iter().any(|kind| kind.name == literal), "{name}: `{literal}` is not in the table");
+                }
+            }
+        }
+        assert!(told > 20, "{told}");
+    }
+}
