@@ -11,7 +11,10 @@ use crate::failure::Failure;
 /// Keeps a crew of worker processes working.
 #[derive(Debug, Parser)]
 #[command(name = "evercrew", version, max_term_width = 100)]
-#[command(after_help = "Start with `evercrew up`, look with `evercrew status`, stop with `evercrew down`.")]
+#[command(
+    after_help = "New here? `evercrew init` writes an example file, `evercrew up` starts what is in it. From another terminal:\n`evercrew \
+                  status` shows it, `evercrew restart NAME` replaces it, `evercrew stop NAME` stops it, `evercrew down` ends all."
+)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     pub(crate) global: Global,

@@ -24,8 +24,42 @@ pub(crate) fn unwell(document: &Value) -> Option<String> {
     (!unwell.is_empty()).then(|| unwell.join("; "))
 }
 
+/// How lines are shown.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Style {
+    /// Columns of the terminal; `None` cuts nothing.
+    pub(crate) width: Option<usize>,
+    pub(crate) color: bool,
+}
+
+impl Style {
+    /// A line no wider than the terminal, with its state in colour.
+    fn line(self, line: &str, state: &str) -> String {
+        let mut shown: String = match self.width {
+            Some(width) if line.chars().count() > width => {
+                line.chars().take(width.saturating_sub(1)).chain(['…']).collect()
+            }
+            Some(_) | None => line.to_owned(),
+        };
+        let color = match state {
+            "ready" => "32",
+            "starting" | "degraded" | "draining" | "stopping" | "backoff" => "33",
+            "failed" => "31",
+            _ => return shown,
+        };
+        // Past the name, which may be called like a state.
+        let name = shown.len() - shown.trim_start().len();
+        let begin = shown[name..].find(' ').map_or(shown.len(), |end| name + end);
+        if let Some(at) = shown[begin..].find(state).filter(|_| self.color) {
+            let at = begin + at;
+            shown.replace_range(at..at + state.len(), &format!("\x1b[{color}m{state}\x1b[0m"));
+        }
+        shown
+    }
+}
+
 /// Services with their workers, in columns.
-pub(crate) fn status(document: &Value) -> String {
+pub(crate) fn status(document: &Value, style: Style) -> String {
     let mut rows =
         vec![["NAME", "STATE", "PID", "GEN", "UPTIME", "RESTARTS", "MEMORY", "CPU", "LAST EXIT"].map(str::to_owned)];
     for service in document["services"].as_array().into_iter().flatten() {
@@ -41,7 +75,8 @@ pub(crate) fn status(document: &Value) -> String {
         for (cell, width) in row.iter().zip(&widths) {
             let _ = write!(line, "{cell:width$}  ");
         }
-        text.push_str(line.trim_end());
+        let state = row[1].split(' ').next().unwrap_or_default();
+        text.push_str(&style.line(line.trim_end(), state));
         text.push('\n');
     }
     text.push_str(&places(document));
@@ -169,7 +204,19 @@ web listens on 127.0.0.1:80
 output of workers is in /srv/.evercrew/logs
 evercrew 0.1.0 · supervisor 1 · manager 2 (generation 3)
 ";
-        assert_eq!(status(&document("degraded")), expected);
+        assert_eq!(status(&document("degraded"), Style::default()), expected);
+    }
+
+    #[test]
+    fn a_terminal_s_width_is_kept_and_states_are_coloured_only_when_asked() {
+        let narrow = status(&document("degraded"), Style { width: Some(30), color: false });
+        assert!(narrow.lines().take(4).all(|line| line.chars().count() <= 30), "{narrow}");
+        assert!(narrow.contains("…") && !narrow.contains('\x1b'), "{narrow}");
+        let colored = status(&document("degraded"), Style { width: None, color: true });
+        assert!(
+            colored.contains("\x1b[33mdegraded\x1b[0m 1/2") && colored.contains("\x1b[32mready\x1b[0m"),
+            "{colored}"
+        );
     }
 
     #[test]

@@ -180,12 +180,17 @@ fn new_instance() -> io::Result<String> {
 
 /// NO_COLOR, a terminal, and what the user says.
 pub(crate) fn colored(color: Color) -> bool {
+    colored_on(color, &io::stderr())
+}
+
+/// The same for another output.
+pub(crate) fn colored_on(color: Color, output: &impl io::IsTerminal) -> bool {
     match color {
         Color::Always => true,
         Color::Never => false,
         Color::Auto => {
             let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.as_bytes().is_empty());
-            !refused && io::IsTerminal::is_terminal(&io::stderr())
+            !refused && output.is_terminal()
         }
     }
 }

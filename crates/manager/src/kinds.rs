@@ -70,6 +70,8 @@ pub(crate) const KINDS: &[Kind] = &[
         "a service failed",
         kind("engine.stopping", Level::Info, "`reason`: `all-done` or `any-failed`, as `engine.exit` says"),
     ),
+    kind("log.failed", Level::Warn, "`file`, `message`: it cannot be written, its lines wait and then are dropped"),
+    kind("log.resumed", Level::Info, "`file`, `dropped`: lines"),
     kind("engine.away", Level::Warn, "`away_seconds`: the engine did not run; no worker is blamed for it"),
     kind("engine.problem", Level::Error, "`message`, where there is one"),
 ];
@@ -131,7 +133,7 @@ mod tests {
             let text = std::fs::read_to_string(&entry).unwrap_or_default();
             // Tests may speak of others.
             let text = text.split("#[cfg(test)]").next().unwrap_or_default();
-            let subjects = ["worker", "service", "rollout", "reload", "handover", "engine"];
+            let subjects = ["worker", "service", "rollout", "reload", "handover", "engine", "log"];
             for literal in text
                 .split('"')
                 .filter(|text| subjects.iter().any(|s| text.strip_prefix(s).is_some_and(|rest| rest.starts_with('.'))))

@@ -102,6 +102,12 @@ fn reopen(fd: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     descriptor::duplicate(opened)
 }
 
+/// Columns of a terminal; `None` when it is none, or does not say.
+pub fn width(fd: impl AsFd) -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(fd).ok()?;
+    (size.ws_col > 0).then_some(usize::from(size.ws_col))
+}
+
 /// A new pseudo terminal as (master, slave), both closed on exec: what is written to one is read from the other.
 ///
 /// # Errors

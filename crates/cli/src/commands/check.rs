@@ -19,7 +19,7 @@ impl Check {
         if global.json {
             print_json(&json!({"ok": true, "file": source.path, "services": services, "listeners": listeners}))?;
         } else {
-            print(&format!("{}: ok ({services} services, {listeners} listeners)\n", source.path.display()))?;
+            print(&format!("{}: ok (services: {services}, listeners: {listeners})\n", source.path.display()))?;
         }
         Ok(0)
     }

@@ -1,13 +1,14 @@
 //! `status`: services and workers.
 
 use clap::Args;
+use evercrew_sys::terminal;
 
 use super::change;
 use crate::arguments::Global;
 use crate::client::{Engine, Lost, Question};
 use crate::failure::{Failure, code};
 use crate::output::{print, print_json};
-use crate::table;
+use crate::{table, up};
 
 /// Show services and workers; 0 when all is well, 1 when not, 3 when no engine runs
 #[derive(Debug, Args)]
@@ -15,6 +16,12 @@ pub(crate) struct Status {
     /// Services or workers: web, web.2
     #[arg(value_name = "NAME")]
     names: Vec<String>,
+}
+
+/// Only a terminal cuts lines.
+fn style(global: &Global) -> table::Style {
+    let output = std::io::stdout();
+    table::Style { width: terminal::width(&output), color: up::colored_on(global.color, &output) }
 }
 
 impl Status {
@@ -37,7 +44,7 @@ impl Status {
         if global.json {
             print_json(&reply.content)?;
         } else {
-            print(&table::status(&reply.content))?;
+            print(&table::status(&reply.content, style(global)))?;
         }
         Ok(if table::is_well(&reply.content) { 0 } else { code::FAILURE })
     }
