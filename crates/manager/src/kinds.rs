@@ -56,6 +56,9 @@ pub(crate) const KINDS: &[Kind] = &[
     kind("rollout.resumed", Level::Info, ""),
     kind("rollout.finished", Level::Info, ""),
     kind("rollout.stopped", Level::Error, "`reason`: of the worker that failed, or `by command`"),
+    kind("reload.started", Level::Info, "`file`"),
+    kind("reload.committed", Level::Info, "`revision`, `plan`: what becomes of each service"),
+    kind("reload.refused", Level::Error, "`message`: nothing was changed, and why"),
     kind("engine.started", Level::Info, "`generation`, `pid`: of the manager"),
     kind("engine.manager-started", Level::Info, "`generation`, `pid`: of the manager that took over"),
     or(
