@@ -138,9 +138,14 @@ fn scale_stop_start_and_restart_do_what_they_say_before_they_return() {
     engine.ok(&["scale", "sleep=3"]);
     engine.ok(&["scale", "sleep=-1", "sleep=+1"]);
     assert_eq!(engine.pids("sleep").len(), 3, "one after the other");
-    let before = engine.pids("sleep");
+    // The old worker may still be leaving when `restart` returns.
+    let serving = |engine: &Engine| {
+        let workers = engine.workers("sleep").into_iter().filter(|worker| worker.state == "ready");
+        workers.map(|worker| worker.pid).collect::<Vec<_>>()
+    };
+    let before = serving(&engine);
     engine.ok(&["restart", "sleep.2"]);
-    let after = engine.pids("sleep");
+    let after = serving(&engine);
     assert_eq!((before[0], before[2]), (after[0], after[2]));
     assert_ne!(before[1], after[1]);
     engine.ok(&["stop", "sleep"]);
