@@ -23,6 +23,7 @@ mod reuse;
 mod rollout;
 mod run;
 mod services;
+mod signals;
 mod stop;
 mod times;
 mod tree;

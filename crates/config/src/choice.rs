@@ -1,6 +1,7 @@
 //! Values that are one of a few words.
 
 use evercrew_core::fleet::{EndWhen, GiveUp, OnFailure, Restart};
+use evercrew_core::operator::Preset;
 
 use crate::settings::{Builtin, ListenMode, LogFiles, LogFormat, LogLevel};
 
@@ -15,6 +16,11 @@ pub(crate) trait Choice: Copy + 'static {
 impl Choice for EndWhen {
     const NAMES: &'static [&'static str] = &["never", "all-done", "any-failed"];
     const VALUES: &'static [Self] = &[Self::Never, Self::AllDone, Self::AnyFailed];
+}
+
+impl Choice for Preset {
+    const NAMES: &'static [&'static str] = &["native", "server-engine", "prefork", "gunicorn"];
+    const VALUES: &'static [Self] = Self::ALL;
 }
 
 impl Choice for ListenMode {

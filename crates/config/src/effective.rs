@@ -59,10 +59,11 @@ impl Under<'_> {
 }
 
 fn engine(under: &mut Under<'_>, engine: &Engine) {
-    let Engine { directory, exit, manager_restart_wait } = engine;
+    let Engine { directory, exit, manager_restart_wait, signals } = engine;
     under.put("directory", path(directory));
     under.put("exit", word(*exit));
     under.put("manager_restart_wait", time(*manager_restart_wait));
+    under.put("signals", word(*signals));
 }
 
 fn log(under: &mut Under<'_>, log: &Log) {

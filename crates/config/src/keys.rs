@@ -1,6 +1,7 @@
 //! Every key of the configuration, in one table: what is known, expected, assumed and documented.
 
 use evercrew_core::fleet::{EndWhen, GiveUp, OnFailure, Restart};
+use evercrew_core::operator::Preset;
 
 use crate::choice::Choice;
 use crate::key::{Absent, Key, OnReload, Section, Shape};
@@ -68,7 +69,14 @@ pub(crate) static ENGINE: Section = Section {
         )
         .live(),
         key("manager_restart_wait", TIME, "\"0s\"", "waiting time before a manager that died is started again").live(),
-        later("signals"),
+        key(
+            "signals",
+            Shape::Choice(Preset::NAMES),
+            "\"native\"",
+            "whose meanings signals to the engine have: its own, or those of a known system; the page on signals has \
+             the tables",
+        )
+        .live(),
         later("user"),
     ],
 };

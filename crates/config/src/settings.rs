@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use evercrew_core::fleet::{EndWhen, Policy};
+use evercrew_core::operator::Preset;
 
 use crate::error::Problem;
 use crate::places::Places;
@@ -39,6 +40,8 @@ pub struct Engine {
     pub exit: EndWhen,
     /// How long the supervisor waits before it starts a manager again that died.
     pub manager_restart_wait: Duration,
+    /// What signals to the engine mean.
+    pub signals: Preset,
 }
 
 /// `[log]`.

@@ -19,7 +19,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinHandle;
 
-use crate::manager::Input;
+use crate::input::Input;
 use crate::outbox::{Load, Outbox, Pending, Written, outbox};
 use crate::readiness;
 

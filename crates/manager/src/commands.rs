@@ -10,6 +10,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use crate::clients::{ClientId, MAX_CLIENTS, failure};
 use crate::events::Filter;
 use crate::manager::Manager;
+use crate::reload::By;
 use crate::status;
 use crate::verbs::{self, Entry, VERBS, Verb};
 use crate::waiting::{Goal, Waiting, deadline};
@@ -202,7 +203,7 @@ impl Manager {
     }
 
     fn reload(&mut self, client: ClientId, request: &Request) -> Result<Option<Reply>, Refusal> {
-        let Some(number) = self.reloads.ask(flag(request, "dry_run"), false) else {
+        let Some(number) = self.reloads.ask(By::Command { dry_run: flag(request, "dry_run") }) else {
             return Err((75, "too many reloads wait already".to_owned(), "try again later".to_owned()));
         };
         self.later(client, request, Goal::Reload(number, !flag(request, "no_wait"), None));

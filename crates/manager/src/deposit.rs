@@ -11,7 +11,7 @@ use evercrew_core::fleet::{Snapshot, WorkerId};
 use evercrew_sys::{clock, memfd};
 use evercrew_wire::Text;
 use evercrew_wire::deposit::{Configuration, Earlier, State};
-use evercrew_wire::supervisor::ToSupervisor;
+use evercrew_wire::supervisor::{StopSignals, ToSupervisor};
 
 use crate::crew::{Crew, LOGGER};
 use crate::link::Record;
@@ -97,9 +97,12 @@ impl Manager {
             fleet: self.fleet.snapshot(),
         };
         let sealed = seal(&state)?;
-        let wait = self.crew.settings().engine.manager_restart_wait;
+        let engine = &self.crew.settings().engine;
+        let wait = engine.manager_restart_wait;
         let restart_wait_ms = wait.as_millis().try_into().unwrap_or(u64::MAX);
-        let deposit = ToSupervisor::Deposit { configuration: self.reconfigured, restart_wait_ms };
+        let names = |now| engine.signals.stops(now).map(|signal| signal.name().to_owned()).collect();
+        let stops = StopSignals { graceful: names(false), at_once: names(true) };
+        let deposit = ToSupervisor::Deposit { configuration: self.reconfigured, restart_wait_ms, stops };
         let bytes = deposit.encode().map_err(io::Error::other)?;
         let mut descriptors = vec![Arc::new(sealed)];
         // In one record with the state: the next manager gets both as they were, or both as they are.

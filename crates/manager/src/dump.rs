@@ -1,6 +1,10 @@
 //! `dump`: everything that a person who looks for a fault wants to see of the engine itself, as one document.
 
 use std::collections::VecDeque;
+use std::fs::File;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
 
 use evercrew_core::Mono;
 use evercrew_core::fleet::{Action, Event};
@@ -10,7 +14,9 @@ use serde_json::{Value, json};
 
 use crate::commands::ok;
 use crate::crew::LOGGER_NAME;
+use crate::input::Input;
 use crate::manager::Manager;
+use crate::notices::Level;
 use crate::text;
 
 /// Decisions kept.
@@ -47,9 +53,46 @@ impl Decisions {
 impl Manager {
     pub(crate) fn dump(&mut self, request: &Request) -> Reply {
         let last = request.args.get("last").and_then(Value::as_u64).unwrap_or(SHOWN);
+        let document = self.inside(last);
+        ok(request, "", document)
+    }
+
+    /// The same as a file in the engine's directory, for its user alone. A thread writes it, as a disk may be slow.
+    pub(crate) fn dump_to_file(&mut self) {
+        let document = self.inside(SHOWN);
+        let at: String = document["at"].as_str().unwrap_or("now").chars().filter(char::is_ascii_alphanumeric).collect();
+        let path = self.engine.directory.join(format!("dump-{at}.json"));
+        let inputs = self.inputs.clone();
+        let written = std::thread::Builder::new().name("dump".to_owned()).spawn(move || {
+            let file = File::options().write(true).create_new(true).mode(0o600).open(&path);
+            let written = file.and_then(|mut file| file.write_all(format!("{document:#}\n").as_bytes()));
+            let outcome = written.map_err(|error| format!("cannot write {}: {error}", path.display()));
+            // The loop has ended where nobody takes it.
+            let _ = inputs.blocking_send(Input::Dumped(outcome.map(|()| path)));
+        });
+        if let Err(error) = written {
+            self.dumped(Err(format!("cannot start a thread that writes it: {error}")));
+        }
+    }
+
+    /// Says what became of a dump.
+    pub(crate) fn dumped(&mut self, outcome: Result<PathBuf, String>) {
+        match outcome {
+            Ok(path) => {
+                let words = format!("wrote {}", path.display());
+                self.tell(Level::Info, "engine.dump", json!({"file": path.display().to_string()}), &words);
+            }
+            Err(why) => {
+                let words = format!("no dump: {why}");
+                self.tell(Level::Error, "engine.problem", json!({"message": words}), &words);
+            }
+        }
+    }
+
+    fn inside(&mut self, last: u64) -> Value {
         let services = self.services();
         let status = crate::status::document(&self.fleet, &self.crew, &self.engine, &mut self.samples, &services);
-        let document = json!({
+        json!({
             "at": text::wall(clock::wall()),
             "version": env!("CARGO_PKG_VERSION"),
             "log": self.log.level(),
@@ -59,8 +102,7 @@ impl Manager {
             "counters": self.events.counters(),
             "status": status,
             "decisions": self.decisions.last(usize::try_from(last).unwrap_or(usize::MAX)),
-        });
-        ok(request, "", document)
+        })
     }
 
     /// The engine's own: supervisor, manager, logger.

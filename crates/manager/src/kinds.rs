@@ -66,6 +66,7 @@ pub(crate) const KINDS: &[Kind] = &[
         "it is ignored or stops at once",
         kind("engine.signal", Level::Info, "`signal`, `pid`, `uid`, `from_kernel`"),
     ),
+    kind("engine.dump", Level::Info, "`file`: where it was written"),
     kind("engine.signal-ignored", Level::Warn, "`number`: a signal sent to the manager"),
     kind("engine.log-level", Level::Info, "`from`, `to`"),
     or(

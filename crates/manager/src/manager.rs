@@ -7,33 +7,32 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use evercrew_core::fleet::{Event, Fleet, Scope, WorkerId};
+use evercrew_core::operator::Operator;
 use evercrew_core::{Mono, Signal};
 use evercrew_sys::clock;
 use evercrew_sys::notify::Message;
-use evercrew_sys::signal::{self, SignalFd};
+use evercrew_sys::signal::SignalFd;
 use evercrew_sys::terminal::Stderr;
-use evercrew_wire::control::{Reply, Request};
 use evercrew_wire::deposit::Configuration;
 use evercrew_wire::supervisor::{self as wire, Numbered, ToSupervisor};
 use serde_json::json;
-use tokio::net::UnixStream;
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::mpsc;
 
 use crate::boot::{self, Fatal, Found, Model, News};
-use crate::clients::{self, ClientId, Clients};
+use crate::clients::{self, Clients};
 use crate::crew::{Crew, Process};
 use crate::discard::Discard;
 use crate::dump::Decisions;
 use crate::ending;
 use crate::events::Events;
 use crate::growth::{self, Growth};
+use crate::input::Input;
 use crate::launch::Launcher;
 use crate::link::{self, Link, Record, Shared};
 use crate::log::Log;
 use crate::notices::Level;
-use crate::operator::Operator;
 use crate::readiness;
-use crate::reload::{Reloads, Reread, tried};
+use crate::reload::{Reloads, tried};
 use crate::rollouts::Rollouts;
 use crate::status::{Engine, Samples};
 use crate::waiting::Waitings;
@@ -46,26 +45,6 @@ const REQUESTS: usize = 8;
 const BATCH: usize = 256;
 /// How long the last records may take to reach the supervisor.
 const LAST_FLUSH: Duration = Duration::from_secs(5);
-
-/// Everything the loop is told, the supervisor's records and its timer excepted.
-#[derive(Debug)]
-pub(crate) enum Input {
-    Connected(UnixStream, OwnedSemaphorePermit),
-    /// No descriptor is left for another connection.
-    Crowded,
-    /// A request, or what to answer to one that is none.
-    Asked(ClientId, Result<Request, Reply>, clients::Turn),
-    /// It sends no more requests.
-    Ended(ClientId),
-    /// Somebody who was behind has room again.
-    Room,
-    Disconnected(ClientId),
-    Notified(WorkerId, Box<Message>),
-    SaidReady(WorkerId),
-    /// The configuration as it is in its files by now.
-    Reread(Box<Reread>),
-    DirectSignal(signal::Received),
-}
 
 /// The deciding process.
 pub(crate) struct Manager {
@@ -209,6 +188,8 @@ impl Manager {
         let state = state.as_ref();
         let directory = crew.settings().engine.directory.clone();
         let growth = Growth::new(growth::is_asked(crew.settings()), clock::mono());
+        let stopped_at = state.and_then(|state| state.stop_signal_at).map(Mono::from_nanos);
+        let operator = Operator::new(crew.settings().engine.signals, stopped_at);
         let mut log = Log::new(crew.settings().log.level)?;
         log.restore(state.and_then(|state| state.log.as_deref()));
         let manager = Self {
@@ -232,7 +213,7 @@ impl Manager {
             open: found.listeners.keys().cloned().collect(),
             reloads: Reloads::restore(tried(found, state)),
             reconfigured: false,
-            operator: Operator::restore(state.and_then(|state| state.stop_signal_at).map(Mono::from_nanos)),
+            operator,
             link,
             decided: Vec::new(),
             handled: Some(found.last),
@@ -381,13 +362,8 @@ impl Manager {
             Input::Notified(worker, message) => self.notified(worker, &message),
             Input::SaidReady(worker) => self.decide(Event::Ready { worker }),
             Input::Reread(reread) => self.reread(*reread),
-            Input::DirectSignal(received) => {
-                let words = format!(
-                    "signal {} from pid {} was sent to the manager and is ignored; send it to the supervisor, pid {}",
-                    received.number, received.sender_pid, self.engine.supervisor
-                );
-                self.tell(Level::Warn, "engine.signal-ignored", json!({"number": received.number}), &words);
-            }
+            Input::DirectSignal(received) => self.signalled_directly(&received),
+            Input::Dumped(outcome) => self.dumped(outcome),
         }
     }
 

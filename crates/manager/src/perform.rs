@@ -8,15 +8,12 @@ use evercrew_core::{Mono, Signal};
 use evercrew_sys::signal;
 use evercrew_wire::supervisor::{self as wire, Label, Numbered, Program, Status, ToManager, ToSupervisor, Worker};
 
-use serde_json::json;
-
 use crate::crew::{LOGGER, LOGGER_NAME, Parts, Process};
 use crate::launch::stopped_by;
 use crate::link::Record;
 use crate::listeners;
 use crate::manager::Manager;
 use crate::notices::Level;
-use crate::operator::Meaning;
 use crate::probe;
 use crate::start_error;
 use crate::watch::watch;
@@ -129,7 +126,7 @@ impl Manager {
             }
             ToManager::SignalReceived { signal, pid, uid, from_kernel, at } => {
                 if let Ok(signal) = signal.parse() {
-                    self.operator_signal(signal, (pid, uid), from_kernel, Mono::from_nanos(at));
+                    self.signal_heard(signal, (pid, uid), from_kernel, Mono::from_nanos(at));
                 }
             }
             ToManager::Bound { listener, address } => {
@@ -140,37 +137,6 @@ impl Manager {
             ToManager::BindFailed { listener, message, .. } => self.bind_failed(&listener, &message),
             // The inventory is read while booting.
             ToManager::Inventory(_) | ToManager::Worker(_) | ToManager::InventoryEnd => {}
-        }
-    }
-
-    fn operator_signal(&mut self, signal: Signal, (pid, uid): (u32, u32), from_kernel: bool, at: Mono) {
-        let sender = if from_kernel { "the terminal".to_owned() } else { format!("pid {pid} (uid {uid})") };
-        let fields = json!({"signal": signal.to_string(), "pid": pid, "uid": uid, "from_kernel": from_kernel});
-        let meaning = self.operator.meaning(signal, from_kernel, at);
-        let (level, what) = match meaning {
-            Meaning::Stop => (Level::Info, "stopping"),
-            Meaning::StopNow => (Level::Warn, "stopping at once"),
-            Meaning::ScaleBy(1) => (Level::Info, "one worker more"),
-            Meaning::ScaleBy(_) => (Level::Info, "one worker less"),
-            Meaning::Reload => (Level::Info, "reload"),
-            Meaning::Ignored(why) => (Level::Warn, why),
-        };
-        self.tell(level, "engine.signal", fields, &format!("{signal} from {sender}: {what}"));
-        match meaning {
-            Meaning::Stop => self.decide(Event::Shutdown { now: false }),
-            Meaning::StopNow => self.stop_now(),
-            Meaning::Reload => {
-                if self.reloads.ask(false, true).is_none() {
-                    self.write_log(Level::Warn, "too many reloads wait; this one is not taken");
-                }
-            }
-            Meaning::ScaleBy(by) => {
-                let first = self.crew.ids().first().copied();
-                if let Some((service, view)) = first.and_then(|id| Some((id, self.fleet.service(id)?))) {
-                    self.decide(Event::Scale { service, workers: view.wanted.saturating_add_signed(by) });
-                }
-            }
-            Meaning::Ignored(_) => {}
         }
     }
 

@@ -23,13 +23,38 @@ const MAX_READERS: usize = 4;
 /// How long the supervisor may take to open listeners.
 pub(crate) const BINDING: Duration = Duration::from_secs(10);
 
+/// Who asks for a reload, and for what beside it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum By {
+    /// A command, which waits for an answer.
+    Command {
+        /// Nothing is to change.
+        dry_run: bool,
+    },
+    /// A signal: nobody waits.
+    Signal {
+        /// Every worker is replaced afterwards, changed or not.
+        deploy: bool,
+    },
+}
+
 /// Who wants what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Asked {
     pub(crate) number: u64,
-    pub(crate) dry_run: bool,
-    /// A signal asked: nobody waits for an answer.
-    pub(crate) by_signal: bool,
+    pub(crate) by: By,
+}
+
+impl Asked {
+    /// Whether nothing is to change.
+    pub(crate) fn is_dry(self) -> bool {
+        matches!(self.by, By::Command { dry_run: true })
+    }
+
+    /// Whether every worker is to be replaced.
+    pub(crate) fn deploys(self) -> bool {
+        matches!(self.by, By::Signal { deploy: true })
+    }
 }
 
 /// A configuration on its way into force.
@@ -98,15 +123,20 @@ impl Reloads {
     }
 
     /// Puts a reload in line; its number. A signal joins one that waits already: that will read what the sender means.
-    pub(crate) fn ask(&mut self, dry_run: bool, by_signal: bool) -> Option<u64> {
-        if by_signal && let Some(waits) = self.queue.iter().find(|asked| asked.by_signal) {
-            return Some(waits.number);
+    pub(crate) fn ask(&mut self, by: By) -> Option<u64> {
+        if let By::Signal { deploy: more } = by {
+            for waits in &mut self.queue {
+                if let By::Signal { deploy } = &mut waits.by {
+                    *deploy |= more;
+                    return Some(waits.number);
+                }
+            }
         }
         if self.queue.len() >= MAX_QUEUE {
             return None;
         }
         self.asked += 1;
-        self.queue.push_back(Asked { number: self.asked, dry_run, by_signal });
+        self.queue.push_back(Asked { number: self.asked, by });
         Some(self.asked)
     }
 
@@ -212,33 +242,36 @@ pub(crate) fn read(source: &Source) -> Result<(Source, Settings), String> {
 mod tests {
     use super::*;
 
+    const SIGNAL: By = By::Signal { deploy: false };
+
     #[test]
     fn reloads_wait_in_line_and_signals_join() {
         let mut reloads = Reloads::restore(1);
         let now = Mono::default();
-        let first = reloads.ask(false, true).expect("room");
+        let first = reloads.ask(SIGNAL).expect("room");
         let asked = reloads.next().expect("it is its turn");
         assert!(reloads.begin(asked, now) && reloads.next().is_none());
-        let second = reloads.ask(false, true).expect("room");
+        let second = reloads.ask(SIGNAL).expect("room");
         assert_ne!(first, second, "the one that runs may have read the file already");
-        assert_eq!(reloads.ask(false, true), Some(second), "one that waits will read it");
-        assert_ne!(reloads.ask(false, false), Some(second));
+        assert_eq!(reloads.ask(SIGNAL), Some(second), "one that waits will read it");
+        assert_eq!(reloads.ask(By::Signal { deploy: true }), Some(second), "and deploy");
+        assert_ne!(reloads.ask(By::Command { dry_run: false }), Some(second));
         for _ in 0..MAX_QUEUE - 2 {
-            assert!(reloads.ask(true, false).is_some());
+            assert!(reloads.ask(By::Command { dry_run: true }).is_some());
         }
-        assert_eq!(reloads.ask(true, false), None);
+        assert_eq!(reloads.ask(By::Command { dry_run: true }), None);
     }
 
     #[test]
     fn readings_that_hang_are_bounded_and_what_they_bring_later_is_dropped() {
         let mut reloads = Reloads::restore(1);
         for _ in 0..MAX_READERS {
-            reloads.ask(false, false);
+            reloads.ask(By::Command { dry_run: false });
             let asked = reloads.next().expect("none runs");
             assert!(reloads.begin(asked, Mono::default()));
             reloads.running = None;
         }
-        reloads.ask(false, false);
+        reloads.ask(By::Command { dry_run: false });
         let asked = reloads.next().expect("none runs");
         assert!(!reloads.begin(asked, Mono::default()));
         assert_eq!(reloads.has_read(1), None);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use evercrew_config::Settings;
-use evercrew_core::fleet::{Epoch, Event, ServiceId};
+use evercrew_core::fleet::{Epoch, Event, Pace, ServiceId};
 use evercrew_sys::clock;
 use evercrew_wire::control::{Reply, ReplyStatus};
 use evercrew_wire::deposit::MAX;
@@ -15,8 +15,9 @@ use serde_json::{Value, json};
 
 use crate::clients::failure;
 use crate::edition::Edition;
+use crate::input::Input;
 use crate::listeners;
-use crate::manager::{Input, Manager};
+use crate::manager::Manager;
 use crate::notices::Level;
 use crate::plan::{Fate, Plan};
 use crate::reload::{self, Asked, BINDING, Candidate, Proof, READING, Reread, Running, Stage};
@@ -78,7 +79,7 @@ impl Manager {
             let text = "earlier readings of the configuration hang: the file system does not answer".to_owned();
             return self.refuse_asked(asked, 75, &text);
         }
-        if !asked.dry_run {
+        if !asked.is_dry() {
             let path = self.crew.edition.source.path.display().to_string();
             let words = format!("reading {path} again");
             self.tell(Level::Info, "reload.started", json!({"file": path}), &words);
@@ -104,8 +105,8 @@ impl Manager {
             Ok(candidate) => candidate,
             Err(text) => return self.refuse_asked(asked, 78, &text),
         };
-        if asked.dry_run || candidate.plan.is_empty() {
-            let text = if asked.dry_run { "nothing was changed" } else { "nothing to do: nothing changed" };
+        if asked.is_dry() || candidate.plan.is_empty() {
+            let text = if asked.is_dry() { "nothing was changed" } else { "nothing to do: nothing changed" };
             return self.answer_unchanged(asked, &candidate, text);
         }
         if let Err(error) = reachable(&candidate.edition.settings) {
@@ -246,6 +247,7 @@ impl Manager {
             .collect();
         self.crew.adopt(*revision, Arc::clone(edition), &needed, |id| runs.get(&id).copied().into_iter().collect());
         self.launcher.forget_all();
+        self.operator.speak(self.crew.settings().engine.signals);
         self.growth.ask(growth::is_asked(self.crew.settings()), clock::mono());
         (self.dirty, self.reconfigured) = (true, true);
         if plan.log.live.iter().any(|key| key == "level") {
@@ -266,6 +268,14 @@ impl Manager {
         let fleet = &self.fleet;
         self.crew.forget(|id| fleet.service(id).is_some());
         self.tell_commit(asked, &candidate, gone);
+        self.deploy(asked);
+    }
+
+    /// Replaces what a new configuration alone leaves in place.
+    fn deploy(&mut self, asked: Asked) {
+        if asked.deploys() {
+            self.restart_all(Pace::Gradual);
+        }
     }
 
     fn tell_commit(&mut self, asked: Asked, candidate: &Candidate, gone: Vec<ServiceId>) {
@@ -295,7 +305,7 @@ impl Manager {
 
     /// Nothing changes, or nothing is to change.
     fn answer_unchanged(&mut self, asked: Asked, candidate: &Candidate, text: &str) {
-        if !asked.dry_run {
+        if !asked.is_dry() {
             let revision = self.crew.revision;
             let words = format!("the configuration is as it was: revision {revision} stays in force");
             self.tell(
@@ -308,6 +318,7 @@ impl Manager {
         let mut content = content(candidate);
         content["revision"] = json!(self.crew.revision);
         self.answer_askers(asked, |id| Reply::new(id, ReplyStatus::Ok, text).with_content(content.clone()));
+        self.deploy(asked);
     }
 
     /// Gives up what was begun: workers of the candidate are replaced by what served, its listeners closed.
@@ -325,7 +336,7 @@ impl Manager {
     }
 
     fn refuse_asked(&mut self, asked: Asked, code: u8, text: &str) {
-        if !asked.dry_run {
+        if !asked.is_dry() {
             let words = format!("reload refused, nothing was changed: {text}");
             let mut end = text.len().min(LONGEST_EVENT);
             while !text.is_char_boundary(end) {

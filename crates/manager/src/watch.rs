@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::crew::Parts;
-use crate::manager::Input;
+use crate::input::Input;
 use crate::probe::{self, Target};
 use crate::readiness;
 

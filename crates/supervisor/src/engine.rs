@@ -21,7 +21,8 @@ use crate::cgroups::Cgroups;
 use crate::children::Children;
 use crate::custody::Custody;
 use crate::manager::Manager;
-use crate::outgoing::{Beside, Flushed, is_stop};
+use crate::outgoing::{Beside, Flushed};
+use crate::stops::Stops;
 
 /// What the supervisor starts from.
 #[derive(Debug)]
@@ -78,6 +79,7 @@ pub(crate) struct Engine {
     pub(crate) quit: bool,
     /// The stop that a manager acknowledged: one without its memory is told again.
     stop: Option<ToManager>,
+    stops: Stops,
     pub(crate) highest_worker: u64,
     pub(crate) exit: Option<u8>,
 }
@@ -116,6 +118,7 @@ impl Engine {
             retry: None,
             quit: false,
             stop: None,
+            stops: Stops::default(),
             highest_worker: 0,
             exit: None,
         })
@@ -336,7 +339,8 @@ impl Engine {
                     }
                 }
             }
-            ToSupervisor::Deposit { configuration, restart_wait_ms } => {
+            ToSupervisor::Deposit { configuration, restart_wait_ms, stops } => {
+                self.stops.told(stops);
                 self.care.wait_between_managers(Duration::from_millis(restart_wait_ms));
                 let mut descriptors = descriptors.into_iter();
                 if let Some(state) = descriptors.next() {
@@ -367,7 +371,9 @@ impl Engine {
                 ToManager::Exited { worker, .. } | ToManager::SpawnFailed { worker, .. } => {
                     self.children.remove(worker);
                 }
-                ToManager::SignalReceived { ref signal, .. } if is_stop(signal) => self.stop = Some(record),
+                ToManager::SignalReceived { ref signal, from_kernel, .. } if self.stops.ask(signal, from_kernel) => {
+                    self.stop = Some(record);
+                }
                 _ => {}
             }
         }
@@ -404,9 +410,9 @@ impl Engine {
     }
 
     fn signal_received(&mut self, signal: Signal, received: &signal::Received) {
-        if matches!(signal, Signal::Term | Signal::Int | Signal::Quit) {
+        if self.stops.ask(signal.name(), received.from_kernel) {
             self.care.stop_requested(clock::mono());
-            self.quit |= signal == Signal::Quit;
+            self.quit |= self.stops.ask_at_once(signal.name(), received.from_kernel);
             if self.care.alone() {
                 self.kill_all();
             }

@@ -20,6 +20,7 @@ mod engine;
 mod launch;
 mod manager;
 mod outgoing;
+mod stops;
 mod subtree;
 mod workers;
 

@@ -56,6 +56,9 @@ pub enum ToSupervisor {
         /// Least wait before a manager is started in the place of one that died, in milliseconds.
         #[serde(default)]
         restart_wait_ms: u64,
+        /// Which signals of other processes ask for a stop.
+        #[serde(default, skip_serializing_if = "StopSignals::is_usual")]
+        stops: StopSignals,
     },
     /// Text for the service manager above us (`NOTIFY_SOCKET`).
     Notify {
@@ -356,6 +359,33 @@ pub enum ToManager {
         /// CLOCK_MONOTONIC, nanoseconds, when it was read.
         at: u64,
     },
+}
+
+/// Signals that ask for a stop, by name (`TERM`): the supervisor carries one out that no manager acknowledges.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StopSignals {
+    /// With grace.
+    pub graceful: Vec<String>,
+    /// Without.
+    pub at_once: Vec<String>,
+}
+
+impl StopSignals {
+    /// Whether `signal` is one of them.
+    pub fn asks(&self, signal: &str) -> bool {
+        self.graceful.iter().chain(&self.at_once).any(|name| name == signal)
+    }
+
+    fn is_usual(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl Default for StopSignals {
+    /// TERM and INT; QUIT.
+    fn default() -> Self {
+        Self { graceful: vec!["TERM".to_owned(), "INT".to_owned()], at_once: vec!["QUIT".to_owned()] }
+    }
 }
 
 /// The engine as the supervisor knows it.

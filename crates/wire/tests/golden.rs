@@ -14,7 +14,7 @@ use evercrew_wire::deposit::{Configuration, Earlier, Rollout, RolloutOutcome, St
 use evercrew_wire::logger::{FromLogger, Stream, Style, ToLogger};
 use evercrew_wire::supervisor::{
     Address, Bind, Bounds, Credentials, Descriptor, Inventory, Kept, Label, NotifySocket, Numbered, Program, Scope,
-    Source, Spawn, Status, ToManager, ToSupervisor, Worker,
+    Source, Spawn, Status, StopSignals, ToManager, ToSupervisor, Worker,
 };
 
 fn golden(name: &str, bytes: &[u8]) -> Vec<u8> {
@@ -243,7 +243,12 @@ fn records_to_the_supervisor_are_written_and_read_as_ever() {
         ToSupervisor::Spawn(Box::new(Spawn { program: Program::Attached, ..spawn() })),
         ToSupervisor::Signal { worker: 1, signal: "TERM".into(), scope: Scope::Process, aside: false },
         ToSupervisor::Signal { worker: 1, signal: "KILL".into(), scope: Scope::Group, aside: false },
-        ToSupervisor::Deposit { configuration: true, restart_wait_ms: 5 },
+        ToSupervisor::Deposit { configuration: true, restart_wait_ms: 5, stops: StopSignals::default() },
+        ToSupervisor::Deposit {
+            configuration: false,
+            restart_wait_ms: 0,
+            stops: StopSignals { graceful: vec!["QUIT".into()], at_once: vec!["TERM".into(), "INT".into()] },
+        },
         ToSupervisor::Notify { text: "READY=1".into() },
         ToSupervisor::Ack { n: 7 },
         ToSupervisor::Exit { code: 69, message: "why".into() },
