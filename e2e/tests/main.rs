@@ -18,6 +18,7 @@ mod newcomer;
 mod operator;
 mod output;
 mod programs;
+mod prologue;
 mod reload;
 mod reuse;
 mod rollout;

@@ -103,6 +103,29 @@ impl Script {
     }
 }
 
+impl Script {
+    /// A command that runs before the first worker.
+    pub(crate) fn prologue(weather: &Weather, random: &mut Random) -> Self {
+        let failed = random.chance(weather.prologue_fails);
+        let status = if failed { status(random) } else { ExitStatus::Code(0) };
+        let hangs = random.chance(weather.prologue_hangs);
+        let lasts = random.millis(1, 1_500);
+        Self {
+            exec: random.millis(0, 5),
+            fails: random.chance(weather.fails_to_spawn).then(|| random.chance(70)),
+            boot: None,
+            extends: None,
+            ready_first: false,
+            dies: (!hangs).then_some((lasts, status)),
+            bows: None,
+            beats: None,
+            hangs: None,
+            stops: (!random.chance(weather.ignores_stop)).then(|| random.millis(1, 400)),
+            killed: random.millis(0, 2),
+        }
+    }
+}
+
 fn settle_millis(policy: &Policy) -> u64 {
     u64::try_from(policy.rollout.settle.as_millis()).unwrap_or(0)
 }

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use evercrew_core::Mono;
-use evercrew_core::fleet::{Action, Epoch, Event, Fault, Fleet, Policy, ServiceId, Snapshot, WorkerId, WorkerState};
+use evercrew_core::fleet::{
+    Action, Epoch, Event, Fault, Fleet, Generation, Policy, ServiceId, Slot, Snapshot, WorkerId, WorkerState,
+};
 
 use crate::oracle::{Oracle, Verdict};
 use crate::plan::Weather;
@@ -173,23 +175,27 @@ impl Shell {
                 let told = known.policy.terms(*epoch);
                 let policy = Policy { ready: told.ready, heartbeat: told.heartbeat, ..known.policy.clone() };
                 let script = Script::draw(&policy, code, &self.weather, &mut self.random);
-                let process = Process {
-                    service: *service,
-                    slot: *slot,
-                    generation: *generation,
-                    epoch: *epoch,
-                    script,
-                    runs: false,
-                    ready: false,
-                    hung: false,
-                    ending: false,
-                    signals: 0,
-                };
-                self.world.spawn(self.now, *worker, process);
+                self.make(*worker, (*service, *slot), (*generation, *epoch), script);
+            }
+            Action::Prepare { worker, service, generation, epoch, .. } => {
+                let script = Script::prologue(&self.weather, &mut self.random);
+                self.make(*worker, (*service, Slot(0)), (*generation, *epoch), script);
             }
             Action::Signal { worker, signal, .. } => self.world.signal(self.now, *worker, *signal),
             Action::Notice(_) | Action::Exit => {}
         }
+    }
+
+    fn make(
+        &mut self,
+        worker: WorkerId,
+        (service, slot): (ServiceId, Slot),
+        (generation, epoch): (Generation, Epoch),
+        script: Script,
+    ) {
+        let (runs, ready, hung, ending, signals) = (false, false, false, false, 0);
+        let process = Process { service, slot, generation, epoch, script, runs, ready, hung, ending, signals };
+        self.world.spawn(self.now, worker, process);
     }
 
     /// The shell dies and another one takes over from the last memory and the inventory; rarely the memory is lost.

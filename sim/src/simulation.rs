@@ -291,6 +291,7 @@ impl Simulation {
         policy.ready = known.policy.ready;
         policy.restart = known.policy.restart;
         policy.others = known.policy.others.clone();
+        policy.before_start = known.policy.before_start;
         known.policy = policy.clone();
         self.shell.feed(Event::Define { service, policy, epoch })
     }

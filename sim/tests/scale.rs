@@ -30,7 +30,7 @@ impl Shell {
             match action {
                 Action::Spawn { worker, .. } => started.push(*worker),
                 Action::Signal { worker, .. } => stopped.push(*worker),
-                Action::Notice(_) | Action::Exit => {}
+                Action::Prepare { .. } | Action::Notice(_) | Action::Exit => {}
             }
         }
         (started, stopped)

@@ -211,8 +211,8 @@ pub(crate) static SERVICE: Section = Section {
             "before_start",
             Shape::Argvs,
             "[]",
-            "commands that run one after the other, each to success, before the first worker of a generation (not yet: \
-             this version refuses to start with it)",
+            "commands that run one after the other, each to success within `ready_timeout`, before the first worker of a \
+             generation: at the first start, at a start after a stop, and before the canary of a rollout",
         ),
         later("command_pipe"),
         later("jobs"),

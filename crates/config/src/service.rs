@@ -51,7 +51,9 @@ pub(crate) fn service(reader: &Reader<'_>, name: &str, name_at: Span, context: &
     let backoff = backoff(reader);
     let limits = limits::limits(reader);
     let (recycle, recycle_memory) = recycle(reader, limits.memory);
+    let before_start = before_start(reader, context);
     let policy = Policy {
+        before_start: u32::try_from(before_start.len()).unwrap_or(u32::MAX),
         workers: context.workers(reader),
         ready: match &ready {
             Ready::Exec => Readiness::Exec,
@@ -92,7 +94,7 @@ pub(crate) fn service(reader: &Reader<'_>, name: &str, name_at: Span, context: &
             umask: reader.mask("umask"),
             limits,
             port,
-            before_start: before_start(reader, context),
+            before_start,
             recycle_memory,
             log: log::style(reader, name, all),
             ready,

@@ -296,7 +296,8 @@ fn compare(fleet: &Fleet, memory: &Snapshot, crew: &Crew, found: &[(Worker, Part
 fn expected_signals(memory: &Snapshot, crew: &Crew) -> BTreeMap<WorkerId, Signal> {
     let policies: BTreeMap<ServiceId, Policy> = crew.policies().into_iter().collect();
     let workers = memory.services.iter().flat_map(|service| {
-        service.slots.iter().flat_map(|slot| &slot.workers).map(|worker| (policies.get(&service.service), worker))
+        let slots = service.prologue.iter().map(|prologue| &prologue.slot).chain(&service.slots);
+        slots.flat_map(|slot| &slot.workers).map(|worker| (policies.get(&service.service), worker))
     });
     workers
         .filter_map(|(policy, worker)| {

@@ -22,6 +22,9 @@ pub(crate) const LOGGER: ServiceId = ServiceId(u32::MAX);
 /// Its name in labels; no service can have it.
 pub(crate) const LOGGER_NAME: &str = "@logger";
 
+/// Where what runs before the first worker of a generation has its processes: `web.before`.
+pub(crate) const PROLOGUE: Slot = Slot(0);
+
 /// A process that runs.
 #[derive(Debug)]
 pub(crate) struct Process {
@@ -260,7 +263,16 @@ impl Crew {
         if service == LOGGER {
             return LOGGER_NAME.to_owned();
         }
-        format!("{}.{}", self.name(service), slot.0)
+        match slot {
+            PROLOGUE => format!("{}.before", self.name(service)),
+            Slot(number) => format!("{}.{number}", self.name(service)),
+        }
+    }
+
+    /// A command that runs before the first worker of a generation.
+    pub(crate) fn before_start(&self, service: ServiceId, epoch: Epoch, command: u32) -> &[String] {
+        let commands = self.recipe(service, epoch).map(|service| service.before_start.as_slice()).unwrap_or_default();
+        usize::try_from(command).ok().and_then(|index| commands.get(index)).map(Vec::as_slice).unwrap_or_default()
     }
 
     /// Whose process that is.

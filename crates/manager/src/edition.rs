@@ -47,5 +47,6 @@ impl Edition {
 
 /// What a service's workers are told at their start and keep to.
 pub(crate) fn terms(service: &Service) -> Terms {
-    Terms { ready: service.policy.ready, heartbeat: service.policy.heartbeat }
+    let before_start = service.policy.before_start;
+    Terms { ready: service.policy.ready, heartbeat: service.policy.heartbeat, before_start }
 }

@@ -34,7 +34,7 @@ pub(crate) const KINDS: &[Kind] = &[
     kind("worker.signalled", Level::Info, "`signal`: sent by an operator; no generation"),
     or(
         Level::Warn,
-        "it was not asked to leave",
+        "it was not asked to leave, unless it is a command of `before_start` that succeeded",
         kind(
             "worker.exit",
             Level::Info,
@@ -50,6 +50,12 @@ pub(crate) const KINDS: &[Kind] = &[
     kind("service.stopping", Level::Info, "`from`, `to`"),
     kind("service.stopped", Level::Info, "`from`, `to`"),
     kind("service.finished", Level::Info, "`from`, `to`"),
+    kind("service.prepared", Level::Info, "every command of `before_start` has succeeded"),
+    kind(
+        "service.before-start-failed",
+        Level::Error,
+        "`worker` (`web.before`), `command`: with its arguments, `code`, `signal`, `reason`, `rollout`: whether it stops one",
+    ),
     kind("rollout.started", Level::Info, "`epoch`, `total`"),
     kind("rollout.progress", Level::Info, "`done`, `total`"),
     kind("rollout.paused", Level::Warn, "`reason`: of the worker that failed, or `by command`"),

@@ -106,15 +106,48 @@ impl Launcher {
         let owner = identity.map(|identity| (identity.credentials.uid, identity.credentials.gid));
         let notify = self.speak_conventions(service, &label, &mut environment, &mut pid_variables);
         let notify = notify.map(|path| NotifySocket { path, owner });
+        let spawn = self.of_service(worker, service, identity, label, (program, arguments), &environment);
+        Ok(Spawn { pid_variables, descriptors: descriptors(service, settings), notify, ..spawn })
+    }
+
+    /// A command that runs before the first worker of a generation: as a worker is, but it has no slot, and nothing to
+    /// listen on or to be heard by.
+    ///
+    /// # Errors
+    /// When its program cannot be found.
+    pub(crate) fn before_start(
+        &self,
+        worker: WorkerId,
+        (service, command): (&Service, &[String]),
+        identity: Option<&Identity>,
+        label: Label,
+    ) -> Result<Spawn, FindError> {
+        let mut environment = self.environment_of(service, identity);
+        self.name(&label, &mut environment);
+        let program = wire::Program::Path(Text::from(&find(service, command, &environment)?));
+        let arguments = command.iter().map(Text::from).collect();
+        Ok(self.of_service(worker, service, identity, label, (program, arguments), &environment))
+    }
+
+    /// What processes of a service have in common.
+    fn of_service(
+        &self,
+        worker: WorkerId,
+        service: &Service,
+        identity: Option<&Identity>,
+        label: Label,
+        (program, arguments): (wire::Program, Vec<Text>),
+        environment: &BTreeMap<OsString, OsString>,
+    ) -> Spawn {
         let spawn = Spawn {
             worker: worker.0,
             program,
             arguments,
             environment: environment.iter().map(|(name, value)| entry(name, value)).collect(),
-            pid_variables,
+            pid_variables: Vec::new(),
             directory: Text::from(&service.directory),
-            descriptors: descriptors(service, settings),
-            notify,
+            descriptors: standard(),
+            notify: None,
             die_with_supervisor: true,
             limits: self.limits(service),
             credentials: identity.map(|identity| identity.credentials.clone()),
@@ -126,7 +159,17 @@ impl Launcher {
             stop_grace_ms: 0,
             label,
         };
-        Ok(stopped_by(spawn, &service.policy.stop))
+        stopped_by(spawn, &service.policy.stop)
+    }
+
+    /// Whose process it is, for its own eyes.
+    fn name(&self, label: &Label, environment: &mut BTreeMap<OsString, OsString>) {
+        let mut set = |name: &str, value: &str| environment.insert(name.into(), value.into());
+        set("EVERCREW_WORKER", &label.name);
+        set("EVERCREW_SERVICE", &label.service);
+        set("EVERCREW_GENERATION", &label.generation.to_string());
+        set("EVERCREW_INSTANCE", &self.instance);
+        set("WEB_CONCURRENCY", "1");
     }
 
     /// What all workers of a service have in their environment.
@@ -151,13 +194,9 @@ impl Launcher {
         environment: &mut BTreeMap<OsString, OsString>,
         pid_variables: &mut Vec<String>,
     ) -> Option<Text> {
+        self.name(label, environment);
         let mut set = |name: &str, value: &str| environment.insert(name.into(), value.into());
-        set("EVERCREW_WORKER", &label.name);
-        set("EVERCREW_SERVICE", &label.service);
         set("EVERCREW_SLOT", &label.slot.to_string());
-        set("EVERCREW_GENERATION", &label.generation.to_string());
-        set("EVERCREW_INSTANCE", &self.instance);
-        set("WEB_CONCURRENCY", "1");
         if let Some(port) = port(service, label.slot) {
             set("PORT", &port.to_string());
         }
@@ -202,8 +241,7 @@ impl Launcher {
         if let Some(path) = self.found.get(&key) {
             return Ok(path.clone());
         }
-        let path = environment.get(OsStr::new("PATH")).map_or(OsStr::new("/usr/local/bin:/usr/bin:/bin"), |path| path);
-        let found = find_program(OsStr::new(&command[0]), path, &service.directory)?;
+        let found = find(service, command, environment)?;
         self.found.insert(key, found.clone());
         Ok(found)
     }
@@ -223,6 +261,15 @@ impl Launcher {
     }
 }
 
+fn find(
+    service: &Service,
+    command: &[String],
+    environment: &BTreeMap<OsString, OsString>,
+) -> Result<PathBuf, FindError> {
+    let path = environment.get(OsStr::new("PATH")).map_or(OsStr::new("/usr/local/bin:/usr/bin:/bin"), |path| path);
+    find_program(OsStr::new(&command[0]), path, &service.directory)
+}
+
 /// A slot's own port.
 pub(crate) fn port(service: &Service, slot: u32) -> Option<u16> {
     u16::try_from(u32::from(service.port?).checked_add(slot.checked_sub(1)?)?).ok()
@@ -233,12 +280,16 @@ fn role_variable(role: &str) -> String {
     format!("EVERCREW_ROLE={role}:{{pid}}:{ROLE_DESCRIPTOR}")
 }
 
-fn descriptors(service: &Service, settings: &Settings) -> Vec<Descriptor> {
-    let mut descriptors = vec![
+fn standard() -> Vec<Descriptor> {
+    vec![
         Descriptor { number: 0, source: Source::Null },
         Descriptor { number: 1, source: Source::Output },
         Descriptor { number: 2, source: Source::Error },
-    ];
+    ]
+}
+
+fn descriptors(service: &Service, settings: &Settings) -> Vec<Descriptor> {
+    let mut descriptors = standard();
     let keys = service.listen.iter().map(|name| settings.listener(name).map_or_else(|| name.clone(), listeners::key));
     descriptors
         .extend((FIRST_LISTENER..).zip(keys).map(|(number, key)| Descriptor { number, source: Source::Listener(key) }));

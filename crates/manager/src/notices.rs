@@ -3,7 +3,7 @@
 use evercrew_core::fleet::{DrainReason, Fleet, Notice, ServiceId, ServiceState, WorkerId};
 use serde_json::{Map, Value, json};
 
-use crate::crew::{Crew, LOGGER};
+use crate::crew::{Crew, LOGGER, PROLOGUE};
 use crate::kinds;
 pub(crate) use crate::log::Level;
 use crate::text;
@@ -69,7 +69,9 @@ pub(crate) fn fact(notice: &Notice, fleet: &Fleet, crew: &Crew) -> Fact {
         Notice::ReadyTimedOut { worker, after } => {
             let fields = vec![("after_seconds", json!(after.as_secs_f64()))];
             of_worker(&names, *worker, "worker.ready-timeout", fields, |name| {
-                format!("{name} was not ready within {}, killing it", text::span(*after))
+                let prologue = fleet.worker(*worker).is_some_and(|(_, slot, ..)| slot == PROLOGUE);
+                let what = if prologue { "done" } else { "ready" };
+                format!("{name} was not {what} within {}, killing it", text::span(*after))
             })
         }
         Notice::WorkerDraining { worker, reason } => {
@@ -100,10 +102,18 @@ pub(crate) fn fact(notice: &Notice, fleet: &Fleet, crew: &Crew) -> Fact {
             fields.insert("retry_seconds".into(), json!(retry.map(|retry| retry.as_secs_f64())));
             let words = match retry {
                 Some(retry) => format!("{name} failed: too many starts; tried again in {}", text::span(*retry)),
-                None => format!("{name} failed for good: `evercrew restart {name}` tries again"),
+                None => {
+                    let what = if *slot == PROLOGUE { crew.name(*service) } else { &name };
+                    format!("{name} failed for good: `evercrew restart {what}` tries again")
+                }
             };
             of_service(*service, "worker.failed", fields, words)
         }
+        Notice::Prepared { service } => {
+            let words = format!("{} is prepared: before_start has succeeded", crew.name(*service));
+            of_service(*service, "service.prepared", names.fields(*service, None), words)
+        }
+        Notice::PrologueFailed { .. } => prologue_failed(notice, &names),
         Notice::ServiceChanged { service, from, to } => changed(&names, *service, *from, *to),
         Notice::RolloutStarted { service, epoch, total } => {
             let mut fields = names.fields(*service, None);
@@ -171,7 +181,7 @@ fn exited(notice: &Notice, names: &Names<'_>) -> Fact {
     let Notice::WorkerExited { worker, service, slot, generation, status, reason, ran } = notice else {
         return of_service(LOGGER, "worker.exit", Map::new(), String::new());
     };
-    use evercrew_core::fleet::ExitReason;
+    use evercrew_core::fleet::{ExitReason, ExitStatus};
     let name = names.crew.worker_name(*service, *slot);
     let mut fields = names.fields(*service, Some(&name));
     let (code, signal) = text::code_and_signal(*status);
@@ -187,6 +197,10 @@ fn exited(notice: &Notice, names: &Names<'_>) -> Fact {
         text::exit_reason(*reason),
         text::span(*ran)
     );
+    if *slot == PROLOGUE && *status == Some(ExitStatus::Code(0)) && *reason == ExitReason::Unasked {
+        let words = format!("{name} succeeded after {}", text::span(*ran));
+        return of_service(*service, "worker.exit", fields, words);
+    }
     let asked = match reason {
         ExitReason::Asked(_) => true,
         ExitReason::Unasked
@@ -197,6 +211,22 @@ fn exited(notice: &Notice, names: &Names<'_>) -> Fact {
     };
     let fact = of_service(*service, "worker.exit", fields, words);
     if asked { fact } else { Fact { level: kinds::otherwise("worker.exit"), ..fact } }
+}
+
+fn prologue_failed(notice: &Notice, names: &Names<'_>) -> Fact {
+    let Notice::PrologueFailed { service, epoch, command, status, reason, rollout } = notice else {
+        return of_service(LOGGER, "service.before-start-failed", Map::new(), String::new());
+    };
+    let mut fields = names.fields(*service, Some(&names.crew.worker_name(*service, PROLOGUE)));
+    let (code, signal) = text::code_and_signal(*status);
+    let argv = names.crew.before_start(*service, *epoch, *command);
+    fields.insert("command".into(), json!(argv));
+    fields.insert("code".into(), json!(code));
+    fields.insert("signal".into(), json!(signal));
+    fields.insert("reason".into(), json!(text::exit_reason(*reason)));
+    fields.insert("rollout".into(), json!(rollout));
+    let words = format!("{}: {}", names.crew.name(*service), text::prologue_failed(argv, *status, *reason));
+    of_service(*service, "service.before-start-failed", fields, words)
 }
 
 fn changed(names: &Names<'_>, service: ServiceId, from: ServiceState, to: ServiceState) -> Fact {

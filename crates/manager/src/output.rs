@@ -10,7 +10,7 @@ use evercrew_wire::Text;
 use evercrew_wire::logger::{Files, Format, FromLogger, Stream, Style, ToLogger};
 use serde_json::json;
 
-use crate::crew::Process;
+use crate::crew::{PROLOGUE, Process};
 use crate::link::{Link, Record};
 use crate::manager::Manager;
 use crate::notices::Level;
@@ -24,9 +24,9 @@ const MAX_LINES_QUEUED: usize = 128;
 impl Manager {
     /// The regular expression of the line that makes this worker ready, while it is not.
     fn ready_line(&self, id: WorkerId, process: &Process) -> Option<String> {
-        let (.., state) = self.fleet.worker(id)?;
+        let (_, slot, .., state) = self.fleet.worker(id)?;
         match &self.crew.recipe_of(&process.label)?.ready {
-            Ready::Output(pattern) if state == WorkerState::Starting => Some(pattern.clone()),
+            Ready::Output(pattern) if state == WorkerState::Starting && slot != PROLOGUE => Some(pattern.clone()),
             Ready::Output(_) | Ready::Exec | Ready::Notify | Ready::Fd(_) | Ready::Connect | Ready::Http(_) => None,
         }
     }

@@ -3,12 +3,12 @@
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use evercrew_core::fleet::{Action, Epoch, Event, ExitStatus, Scope, ServiceId, WorkerId, WorkerState};
+use evercrew_core::fleet::{Action, Epoch, Event, ExitStatus, Scope, ServiceId, Slot, WorkerId, WorkerState};
 use evercrew_core::{Mono, Signal};
 use evercrew_sys::signal;
 use evercrew_wire::supervisor::{self as wire, Label, Numbered, Program, Status, ToManager, ToSupervisor, Worker};
 
-use crate::crew::{LOGGER, LOGGER_NAME, Parts, Process};
+use crate::crew::{LOGGER, LOGGER_NAME, PROLOGUE, Parts, Process};
 use crate::launch::stopped_by;
 use crate::link::Record;
 use crate::listeners;
@@ -31,16 +31,13 @@ impl Manager {
                     let spawn = self.launcher.logger(worker, label);
                     return self.spawn(spawn);
                 }
-                match self.describe_worker(worker, service, label) {
-                    Ok(spawn) => self.spawn(spawn),
-                    Err(error) => {
-                        let name = self.crew.worker_name(service, slot);
-                        self.write_log(Level::Error, &format!("{name} cannot be started: {error}"));
-                        self.rollouts.trouble(worker, error);
-                        // In the next turn: a fleet that tries again at once must not keep this one for ever.
-                        self.later.push_back(Event::SpawnFailed { worker, transient: false });
-                    }
-                }
+                let spawn = self.describe_worker(worker, service, label);
+                self.spawn_or_fail(worker, (service, slot), spawn);
+            }
+            Action::Prepare { worker, service, generation, epoch, command } => {
+                let label = self.crew.label(service, PROLOGUE, generation, epoch.0);
+                let spawn = self.describe_command(worker, service, command, label);
+                self.spawn_or_fail(worker, (service, PROLOGUE), spawn);
             }
             Action::Signal { worker, signal, scope } => self.signal(worker, signal, scope),
             Action::Notice(notice) => self.notice(notice),
@@ -55,6 +52,40 @@ impl Manager {
         let stop = self.crew.service(service).map_or(&recipe.policy.stop, |service| &service.policy.stop);
         let spawn = self.launcher.worker(worker, (recipe, &edition.settings), identity, label);
         spawn.map(|spawn| stopped_by(spawn, stop)).map_err(|error| error.to_string())
+    }
+
+    fn describe_command(
+        &self,
+        worker: WorkerId,
+        service: ServiceId,
+        command: u32,
+        label: Label,
+    ) -> Result<wire::Spawn, String> {
+        let recipe = self.crew.recipe(service, Epoch(label.epoch)).ok_or("its service is gone")?;
+        let command = usize::try_from(command).ok().and_then(|command| recipe.before_start.get(command));
+        let command = command.ok_or("there is no such command any more")?;
+        let identity = self.crew.edition(Epoch(label.epoch)).identity(&label.service)?;
+        let stop = self.crew.service(service).map_or(&recipe.policy.stop, |service| &service.policy.stop);
+        let spawn = self.launcher.before_start(worker, (recipe, command), identity, label);
+        spawn.map(|spawn| stopped_by(spawn, stop)).map_err(|error| error.to_string())
+    }
+
+    fn spawn_or_fail(
+        &mut self,
+        worker: WorkerId,
+        (service, slot): (ServiceId, Slot),
+        spawn: Result<wire::Spawn, String>,
+    ) {
+        match spawn {
+            Ok(spawn) => self.spawn(spawn),
+            Err(error) => {
+                let name = self.crew.worker_name(service, slot);
+                self.write_log(Level::Error, &format!("{name} cannot be started: {error}"));
+                self.rollouts.trouble(worker, error);
+                // In the next turn: a fleet that tries again at once must not keep this one for ever.
+                self.later.push_back(Event::SpawnFailed { worker, transient: false });
+            }
+        }
     }
 
     fn spawn(&mut self, spawn: wire::Spawn) {

@@ -72,7 +72,7 @@ pub(crate) fn stop_reason(reason: StopReason) -> &'static str {
     }
 }
 
-/// Exit code and signal, as documents have them.
+/// How a process ended, as two fields of which one is null.
 pub(crate) fn code_and_signal(status: Option<ExitStatus>) -> (Option<u8>, Option<String>) {
     match status {
         Some(ExitStatus::Code(code)) => (Some(code), None),
@@ -80,6 +80,19 @@ pub(crate) fn code_and_signal(status: Option<ExitStatus>) -> (Option<u8>, Option
         Some(ExitStatus::OutOfMemory) => (None, Some(Signal::Kill.to_string())),
         None => (None, None),
     }
+}
+
+/// `./migrate --all (before_start) ended with exit code 3`.
+pub(crate) fn prologue_failed(argv: &[String], status: Option<ExitStatus>, reason: ExitReason) -> String {
+    let command = argv.join(" ");
+    let how = match reason {
+        ExitReason::ReadyTimeout => "was not done within ready_timeout".to_owned(),
+        ExitReason::SpawnFailed => "could not be started".to_owned(),
+        ExitReason::Unasked | ExitReason::OutOfMemory | ExitReason::Heartbeat | ExitReason::Asked(_) => {
+            format!("ended with {}", exit_status(status))
+        }
+    };
+    format!("{command} (before_start) {how}")
 }
 
 /// `exit code 3`, `SIGKILL`, `no process`.

@@ -53,14 +53,9 @@ pub fn vet(settings: &Settings) -> Result<(), Unfit> {
 
 /// What the file may say and this version's engine cannot do.
 fn check_support(settings: &Settings) -> Result<(), Unfit> {
-    let key = match (
-        settings.services.iter().find(|service| !service.before_start.is_empty()),
-        settings.listeners.iter().find(|listener| listener.mode == ListenMode::ReusePort),
-    ) {
-        (Some(service), _) => format!("service.{}.before_start", service.name),
-        (None, Some(listener)) => format!("listen.{}.mode = \"reuseport\"", listener.name),
-        (None, None) => return Ok(()),
-    };
+    let listener = settings.listeners.iter().find(|listener| listener.mode == ListenMode::ReusePort);
+    let Some(listener) = listener else { return Ok(()) };
+    let key = format!("listen.{}.mode = \"reuseport\"", listener.name);
     Err(Unfit::refused(CONFIGURATION, format!("{key} is not supported by this version"), "leave it out"))
 }
 

@@ -144,8 +144,11 @@ mirror_struct!(ServiceForm = ServiceMemory {
     released: bool,
     next_start: u64,
     rollout: Option<RolloutForm>,
+    #[serde(default)]
+    prologue: Option<PrologueForm>,
     slots: Vec<SlotForm>,
 });
+mirror_struct!(PrologueForm = PrologueMemory { owed: bool, epoch: u64, command: u32, slot: SlotForm });
 mirror_struct!(RolloutForm = RolloutMemory {
     epoch: u64,
     fallback: Option<u64>,

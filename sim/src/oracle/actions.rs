@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use evercrew_core::Signal;
 use evercrew_core::fleet::{
     Action, DrainReason, Epoch, Event, Fleet, Generation, Haste, Notice, Scope, ServiceId, ServiceState, Slot,
     StopReason, Wish, WorkerId,
 };
-use evercrew_core::{Mono, Signal};
 
 use super::crew::Crew;
+use super::prologue::PROLOGUE;
 use super::{Oracle, Seen, Verdict};
 
 fn demand(holds: bool, message: impl FnOnce() -> String) -> Verdict {
@@ -25,6 +26,9 @@ impl Oracle {
                 Action::Spawn { worker, service, slot, generation, epoch } => {
                     self.judge_need(event, *worker, *service, *epoch)?;
                     self.judge_spawn(*worker, (*service, *slot), *generation, *epoch, fleet)?;
+                }
+                Action::Prepare { worker, service, generation, epoch, command } => {
+                    self.judge_prepare(*worker, *service, (*generation, *epoch, *command), fleet)?;
                 }
                 Action::Signal { worker, signal, scope } => self.judge_signal(*worker, *signal, *scope)?,
                 Action::Notice(notice) => self.judge_notice(event, notice)?,
@@ -61,7 +65,7 @@ impl Oracle {
         demand(needed.contains(&epoch), || format!("{worker:?} runs {epoch:?}, of which only {needed:?} were needed"))
     }
 
-    fn crew(&self, service: ServiceId) -> Result<&Crew, String> {
+    pub(super) fn crew(&self, service: ServiceId) -> Result<&Crew, String> {
         self.crews.get(&service).ok_or_else(|| format!("{service:?} is not known"))
     }
 
@@ -86,6 +90,7 @@ impl Oracle {
         demand(living < most, || format!("{worker:?} is one of {} processes, {most} allowed", living + 1))?;
         self.judge_dependencies(service, crew, fleet)?;
         self.judge_version(worker, (service, slot), epoch)?;
+        self.judge_prepared(worker, (service, slot), epoch)?;
         self.judge_slot(worker, (service, slot))?;
         let beside = self.of(service).any(|other| other.serves() && other.epoch != epoch);
         let first = beside && !self.crew(service)?.established.contains(&epoch);
@@ -97,42 +102,16 @@ impl Oracle {
         let track = crew.track(slot);
         demand(generation.0 > track.generation, || format!("{slot:?} has had {generation:?} already"))?;
         track.generation = generation.0;
-        self.seen.insert(
-            worker,
-            Seen {
-                service,
-                slot,
-                generation,
-                epoch,
-                asked: now,
-                exec: None,
-                ready: None,
-                heard: now,
-                owes_beats: false,
-                settle: Duration::ZERO,
-                extended: Mono::default(),
-                bowed: None,
-                told: None,
-                doomed: None,
-                killed: None,
-                first,
-                apart: None,
-                drain: None,
-                escalated: false,
-                cut: false,
-                hasty: false,
-                lost_slot: false,
-                lost: self.lost,
-            },
-        );
+        let seen = Seen { first, ..Seen::asked(service, slot, generation, epoch, (now, self.lost)) };
+        self.seen.insert(worker, seen);
         Ok(())
     }
 
-    fn crew_mut(&mut self, service: ServiceId) -> &mut Crew {
+    pub(super) fn crew_mut(&mut self, service: ServiceId) -> &mut Crew {
         self.crews.get_mut(&service).expect("judged before")
     }
 
-    fn judge_dependencies(&self, service: ServiceId, crew: &Crew, fleet: &Fleet) -> Verdict {
+    pub(super) fn judge_dependencies(&self, service: ServiceId, crew: &Crew, fleet: &Fleet) -> Verdict {
         if crew.released {
             return Ok(());
         }
@@ -154,7 +133,11 @@ impl Oracle {
         }
         demand(crew.rolling, || format!("{worker:?} runs {epoch:?}, which never worked, without a rollout"))?;
         let another = self.of(service).any(|other| {
-            other.slot != slot && other.epoch == epoch && other.holds() && other.asked >= crew.rolls_since
+            other.slot != slot
+                && other.slot != PROLOGUE
+                && other.epoch == epoch
+                && other.holds()
+                && other.asked >= crew.rolls_since
         });
         demand(!another, || format!("{worker:?} runs {epoch:?} before its canary has proved itself"))
     }
@@ -215,12 +198,17 @@ impl Oracle {
                 let before = std::mem::replace(&mut crew.state, *to);
                 demand(before == *from, || format!("{service:?} was {before:?}, not {from:?}"))
             }
-            Notice::RolloutStarted { service, .. } => {
+            Notice::RolloutStarted { service, epoch, .. } => {
                 self.judge_cause(event, *service)?;
                 let restarted = matches!(event, Event::Restart { .. });
+                let there = self.of(*service).any(|seen| seen.epoch == *epoch && seen.slot != PROLOGUE);
                 let crew = self.crew_mut(*service);
                 crew.detached &= restarted;
                 crew.rolls(now);
+                crew.prologue.rolls(event, Some(*epoch), &crew.policy.clone());
+                if there && !restarted {
+                    crew.prologue.lose_sight();
+                }
                 Ok(())
             }
             Notice::RolloutPaused { service, .. } | Notice::RolloutResumed { service } => {
@@ -234,6 +222,9 @@ impl Oracle {
                 if *done == 0 {
                     crew.rolls_since = now;
                 }
+                if matches!(event, Event::Restart { .. } | Event::Define { .. }) {
+                    crew.prologue.rolls(event, None, &crew.policy.clone());
+                }
                 crew.free_all();
                 demand(crew.rolling, || format!("progress of no rollout of {service:?}"))
             }
@@ -245,6 +236,7 @@ impl Oracle {
                     self.judge_undone(*service)?;
                 }
                 let crew = self.crew_mut(*service);
+                crew.prologue.lose_sight();
                 crew.free_all();
                 crew.detached = false;
                 crew.paused = false;
@@ -263,6 +255,8 @@ impl Oracle {
             | Notice::WorkerReady { .. }
             | Notice::WorkerDraining { reason: DrainReason::Itself, .. }
             | Notice::WorkerExited { .. }
+            | Notice::Prepared { .. }
+            | Notice::PrologueFailed { .. }
             | Notice::SlotBackoff { .. }
             | Notice::SlotFailed { .. } => Ok(()),
         }
@@ -278,7 +272,7 @@ impl Oracle {
             (_, None) => {}
             (StopReason::Stop, Some(crew)) => {
                 demand(!self.is_up(seen.service), || format!("{}, which is up", what()))?;
-                if self.halted == Some(Haste::Graceful) && crew.wish == Wish::Run {
+                if self.halted == Some(Haste::Graceful) && crew.wish == Wish::Run && seen.slot != PROLOGUE {
                     let followers = self.followers_living(seen.service);
                     demand(followers == 0, || format!("{} before {followers} workers that need it", what()))?;
                 }
@@ -313,7 +307,7 @@ impl Oracle {
     /// What the worker has to finish, and whether it counts meanwhile.
     fn note_drain(&mut self, worker: WorkerId, seen: &Seen, reason: StopReason) {
         let Some(crew) = self.crews.get(&seen.service) else { return };
-        if !matches!(reason, StopReason::Rollout | StopReason::Recycle) {
+        if !matches!(reason, StopReason::Rollout | StopReason::Recycle) || seen.slot == PROLOGUE {
             return;
         }
         let newer = self.of(seen.service).any(|other| {
@@ -406,7 +400,9 @@ impl Oracle {
 
     fn dooms(&mut self, worker: WorkerId) {
         let (now, lost) = (self.now, self.lost);
-        self.falls(worker, None, false);
+        if self.seen.get(&worker).is_some_and(|seen| seen.slot != PROLOGUE) {
+            self.falls(worker, None, false);
+        }
         if let Some(seen) = self.seen.get_mut(&worker) {
             seen.doomed = Some(now);
             seen.lost = lost;

@@ -7,6 +7,7 @@ use evercrew_core::Mono;
 use evercrew_core::fleet::{Epoch, ExitStatus, GiveUp, Haste, Pace, Policy, Restart, ServiceState, Slot, Wish};
 
 use super::Seen;
+use super::prologue::Prologue;
 
 /// One service.
 #[derive(Clone, Debug)]
@@ -31,6 +32,7 @@ pub(super) struct Crew {
     pub(super) paused: bool,
     /// A rollout was undone: this is what everybody has to run again.
     pub(super) undone: Option<Epoch>,
+    pub(super) prologue: Prologue,
     tracks: BTreeMap<Slot, Track>,
 }
 
@@ -82,9 +84,12 @@ impl Track {
 }
 
 impl Crew {
-    pub(super) fn new(policy: Policy) -> Self {
+    pub(super) fn new(policy: Policy, epoch: Epoch) -> Self {
+        let mut prologue = Prologue::default();
+        prologue.owe(policy.terms(epoch).before_start);
         Self {
             policy,
+            prologue,
             scale: None,
             wish: Wish::Run,
             released: false,
@@ -145,6 +150,11 @@ impl Crew {
     pub(super) fn start(&mut self) {
         if self.wish != Wish::Run {
             self.released = false;
+            self.prologue.owe(self.policy.before_start);
+            if !self.policy.others.is_empty() {
+                // Which version it starts with shows when it does.
+                self.prologue.lose_sight();
+            }
         }
         self.wish = Wish::Run;
         self.free_all();

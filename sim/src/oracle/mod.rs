@@ -6,6 +6,7 @@
 
 mod actions;
 mod crew;
+mod prologue;
 mod sweep;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,6 +18,7 @@ use evercrew_core::fleet::{
 };
 
 use crew::Crew;
+use prologue::PROLOGUE;
 
 /// What the oracle knows of one living worker, by what the fleet was told and what it said.
 #[derive(Clone, Debug)]
@@ -56,6 +58,41 @@ pub(crate) struct Seen {
 }
 
 impl Seen {
+    /// The fleet asked for it at that moment, when so much time had been lost.
+    fn asked(
+        service: ServiceId,
+        slot: Slot,
+        generation: Generation,
+        epoch: Epoch,
+        (now, lost): (Mono, Duration),
+    ) -> Self {
+        Self {
+            service,
+            slot,
+            generation,
+            epoch,
+            asked: now,
+            exec: None,
+            ready: None,
+            heard: now,
+            owes_beats: false,
+            settle: Duration::ZERO,
+            extended: Mono::default(),
+            bowed: None,
+            told: None,
+            doomed: None,
+            killed: None,
+            first: false,
+            apart: None,
+            drain: None,
+            escalated: false,
+            cut: false,
+            hasty: false,
+            lost_slot: false,
+            lost,
+        }
+    }
+
     fn serves(&self) -> bool {
         self.ready.is_some() && self.bowed.is_none() && self.holds()
     }
@@ -176,7 +213,7 @@ impl Oracle {
                 }
             }
             _ if self.halted.is_some() => {}
-            Event::Define { service, policy, .. } => match self.crews.get_mut(service) {
+            Event::Define { service, policy, epoch } => match self.crews.get_mut(service) {
                 Some(crew) => {
                     crew.undone = None;
                     crew.redefine(policy, now);
@@ -186,7 +223,7 @@ impl Oracle {
                     crew.for_each(|seen| seen.owes_beats &= owed(seen));
                 }
                 None => {
-                    self.crews.insert(*service, Crew::new(policy.clone()));
+                    self.crews.insert(*service, Crew::new(policy.clone(), *epoch));
                 }
             },
             Event::Remove { service } => {
@@ -245,8 +282,9 @@ impl Oracle {
                 seen.lost = lost;
             }
         }
-        let ready =
+        let exec =
             self.crews.get(&seen.service).is_some_and(|crew| crew.policy.terms(seen.epoch).ready == Readiness::Exec);
+        let ready = exec && seen.slot != PROLOGUE;
         if ready {
             self.hear_ready(worker);
         }
@@ -284,6 +322,11 @@ impl Oracle {
     }
 
     fn hear_end(&mut self, worker: WorkerId, status: Option<ExitStatus>, transient: bool) {
+        if let Some(seen) = self.seen.get(&worker).filter(|seen| seen.slot == PROLOGUE).cloned() {
+            self.hear_prologue_end(&seen, status, transient);
+            self.seen.remove(&worker);
+            return;
+        }
         let unasked = self.seen.get(&worker).is_some_and(Seen::holds);
         if unasked {
             self.falls(worker, Some(status), transient);
@@ -314,34 +357,19 @@ impl Oracle {
         epoch: Epoch,
     ) {
         let crew = self.crews.get(&service);
-        let seen = Seen {
-            service,
-            slot,
-            generation,
-            epoch,
-            asked: self.now,
-            exec: Some(self.now),
-            ready: Some(self.now),
-            heard: self.now,
-            owes_beats: crew.is_some_and(|crew| crew.policy.terms(epoch).heartbeat.is_some()),
-            settle: Duration::ZERO,
-            extended: Mono::default(),
-            bowed: None,
-            told: None,
-            doomed: None,
-            killed: None,
-            first: false,
-            apart: None,
-            drain: None,
-            escalated: false,
-            cut: false,
-            hasty: false,
-            lost_slot: false,
-            lost: self.lost,
-        };
+        let mut seen = Seen::asked(service, slot, generation, epoch, (self.now, self.lost));
+        seen.exec = Some(self.now);
+        // Nobody knows which command it is: its outcome means nothing.
+        seen.lost_slot = slot == PROLOGUE;
+        if slot != PROLOGUE {
+            seen.ready = Some(self.now);
+            seen.owes_beats = crew.is_some_and(|crew| crew.policy.terms(epoch).heartbeat.is_some());
+        }
         self.newest = self.newest.max(worker.0);
         if let Some(crew) = self.crews.get_mut(&service) {
-            crew.established.insert(epoch);
+            if slot != PROLOGUE {
+                crew.established.insert(epoch);
+            }
             let track = crew.track(slot);
             track.generation = track.generation.max(generation.0);
         }
@@ -359,6 +387,11 @@ impl Oracle {
         let up = self.is_up(seen.service);
         let Some(crew) = self.crews.get_mut(&seen.service) else { return };
         if up && !others && seen.slot.0 <= crew.wanted() {
+            // One that may be on trial for a rollout that is paused already: its slot goes back to what serves.
+            let proved = seen.ready.is_some_and(|ready| now.since(ready) >= seen.settle);
+            if crew.paused && seen.asked >= crew.rolls_since && !proved {
+                return crew.track(seen.slot).free();
+            }
             crew.fall(&seen, now, status, transient);
         }
     }
@@ -374,6 +407,7 @@ impl Oracle {
             crew.detached = false;
             crew.paused = false;
             crew.undone = None;
+            crew.prologue.lose_sight();
             crew.forget();
         }
     }
@@ -411,7 +445,7 @@ impl Oracle {
 
     /// Those of them that count as processes of the service.
     fn counted(&self, service: ServiceId) -> u32 {
-        self.of(service).filter(|seen| seen.apart.is_none()).count() as u32
+        self.of(service).filter(|seen| seen.apart.is_none() && seen.slot != PROLOGUE).count() as u32
     }
 
     /// Wanted slots in which a worker serves.

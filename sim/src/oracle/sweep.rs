@@ -5,6 +5,7 @@ use std::time::Duration;
 use evercrew_core::Mono;
 use evercrew_core::fleet::{Fleet, Haste, Slot, Wish, WorkerId};
 
+use super::prologue::PROLOGUE;
 use super::{Oracle, Seen, Verdict};
 
 impl Oracle {
@@ -118,7 +119,8 @@ impl Oracle {
                 return Err(format!("generations {draining:?} of {service:?} drain, {most} allowed"));
             }
         }
-        let spared = |seen: &&Seen| seen.hasty && seen.killed.is_none() && self.is_up(seen.service);
+        let spared =
+            |seen: &&Seen| seen.slot != PROLOGUE && seen.hasty && seen.killed.is_none() && self.is_up(seen.service);
         let wanted = |service| self.crews.get(&service).map_or(0, crate::oracle::crew::Crew::wanted);
         if let Some(seen) = self.seen.values().filter(spared).find(|seen| seen.slot.0 <= wanted(seen.service)) {
             return Err(format!("{:?} of {:?} lives after a restart without grace", seen.slot, seen.service));

@@ -2,14 +2,15 @@
 
 use super::fault::Fault;
 use super::phase::Input;
+use super::prologue::PROLOGUE;
 use super::rollout::Reach;
 use super::schedule::Timer;
 use super::service::{MAX_WORKERS, Seat, Service, slot_number};
 use super::step::Step;
 use super::worker::Birth;
 use super::{
-    Action, Epoch, Event, Fleet, Generation, Haste, Pace, Phase, Policy, Role, ServiceId, Slot, Standing, StopLadder,
-    StopReason, StopStep, Wish, WorkerId, WorkerMemory,
+    Action, Epoch, Event, Fleet, Generation, Haste, Pace, Phase, Policy, PrologueMemory, Role, ServiceId, Slot,
+    Standing, StopLadder, StopReason, StopStep, Wish, WorkerId, WorkerMemory,
 };
 use crate::Signal;
 
@@ -72,7 +73,7 @@ impl Fleet {
             self.follow(id, &policy.after);
         }
         if before.is_none() {
-            let mut service = Service::new(id, policy, epoch);
+            let mut service = Service::new(id, policy, epoch, self.now);
             service.resize(self.now, &mut self.tools);
             self.services.insert(id, service);
             self.dirty.insert(id);
@@ -99,17 +100,20 @@ impl Fleet {
         out: &mut Vec<Action>,
     ) {
         self.tools.next_worker = self.tools.next_worker.max(worker.0.saturating_add(1));
-        if self.tools.places.contains_key(&worker) || slot.0 == 0 || slot.0 > MAX_WORKERS {
+        if self.tools.places.contains_key(&worker) || slot.0 > MAX_WORKERS {
             return;
         }
-        let halted = self.shutdown;
+        let (halted, now) = (self.shutdown, self.now);
         self.services.entry(id).or_insert_with(|| {
-            let mut stranger = Service::new(id, stranger(), epoch);
+            let mut stranger = Service::new(id, stranger(), epoch, now);
             stranger.memory.wish = Wish::Remove;
             stranger.halted = halted;
             stranger
         });
-        self.command(id, out, |service, step| service.adopt(worker, slot, generation, epoch, step));
+        self.command(id, out, |service, step| match slot {
+            PROLOGUE => service.adopt_prologue(worker, generation, epoch, step),
+            slot => service.adopt(worker, slot, generation, epoch, step),
+        });
     }
 }
 
@@ -144,6 +148,10 @@ impl Service {
                 for worker in &mut slot.workers {
                     worker.retime(&self.policy, now);
                 }
+            }
+            if let Some(PrologueMemory { slot, .. }) = &mut self.memory.prologue {
+                slot.clear(now);
+                slot.workers.iter_mut().for_each(|process| process.retime(&self.policy, now));
             }
             self.resize(now, step.tools);
         }
@@ -182,6 +190,11 @@ impl Service {
         for slot in &mut self.memory.slots {
             if was_up { slot.clear(now) } else { slot.renew_life(now) }
         }
+        if !was_up {
+            self.owe_prologue(step);
+        } else if let Some(PrologueMemory { slot, .. }) = &mut self.memory.prologue {
+            slot.clear(now);
+        }
         self.resize(now, step.tools);
     }
 
@@ -213,6 +226,11 @@ impl Service {
         let now = step.now;
         for slot in &mut self.memory.slots {
             slot.clear(now);
+        }
+        if self.halted == Some(Haste::Now) || self.memory.wish == Wish::Stop(Haste::Now) {
+            self.forgive_prologue();
+        } else if !step.planted(Fault::PrologueOutlivesStop) {
+            self.excuse_prologue(StopReason::Stop, step);
         }
         step.tools.schedule.set(Timer::Service(self.id()), None);
         self.recount(step.tools);
@@ -264,6 +282,9 @@ impl Service {
         step.tools.places.insert(worker, (self.id(), slot));
         self.adopted |= epoch != self.memory.epoch && !held;
         self.memory.released |= self.is_up();
+        if self.memory.rollout.is_none() {
+            self.forgive_prologue();
+        }
         self.resize(now, step.tools);
         if held {
             self.leave(Seat { slot: index, index: at }, StopReason::RolledBack, step);
@@ -275,6 +296,9 @@ impl Service {
     /// ([`Event::Unsignalled`]), since many programs take a second TERM for "at once".
     pub(super) fn resume(&mut self, step: &mut Step<'_>) {
         self.grant(step.now, std::time::Duration::ZERO, step.tools);
+        if let Some(process) = self.prologue_process().copied().filter(|process| process.phase == Phase::Killed) {
+            self.tell_prologue(process.worker, Input::Unsignalled, step);
+        }
         for slot in 0..self.memory.slots.len() {
             for index in 0..self.memory.slots[slot].workers.len() {
                 let worker = *self.worker(Seat { slot, index });

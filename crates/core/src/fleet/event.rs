@@ -147,7 +147,7 @@ pub enum Event {
         worker: WorkerId,
         /// Of which service.
         service: ServiceId,
-        /// In which slot.
+        /// In which slot; 0 for a command of its prologue.
         slot: Slot,
         /// Its generation.
         generation: Generation,
@@ -232,6 +232,20 @@ pub enum Action {
         generation: Generation,
         /// Which version of the command.
         epoch: Epoch,
+    },
+    /// Make the process of a command that runs before the first worker of a generation; answer as for `Spawn`. It gets
+    /// neither listeners nor a notify socket.
+    Prepare {
+        /// Its identity, new.
+        worker: WorkerId,
+        /// Of which service.
+        service: ServiceId,
+        /// How many such processes the service has had.
+        generation: Generation,
+        /// Of which version.
+        epoch: Epoch,
+        /// Which command, from 0.
+        command: u32,
     },
     /// Signal a living worker. A stopped process cannot act on TERM: the shell sends CONT after every other signal.
     Signal {
@@ -325,6 +339,26 @@ pub enum Notice {
         slot: Slot,
         /// When it is tried again, `None` for never.
         retry: Option<Duration>,
+    },
+    /// Every command that runs before the first worker of a generation has succeeded.
+    Prepared {
+        /// Of which service.
+        service: ServiceId,
+    },
+    /// A command that runs before the first worker of a generation failed. Tried again where nothing serves.
+    PrologueFailed {
+        /// Of which service.
+        service: ServiceId,
+        /// Of which version.
+        epoch: Epoch,
+        /// Which command, from 0.
+        command: u32,
+        /// How; `None` when no process came of it.
+        status: Option<ExitStatus>,
+        /// Why.
+        reason: ExitReason,
+        /// It was for a rollout, which is stopped.
+        rollout: bool,
     },
     /// A service's state changed.
     ServiceChanged {

@@ -49,6 +49,11 @@ faults! {
     ExitTooEarly: "The engine ends while the last killed workers still live.",
     LostForgotten: "A worker that the inventory does not show is waited for.",
     RestoreForgetsNextWorker: "After a crash of the shell a worker's number is given again.",
+    WorkerBeforePrologue: "A worker is started before what has to run first has succeeded.",
+    PrologueFailureIgnored: "What has to run first counts as done however it ended.",
+    PrologueTimeoutForgotten: "What has to run first may take for ever.",
+    PrologueOutlivesStop: "What has to run first is not told that its service stops.",
+    RestoreForgetsPrologue: "After a crash of the shell what has to run first is run again.",
     RestoreForgetsBackoff: "After a crash of the shell every slot is started at once.",
     DefineForgetsScale: "A changed policy undoes what `Scale` set.",
     LiveChangeRolls: "A changed policy alone replaces every worker.",
@@ -88,6 +93,12 @@ impl super::Fleet {
         if fault == Fault::RestoreForgetsNextWorker {
             let newest = self.tools.places.keys().next_back().map_or(0, |worker| worker.0);
             self.tools.next_worker = newest.saturating_add(1);
+        }
+        if fault == Fault::RestoreForgetsPrologue {
+            for prologue in self.services.values_mut().filter_map(|service| service.memory.prologue.as_mut()) {
+                prologue.owed = true;
+                prologue.command = 0;
+            }
         }
         if fault == Fault::RestoreForgetsBackoff {
             for service in self.services.values_mut() {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::fault::{Fault, Faults};
 use super::jitter::Jitter;
 use super::phase::Input;
+use super::prologue::PROLOGUE;
 use super::reconcile::Around;
 use super::schedule::{Schedule, Timer};
 use super::service::Service;
@@ -185,7 +186,10 @@ impl Fleet {
     /// Tells a worker what happened to it.
     pub(super) fn tell(&mut self, worker: WorkerId, input: Input, out: &mut Vec<Action>) {
         let Some((id, slot)) = self.tools.places.get(&worker).copied() else { return };
-        self.with(id, out, |service, step| service.tell(slot, worker, input, step));
+        self.with(id, out, |service, step| match slot {
+            PROLOGUE => service.tell_prologue(worker, input, step),
+            slot => service.tell(slot, worker, input, step),
+        });
         match input {
             // Nothing that is wanted or there has changed.
             Input::Beat | Input::Extend(_) => {}
@@ -230,7 +234,10 @@ impl Fleet {
         match timer {
             Timer::Worker(worker) => self.tell(worker, Input::Deadline, out),
             Timer::Slot(id, slot) => {
-                self.with(id, out, |service, step| service.slot_due(slot, step));
+                self.with(id, out, |service, step| match slot {
+                    PROLOGUE => service.prologue_due(step),
+                    slot => service.slot_due(slot, step),
+                });
                 self.dirty.insert(id);
             }
             Timer::Service(id) => {
@@ -248,7 +255,7 @@ impl Fleet {
             if from != to {
                 step.notice(Notice::ServiceChanged { service: id, from, to });
             }
-            (from != to, service.tally.living == 0, service.memory.wish == Wish::Remove)
+            (from != to, service.living() == 0, service.memory.wish == Wish::Remove)
         });
         let Some((changed, empty, removing)) = change else { return };
         if changed && let Some(followers) = self.followers.get(&id) {
@@ -266,7 +273,7 @@ impl Fleet {
     }
 
     fn may_still_stop(&self, id: ServiceId) -> bool {
-        self.services.get(&id).is_some_and(|service| service.tally.surplus > 0)
+        self.services.get(&id).is_some_and(|service| service.surplus() > 0)
     }
 
     /// Whether the services that it comes after are ready. One that is not known yet is waited for: services are
@@ -287,13 +294,13 @@ impl Fleet {
             return true;
         }
         let followers = self.followers.get(&id).into_iter().flatten();
-        followers.filter_map(|follower| self.services.get(follower)).all(|follower| follower.tally.living == 0)
+        followers.filter_map(|follower| self.services.get(follower)).all(|follower| follower.living() == 0)
     }
 
     /// Services that come after each other would wait for each other for ever. The configuration refuses such a
     /// circle; should one get here, all are stopped at once rather than never.
     fn break_circle(&mut self, out: &mut Vec<Action>) {
-        let stuck = |service: &Service| service.tally.living == service.tally.surplus;
+        let stuck = |service: &Service| service.living() == service.surplus();
         if self.shutdown != Some(Haste::Graceful) || !self.services.values().all(stuck) {
             return;
         }
@@ -310,6 +317,7 @@ impl Fleet {
         for slot in 0..service.memory.slots.len() {
             self.tools.schedule.set(Timer::Slot(id, super::service::slot_number(slot)), None);
         }
+        self.tools.schedule.set(Timer::Slot(id, PROLOGUE), None);
         self.tools.schedule.set(Timer::Service(id), None);
         self.unfollow(id, &service.policy.after);
         self.dirty.extend(self.followers.get(&id).into_iter().flatten());

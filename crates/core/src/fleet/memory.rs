@@ -69,8 +69,23 @@ pub struct ServiceMemory {
     pub next_start: Mono,
     /// The rollout that runs.
     pub rollout: Option<RolloutMemory>,
+    /// What runs before the first worker of a generation; `None` for a service that never had anything of it.
+    pub prologue: Option<PrologueMemory>,
     /// Every slot that was ever wanted, slot 1 first. Those above the wanted number keep their last generation.
     pub slots: Vec<SlotMemory>,
+}
+
+/// What runs before the first worker of a generation.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PrologueMemory {
+    /// The generation has not got what it needs.
+    pub owed: bool,
+    /// The version whose commands they are.
+    pub epoch: Epoch,
+    /// How many commands have succeeded.
+    pub command: u32,
+    /// Where its process runs, one at a time, and when it is tried again.
+    pub slot: SlotMemory,
 }
 
 /// A rollout that runs.

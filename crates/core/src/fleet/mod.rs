@@ -5,7 +5,7 @@
 //!
 //! The way of an event: `machine` takes it in, `command` leads it to its place. What happens to a worker is looked up
 //! in the table of `phase` and done in `life`; what an empty slot does next is decided in `restart`; who replaces whom
-//! in `rollout`. Then `reconcile` compares what is wanted with what is there: every start and every stop comes from
+//! in `rollout`; what runs before the first worker of a generation in `prologue`. Then `reconcile` compares what is wanted with what is there: every start and every stop comes from
 //! there, whatever the reason. `memory` is all that is remembered, and what [`Fleet::snapshot`] writes down;
 //! `service` keeps counts over it, so that no event costs a walk over all slots; `schedule` holds the deadlines.
 
@@ -22,6 +22,7 @@ mod observe;
 mod outcome;
 mod phase;
 mod policy;
+mod prologue;
 mod reconcile;
 mod restart;
 mod restore;
@@ -42,8 +43,8 @@ pub use event::{Action, DrainReason, Event, ExitReason, ExitStatus, Notice, Scop
 pub use fault::Fault;
 pub use machine::Fleet;
 pub use memory::{
-    Haste, Ladder, Pace, Phase, Role, RolloutMemory, ServiceMemory, SlotMemory, Snapshot, Standing, Trial, Wish,
-    WorkerMemory,
+    Haste, Ladder, Pace, Phase, PrologueMemory, Role, RolloutMemory, ServiceMemory, SlotMemory, Snapshot, Standing,
+    Trial, Wish, WorkerMemory,
 };
 pub use outcome::{EndWhen, Outcome};
 pub use policy::{

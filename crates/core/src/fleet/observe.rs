@@ -1,9 +1,10 @@
 //! What an observer may see of a fleet.
 
+use super::prologue::PROLOGUE;
 use super::service::{Service, slot_number};
 use super::{
-    Epoch, Fleet, Generation, RolloutView, ServiceId, ServiceView, Slot, SlotMemory, Standing, WorkerId, WorkerMemory,
-    WorkerState, WorkerView,
+    Epoch, Fleet, Generation, PrologueMemory, RolloutView, ServiceId, ServiceView, Slot, SlotMemory, Standing,
+    WorkerId, WorkerMemory, WorkerState, WorkerView,
 };
 
 impl Fleet {
@@ -21,7 +22,10 @@ impl Fleet {
     pub fn worker(&self, id: WorkerId) -> Option<(ServiceId, Slot, Generation, Epoch, WorkerState)> {
         let (service, slot) = self.place(id)?;
         let crew = self.services.get(&service)?;
-        let worker = crew.worker(crew.find(slot, id)?);
+        let worker = match slot {
+            PROLOGUE => crew.prologue_process()?,
+            slot => crew.worker(crew.find(slot, id)?),
+        };
         Some((service, slot, Generation(worker.generation), worker.epoch, worker.state()))
     }
 
@@ -59,6 +63,19 @@ impl Fleet {
                 );
             }
             timers += usize::from(self.tools.schedule.of(super::schedule::Timer::Service(*id)).is_some());
+            let armed = self.tools.schedule.of(super::schedule::Timer::Slot(*id, PROLOGUE));
+            if armed != service.prologue_deadline() {
+                return Err(format!("{id:?}: the prologue is armed {armed:?}"));
+            }
+            timers += usize::from(armed.is_some());
+            if let Some(process) = service.prologue_process() {
+                let armed = self.tools.schedule.of(super::schedule::Timer::Worker(process.worker));
+                if armed != process.deadline(self.now) || self.place(process.worker) != Some((*id, PROLOGUE)) {
+                    return Err(format!("{:?} of the prologue: armed {armed:?}", process.worker));
+                }
+                timers += usize::from(armed.is_some());
+                living += 1;
+            }
         }
         if timers != self.tools.schedule.len() || living != self.tools.places.len() {
             return Err(format!("{} deadlines, {timers} owned; {} places", self.tools.schedule.len(), living));
@@ -91,6 +108,12 @@ impl Service {
 
     fn rows(&self) -> Vec<WorkerView> {
         let mut rows = Vec::with_capacity(self.memory.slots.len());
+        if let Some(PrologueMemory { slot, .. }) = &self.memory.prologue {
+            rows.extend(slot.workers.iter().map(|process| living_row(PROLOGUE, slot, process)));
+            if slot.workers.is_empty() && self.is_up() && self.owes_prologue() && self.wanted() > 0 {
+                rows.push(self.empty_row(PROLOGUE, slot));
+            }
+        }
         for (index, slot) in self.memory.slots.iter().enumerate() {
             let number = slot_number(index);
             let living = slot.workers.iter().map(|worker| living_row(number, slot, worker));

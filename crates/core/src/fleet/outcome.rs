@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use super::prologue::PROLOGUE;
 use super::service::{Service, slot_number};
-use super::{ExitStatus, Fleet, ServiceId, ServiceState, Slot, Standing};
+use super::{ExitStatus, Fleet, ServiceId, ServiceState, Slot, SlotMemory, Standing};
 
 /// When the engine ends by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +53,7 @@ impl Fleet {
             let blocks =
                 |id: &ServiceId| over.contains(id) && !self.services.get(id).is_some_and(Service::lets_others_start);
             let blocked = |service: &Service| {
-                !service.memory.released && service.tally.living == 0 && service.policy.after.iter().any(blocks)
+                !service.memory.released && service.living() == 0 && service.policy.after.iter().any(blocks)
             };
             let more: Vec<ServiceId> = self
                 .services
@@ -77,7 +78,8 @@ impl Service {
     /// Whether nothing lives here and nothing will be started unless somebody asks for it.
     fn is_over(&self) -> bool {
         let ended = self.tally.finished.saturating_add(self.tally.given_up);
-        self.tally.living == 0 && (!self.is_up() || ended >= self.wanted())
+        let barred = self.prologue_standing() == Some(Standing::Failed { retry: None }) && self.tally.serving == 0;
+        self.living() == 0 && (!self.is_up() || ended >= self.wanted() || barred)
     }
 
     /// Whether it failed, or a worker of it for good.
@@ -85,15 +87,15 @@ impl Service {
         if self.state != ServiceState::Failed && self.tally.given_up == 0 {
             return None;
         }
-        let slots =
-            self.wanted_slots().filter(|slot| matches!(self.memory.slots[*slot].standing, Standing::Failed { .. }));
-        let outcomes = slots.map(|slot| {
-            let status = self.memory.slots[slot].last_exit.and_then(|exit| exit.status);
-            let code = match status {
+        let failed = |slot: &&SlotMemory| matches!(slot.standing, Standing::Failed { .. });
+        let slots = self.wanted_slots().map(|index| (slot_number(index), &self.memory.slots[index]));
+        let prologue = self.memory.prologue.iter().map(|prologue| (PROLOGUE, &prologue.slot));
+        let outcomes = prologue.chain(slots).filter(|(_, slot)| failed(slot)).map(|(number, slot)| {
+            let code = match slot.last_exit.and_then(|exit| exit.status) {
                 Some(ExitStatus::Code(code)) if self.policy.unrecoverable_exit_codes.contains(&code) => code,
                 Some(ExitStatus::Code(_) | ExitStatus::Signal(_) | ExitStatus::OutOfMemory) | None => 1,
             };
-            Outcome { code, failed: Some((self.id(), slot_number(slot))) }
+            Outcome { code, failed: Some((self.id(), number)) }
         });
         worst(outcomes).or(Some(Outcome { code: 1, failed: Some((self.id(), Slot(1))) }))
     }

@@ -32,6 +32,8 @@ pub struct Policy {
     pub rollout: Rollout,
     /// When a worker is replaced for its age.
     pub recycle: Recycle,
+    /// How many commands run to success before the first worker of a generation.
+    pub before_start: u32,
     /// Services that must be ready before the first worker of this one starts; it stops before they do.
     pub after: Vec<ServiceId>,
     /// What workers of other versions of the command were told at their start, or will be should a rollout return to
@@ -46,13 +48,18 @@ pub struct Terms {
     pub ready: Readiness,
     /// The beats that it owes.
     pub heartbeat: Option<Heartbeat>,
+    /// How many commands run before the first of its workers.
+    pub before_start: u32,
 }
 
 impl Policy {
     /// What a worker of this version goes by.
     pub fn terms(&self, epoch: Epoch) -> Terms {
         let other = self.others.iter().find(|(known, _)| *known == epoch);
-        other.map_or(Terms { ready: self.ready, heartbeat: self.heartbeat }, |(_, terms)| *terms)
+        other.map_or(
+            Terms { ready: self.ready, heartbeat: self.heartbeat, before_start: self.before_start },
+            |(_, terms)| *terms,
+        )
     }
 
     /// A service of `workers` plain commands with the documented defaults.
@@ -80,6 +87,7 @@ impl Policy {
             start_delay: Duration::ZERO,
             rollout: Rollout::default(),
             recycle: Recycle::default(),
+            before_start: 0,
             after: Vec::new(),
             others: Vec::new(),
         }

@@ -15,7 +15,8 @@ use super::service::{Seat, Service, slot_number};
 use super::step::Step;
 use super::worker::Birth;
 use super::{
-    Action, Epoch, Generation, Haste, Role, Standing, StopReason, Trial, Why, Wish, WorkerMemory, phase::Input,
+    Action, Epoch, ExitReason, Generation, Haste, Role, Standing, StopReason, Trial, Why, Wish, WorkerMemory,
+    phase::Input,
 };
 
 /// What a service has to know of the others.
@@ -43,17 +44,27 @@ impl Service {
         }
         self.shrink(step);
         if self.memory.released || around.may_start || step.planted(Fault::StartBeforeDependency) {
-            self.choose_canary(step);
-            self.fill(step);
-            self.roll(step);
-            self.recycle(step);
+            self.run_prologue(step);
+            let prepared = !self.owes_prologue() || step.planted(Fault::WorkerBeforePrologue);
+            // What a rollout returns to is kept up meanwhile.
+            let serves = self.memory.rollout.is_some_and(|rollout| rollout.fallback.is_some());
+            if prepared {
+                self.choose_canary(step);
+            }
+            if prepared || serves {
+                self.fill(step);
+            }
+            if prepared {
+                self.roll(step);
+                self.recycle(step);
+            }
         }
         self.finish_rollout(step);
     }
 
     /// Asks every worker to leave that was not asked yet.
     fn wind_down(&mut self, step: &mut Step<'_>) {
-        if self.tally.surplus == 0 {
+        if self.surplus() == 0 {
             return;
         }
         let now = self.halted == Some(Haste::Now) || self.memory.wish == Wish::Stop(Haste::Now);
@@ -64,6 +75,11 @@ impl Service {
                 self.clear_slot(slot, StopReason::Stop, step);
             }
         }
+        if now {
+            self.kill_prologue(ExitReason::Asked(StopReason::Stop), step);
+        } else if !step.planted(Fault::PrologueOutlivesStop) {
+            self.leave_prologue(StopReason::Stop, step);
+        }
     }
 
     /// KILL to every worker of the service, also those that drain.
@@ -71,6 +87,7 @@ impl Service {
         for slot in 0..self.memory.slots.len() {
             self.kill_slot(slot, StopReason::Stop, step);
         }
+        self.kill_prologue(ExitReason::Asked(StopReason::Stop), step);
     }
 
     /// KILL to every worker of the slot.

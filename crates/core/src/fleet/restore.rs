@@ -2,6 +2,7 @@
 
 use super::command::stranger;
 use super::machine::Hold;
+use super::prologue::PROLOGUE;
 use super::service::{MAX_WORKERS, Service, slot_number};
 use super::{Epoch, Fleet, Policy, ServiceId, ServiceMemory, Snapshot, Wish};
 
@@ -41,7 +42,7 @@ impl Fleet {
         }
         for (id, policy, epoch) in policies {
             if !fleet.services.contains_key(id) {
-                let mut service = Service::new(*id, policy.clone(), *epoch);
+                let mut service = Service::new(*id, policy.clone(), *epoch, fleet.now);
                 service.halted = fleet.shutdown;
                 fleet.admit(*id, service);
             }
@@ -62,6 +63,10 @@ impl Fleet {
                 self.tools.next_worker = self.tools.next_worker.max(worker.worker.0.saturating_add(1));
                 fresh
             });
+        }
+        if let Some(process) = memory.prologue.as_ref().and_then(|prologue| prologue.process()) {
+            self.tools.places.entry(process.worker).or_insert((id, PROLOGUE));
+            self.tools.next_worker = self.tools.next_worker.max(process.worker.0.saturating_add(1));
         }
         if policy.is_none() {
             memory.wish = Wish::Remove;

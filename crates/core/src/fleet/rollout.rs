@@ -58,6 +58,14 @@ impl Service {
         self.memory.serving = rollout.fallback.unwrap_or(self.memory.serving);
         self.memory.epoch = rollout.epoch;
         self.memory.rollout = Some(rollout);
+        // One that joins a rollout to the same version joins what was prepared for it.
+        if whole && !joined.is_some_and(|before| before.whole && before.epoch == rollout.epoch) {
+            if reach == Reach::Outdated && self.has_proved(rollout.epoch) {
+                self.excuse_prologue(StopReason::Rollout, step);
+            } else {
+                self.owe_prologue(step);
+            }
+        }
         self.mark(reach, step);
         if pace == Pace::AtOnce {
             self.drop_old(reach, step);
@@ -104,6 +112,12 @@ impl Service {
     fn runs(&self) -> bool {
         let mut incumbents = self.wanted_slots().filter_map(|slot| self.in_role(slot, Role::Incumbent));
         incumbents.any(|seat| !self.is_unborn(seat))
+    }
+
+    /// Whether a worker of this version serves that nothing has to be shown of.
+    fn has_proved(&self, epoch: Epoch) -> bool {
+        let incumbents = self.wanted_slots().filter_map(|slot| self.in_role(slot, Role::Incumbent));
+        incumbents.map(|seat| self.worker(seat)).any(|worker| worker.epoch == epoch && worker.trial.is_none())
     }
 
     /// On trial for a rollout and not ready: it has nothing to show that another rollout would have to keep.
@@ -387,6 +401,9 @@ impl Service {
             self.withdraw(slot, rollout.fallback.is_some() && self.is_up(), step);
             self.refresh(slot, step.tools);
         }
+        if rollout.fallback.is_some() {
+            self.excuse_prologue(StopReason::RolledBack, step);
+        }
         rollout.fallback.is_some()
     }
 
@@ -427,6 +444,10 @@ impl Service {
         let Some(rollout) = self.memory.rollout.filter(|_| self.tally.pending == 0) else { return };
         self.memory.rollout = None;
         self.settle_on(rollout.epoch);
+        if rollout.fallback.is_some() {
+            // Every worker was of that version already.
+            self.excuse_prologue(StopReason::Rollout, step);
+        }
         step.notice(Notice::RolloutFinished { service: self.id() });
     }
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::schedule::Timer;
 use super::step::{Step, Tools};
 use super::{
-    Epoch, Haste, Pace, Policy, Role, ServiceId, ServiceMemory, ServiceState, Slot, SlotMemory, Standing, Why, Wish,
-    WorkerId, WorkerMemory,
+    Epoch, Haste, Pace, Policy, PrologueMemory, Role, ServiceId, ServiceMemory, ServiceState, Slot, SlotMemory,
+    Standing, Why, Wish, WorkerId, WorkerMemory,
 };
 use crate::Mono;
 
@@ -100,7 +100,7 @@ impl Tally {
 }
 
 impl Service {
-    pub(super) fn new(id: ServiceId, policy: Policy, epoch: Epoch) -> Self {
+    pub(super) fn new(id: ServiceId, policy: Policy, epoch: Epoch, now: Mono) -> Self {
         let memory = ServiceMemory {
             service: id,
             wish: Wish::Run,
@@ -112,6 +112,7 @@ impl Service {
             released: false,
             next_start: Mono::default(),
             rollout: None,
+            prologue: PrologueMemory::first(&policy, epoch, now),
             slots: Vec::new(),
         };
         Self::remembered(policy, memory)
@@ -152,6 +153,17 @@ impl Service {
             Some(Pace::Detached) => surge.max(self.wanted()),
             Some(Pace::Gradual | Pace::AtOnce) | None => surge,
         }
+    }
+
+    /// Everything that lives, a command of the prologue too.
+    pub(super) fn living(&self) -> u32 {
+        self.tally.living + u32::from(self.prologue_process().is_some())
+    }
+
+    /// Of that what is not wanted and was not told.
+    pub(super) fn surplus(&self) -> u32 {
+        let untold = !self.is_up() && self.prologue_process().is_some_and(WorkerMemory::is_untold);
+        self.tally.surplus + u32::from(untold)
     }
 
     /// How many processes may be started.
@@ -217,6 +229,7 @@ impl Service {
         for slot in 0..self.memory.slots.len() {
             self.refresh(slot, tools);
         }
+        self.refresh_prologue(tools);
     }
 
     /// To be called whenever a slot or one of its workers changed: keeps counts and deadlines true.
@@ -316,6 +329,10 @@ impl Service {
             }
             self.refresh(slot, tools);
         }
+        for process in self.memory.prologue.iter_mut().flat_map(|prologue| &mut prologue.slot.workers) {
+            process.grant(&self.policy, now, away);
+        }
+        self.refresh_prologue(tools);
     }
 
     /// Its state as observers should see it.
@@ -323,7 +340,7 @@ impl Service {
         let tally = self.tally;
         let required = self.wanted() - tally.finished.min(self.wanted());
         if !self.is_up() || self.wanted() == 0 {
-            return if tally.living > 0 { ServiceState::Stopping } else { ServiceState::Stopped };
+            return if self.living() > 0 { ServiceState::Stopping } else { ServiceState::Stopped };
         }
         if required == 0 {
             return ServiceState::Finished;
@@ -331,7 +348,8 @@ impl Service {
         if tally.serving >= required {
             return ServiceState::Ready;
         }
-        match (tally.failed > 0, tally.serving > 0) {
+        let failed = matches!(self.prologue_standing(), Some(Standing::Failed { .. }));
+        match (failed || tally.failed > 0, tally.serving > 0) {
             (true, true) => ServiceState::Degraded,
             (true, false) => ServiceState::Failed,
             (false, true) if tally.unserved == 0 => ServiceState::Degraded,

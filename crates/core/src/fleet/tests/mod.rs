@@ -12,6 +12,7 @@ mod limit;
 mod memory;
 mod outcome;
 mod phases;
+mod prologue;
 mod readiness;
 mod recycle;
 mod restore;

@@ -88,6 +88,21 @@ impl Rig {
         self.send(Event::Ready { worker });
     }
 
+    /// A command of the prologue runs and ends.
+    pub(super) fn prepare(&mut self, worker: WorkerId, code: u8) {
+        self.send(Event::Spawned { worker });
+        self.send(Event::Exited { worker, status: ExitStatus::Code(code) });
+    }
+
+    /// The commands of the prologue asked for since the log was taken; takes the log.
+    pub(super) fn prepares(&mut self) -> Vec<(WorkerId, u32, u64)> {
+        let prepare = |action| match action {
+            Action::Prepare { worker, command, epoch, .. } => Some((worker, command, epoch.0)),
+            Action::Spawn { .. } | Action::Signal { .. } | Action::Notice(_) | Action::Exit => None,
+        };
+        self.take().into_iter().filter_map(prepare).collect()
+    }
+
     pub(super) fn exit(&mut self, worker: WorkerId) {
         self.send(Event::Exited { worker, status: ExitStatus::Code(1) });
     }
@@ -109,6 +124,7 @@ impl Rig {
             done += 1;
             match action {
                 Action::Spawn { worker, .. } => self.serve(worker),
+                Action::Prepare { worker, .. } => self.prepare(worker, 0),
                 Action::Signal { worker, .. } => self.send(Event::Exited { worker, status: ExitStatus::Code(0) }),
                 Action::Notice(_) | Action::Exit => {}
             }
@@ -134,7 +150,7 @@ impl Rig {
     pub(super) fn spawns(&mut self) -> Vec<(WorkerId, u32, u64)> {
         let spawn = |action| match action {
             Action::Spawn { worker, slot, epoch, .. } => Some((worker, slot.0, epoch.0)),
-            Action::Signal { .. } | Action::Notice(_) | Action::Exit => None,
+            Action::Prepare { .. } | Action::Signal { .. } | Action::Notice(_) | Action::Exit => None,
         };
         self.take().into_iter().filter_map(spawn).collect()
     }
@@ -150,7 +166,7 @@ impl Rig {
     pub(super) fn signals(&mut self) -> Vec<(WorkerId, Signal)> {
         let signal = |action| match action {
             Action::Signal { worker, signal, .. } => Some((worker, signal)),
-            Action::Spawn { .. } | Action::Notice(_) | Action::Exit => None,
+            Action::Spawn { .. } | Action::Prepare { .. } | Action::Notice(_) | Action::Exit => None,
         };
         self.take().into_iter().filter_map(signal).collect()
     }
