@@ -25,6 +25,7 @@ mod rollout;
 mod run;
 mod services;
 mod signals;
+mod slots;
 mod stop;
 mod times;
 mod tree;

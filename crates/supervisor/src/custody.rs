@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 
 use evercrew_sys::listener::{self, Address, Options};
 use evercrew_wire::supervisor::{self as wire, Bind, ToManager};
@@ -12,6 +13,8 @@ struct Listener {
     address: wire::Address,
     backlog: u32,
     socket: OwnedFd,
+    /// The file of a unix socket, as it was made.
+    file: Option<(u64, u64)>,
 }
 
 /// Listeners by name, and the last deposits.
@@ -44,7 +47,9 @@ impl Custody {
         };
         match listener::bind(&resolved, &options) {
             Ok(socket) => {
-                self.listeners.insert(listener.clone(), Listener { address: address.clone(), backlog, socket });
+                let file = file_of(&address);
+                let open = Listener { address: address.clone(), backlog, socket, file };
+                self.listeners.insert(listener.clone(), open);
                 ToManager::Bound { listener, address }
             }
             Err(error) => ToManager::BindFailed { listener, address, errno: error.errno(), message: error.to_string() },
@@ -57,13 +62,13 @@ impl Custody {
         if let Some(listener) = self.listeners.remove(name) {
             // Without it the last ones in the queue are cut off; there is nothing to do about that.
             let _ = listener::retire(&listener.socket);
-            remove_socket_file(&listener.address);
+            remove_socket_file(&listener);
         }
     }
 
     pub(crate) fn unbind_all(&mut self) {
         for listener in std::mem::take(&mut self.listeners).into_values() {
-            remove_socket_file(&listener.address);
+            remove_socket_file(&listener);
         }
     }
 
@@ -98,8 +103,19 @@ impl Custody {
     }
 }
 
-fn remove_socket_file(address: &wire::Address) {
-    if let wire::Address::Unix(path) = address {
+/// The file of a unix socket as it is now: its device and number.
+fn file_of(address: &wire::Address) -> Option<(u64, u64)> {
+    let wire::Address::Unix(path) = address else { return None };
+    let file = std::fs::symlink_metadata(path.to_path()).ok()?;
+    Some((file.dev(), file.ino()))
+}
+
+/// Removes the file that was made with the socket; one that somebody else has put in its place is theirs.
+fn remove_socket_file(listener: &Listener) {
+    if let wire::Address::Unix(path) = &listener.address
+        && listener.file.is_some()
+        && file_of(&listener.address) == listener.file
+    {
         // Gone already is what was wanted; anything else leaves a stale file that the next start replaces.
         let _ = std::fs::remove_file(path.to_path());
     }
