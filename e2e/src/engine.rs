@@ -107,8 +107,13 @@ impl Engine {
 
     /// Runs `up` in the background; its output goes to a file.
     pub fn start(&mut self) {
+        self.start_with(&[]);
+    }
+
+    /// Runs `up` with these arguments in the background.
+    pub fn start_with(&mut self, arguments: &[&str]) {
         let log = File::options().create(true).append(true).open(self.home().join("up.log")).expect("open the log");
-        let mut command = self.command(&self.through, &["up"]);
+        let mut command = self.command(&self.through, &[&["up"], arguments].concat());
         command.stdin(Stdio::null()).stdout(log.try_clone().expect("share the log")).stderr(log);
         self.up = Some(command.spawn().expect("run the binary"));
     }

@@ -294,3 +294,36 @@ fn undo_returns_to_the_settings_before_the_last_change_and_again_back() {
     assert_eq!(mode(&engine), "new", "what was undone is known to the next manager too");
     assert_eq!(rollouts(&engine, "history")[0]["outcome"], "finished");
 }
+
+#[test]
+fn under_watch_changed_files_replace_the_workers_that_they_concern() {
+    let mut engine = Engine::new(
+        EVERCREW,
+        "[service.web]\ncommand = [\"sleep\", \"1000\"]\ndirectory = \"web\"\nwatch = [\"**/*.py\"]\n\
+         rollout = { settle = \"100ms\" }\n[service.api]\ncommand = [\"sleep\", \"1000\"]\ndirectory = \"api\"\n",
+    );
+    let web = engine.home().join("web");
+    std::fs::create_dir_all(web.join("node_modules")).expect("make a directory");
+    std::fs::create_dir(engine.home().join("api")).expect("make a directory");
+    engine.start_with(&["--watch"]);
+    engine.ready();
+    let mut events = engine.events(1);
+    let rolled = |events: &mut Events| {
+        events.wait("rollout.finished", SOON, |event| event["kind"] == "rollout.finished")["service"].clone()
+    };
+    events.wait("engine.watching", SOON, |event| event["kind"] == "engine.watching");
+    std::fs::write(web.join("notes.txt"), "x").expect("write");
+    std::fs::write(web.join("node_modules/a.py"), "x").expect("write");
+    std::fs::write(web.join("app.py"), "x").expect("write");
+    assert_eq!(rolled(&mut events), "web");
+    std::fs::create_dir_all(web.join("deep/er")).expect("make directories");
+    assert_eq!(rolled(&mut events), "web", "a directory that appears may bring files");
+    std::fs::write(web.join("deep/er/app.py"), "x").expect("write");
+    assert_eq!(rolled(&mut events), "web", "and is watched from then on");
+    engine.manager().signal(Signal::Kill);
+    events.wait("engine.watching", SOON, |event| event["kind"] == "engine.watching");
+    std::fs::write(web.join("app.py"), "y").expect("write");
+    assert_eq!(rolled(&mut events), "web", "also under the next manager");
+    assert!(events.seen().all(|event| event["kind"] != "rollout.started" || event["service"] == "web"));
+    assert_eq!(rollouts(&engine, "history")[0]["by"], "changed files");
+}

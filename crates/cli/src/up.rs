@@ -65,7 +65,7 @@ pub(crate) fn unread(error: &ConfigError) -> Failure {
 ///
 /// # Errors
 /// Why the engine cannot be started.
-pub(crate) fn up(global: &Global) -> Result<u8, Failure> {
+pub(crate) fn up(global: &Global, watch: bool) -> Result<u8, Failure> {
     let (source, settings) = read_configuration(global)?;
     let directory = &settings.engine.directory;
     // A worker of another user reaches its notify socket through it; what is in it is open to nobody else all the same.
@@ -88,6 +88,7 @@ pub(crate) fn up(global: &Global) -> Result<u8, Failure> {
         directory: source.directory_override.as_ref().map(Text::from),
         cpus: source.cpus,
         instance,
+        watch,
         terminal: true,
         revision: 1,
         earlier: Vec::new(),

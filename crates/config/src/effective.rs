@@ -114,6 +114,7 @@ fn service(under: &mut Under<'_>, service: &Service, env_file: Option<PathBuf>) 
         log,
         ready,
         heartbeat_interval: _,
+        watch: _,
         policy,
     } = service;
     let (command, builtin) = match program {
@@ -188,6 +189,7 @@ fn policy(under: &mut Under<'_>, service: &Service, policy: &Policy, name: &dyn 
             under.put("heartbeat.signal", signal(heartbeat.signal));
         }
     }
+    under.put("watch", json!(service.watch));
     under.put("after", json!(policy.after.iter().map(name).collect::<Vec<_>>()));
     under.put("start_delay", time(policy.start_delay));
     under.put("restart", word(policy.restart));

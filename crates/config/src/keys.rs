@@ -195,6 +195,14 @@ pub(crate) static SERVICE: Section = Section {
              the last one",
         ).live(),
         open("recycle", Shape::Table(&RECYCLE), "never", "replace workers for age or memory, replacement first").live(),
+        key(
+            "watch",
+            Shape::Names("files, which may have wildcards"),
+            "[]",
+            "files below `directory` whose change replaces the workers under `up --watch`, like \"app/**/*.py\"; all if \
+             none are named, hidden ones and what tools write left out",
+        )
+        .live(),
         key("rollout", Shape::Table(&ROLLOUT), "{}", "how `restart` and a changed configuration replace the workers").live(),
         open("user", Shape::Account, "the engine's own", "whom the workers run as, with all groups of that user"),
         open("group", Shape::Account, "the user's own", "the group that the workers run as"),

@@ -99,6 +99,7 @@ pub(crate) fn service(reader: &Reader<'_>, name: &str, name_at: Span, context: &
             log: log::style(reader, name, all),
             ready,
             heartbeat_interval: heartbeat.map(|(interval, _)| interval),
+            watch: watch(reader),
             policy,
         },
         listen,
@@ -285,6 +286,21 @@ fn rollout(reader: &Reader<'_>, has_port: bool) -> Rollout {
         );
     }
     rollout
+}
+
+/// Patterns are relative to the service's directory: what lies elsewhere is not watched.
+fn watch(reader: &Reader<'_>) -> Vec<String> {
+    let patterns = reader.names("watch");
+    for (pattern, at) in &patterns {
+        if pattern.is_empty() || pattern.starts_with('/') || pattern.split('/').any(|part| part == "..") {
+            reader.report().add(
+                Diagnostic::error(*at, format!("`watch` of {} has a pattern that leaves its directory", reader.name()))
+                    .label("names nothing below `directory`")
+                    .help("write it relative to the service's `directory`, like \"app/**/*.py\""),
+            );
+        }
+    }
+    patterns.into_iter().map(|(pattern, _)| pattern).collect()
 }
 
 fn recycle(reader: &Reader<'_>, limit: Option<u64>) -> (Recycle, Option<u64>) {

@@ -178,6 +178,8 @@ pub struct Service {
     pub ready: Ready,
     /// How often a worker is asked to beat; `Some` exactly when `policy.heartbeat` is.
     pub heartbeat_interval: Option<Duration>,
+    /// Files below `directory` that `up --watch` looks at, as patterns; all if there are none.
+    pub watch: Vec<String>,
     /// What the fleet decides by.
     pub policy: Policy,
 }

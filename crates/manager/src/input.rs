@@ -1,5 +1,6 @@
 //! What the loop is told.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use evercrew_core::fleet::WorkerId;
@@ -30,6 +31,13 @@ pub(crate) enum Input {
     /// The configuration as it is in its files by now.
     Reread(Box<Reread>),
     DirectSignal(signal::Received),
+    /// So many directories are watched; whether they are all.
+    Watching {
+        directories: usize,
+        complete: bool,
+    },
+    /// Files of these services changed.
+    Changed(BTreeSet<String>),
     /// A dump was written, or why not.
     Dumped(Result<PathBuf, String>),
 }

@@ -14,6 +14,7 @@
 //! [`Event`]: evercrew_core::fleet::Event
 
 mod boot;
+mod changes;
 mod clients;
 mod commands;
 mod crew;

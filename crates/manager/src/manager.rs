@@ -246,6 +246,9 @@ impl Manager {
         self.tell(Level::Info, kind, fields, &words);
         self.tell_log_level();
         self.say_where();
+        if self.configuration.watch {
+            self.watch_files();
+        }
         for remark in &news.remarks {
             self.tell(Level::Error, "engine.problem", json!({"message": remark}), remark);
         }
@@ -364,6 +367,8 @@ impl Manager {
             Input::Reread(reread) => self.reread(*reread),
             Input::DirectSignal(received) => self.signalled_directly(&received),
             Input::Dumped(outcome) => self.dumped(outcome),
+            Input::Watching { directories, complete } => self.watching(directories, complete),
+            Input::Changed(services) => self.files_changed(&services),
         }
     }
 

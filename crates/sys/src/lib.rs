@@ -24,6 +24,7 @@ pub mod descriptor;
 pub mod epoll;
 mod excerpt;
 pub mod exec;
+pub mod inotify;
 pub mod limits;
 pub mod listener;
 pub mod lock;

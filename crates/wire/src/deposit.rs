@@ -43,6 +43,9 @@ pub struct Configuration {
     pub cpus: u32,
     /// EVERCREW_INSTANCE of every process of this engine.
     pub instance: String,
+    /// Whether workers are replaced when their files change.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub watch: bool,
     /// Whether the workers' lines go to the terminal.
     #[serde(default)]
     pub terminal: bool,

@@ -181,6 +181,7 @@ fn the_configuration_deposit_is_written_and_read_as_ever() {
         directory: Some(Text(vec![b'/', 0xff])),
         cpus: 2,
         instance: "abc".into(),
+        watch: false,
         terminal: true,
         revision: 7,
         earlier: vec![Earlier {

@@ -56,6 +56,7 @@ const SERVICE: &[(&str, &str, &str)] = &[
     ("recycle.age", "recycle = { age = \"1h\" }", "recycle = { age = \"2h\" }"),
     ("recycle.memory", "recycle = { age = \"1h\" }", "recycle = { age = \"1h\", memory = \"64MiB\" }"),
     ("recycle.jitter", "recycle = { age = \"1h\" }", "recycle = { age = \"1h\", jitter = 0.1 }"),
+    ("watch", "", "watch = [\"*.py\"]"),
     ("rollout", "", "rollout = { settle = \"1s\" }"),
     ("rollout.surge", "", "rollout = { surge = 2 }"),
     ("rollout.unavailable", "", "rollout = { unavailable = 1 }"),
