@@ -107,13 +107,23 @@ impl Engine {
 
     /// Runs `up` in the background; its output goes to a file.
     pub fn start(&mut self) {
-        self.start_with(&[]);
+        self.start_as(&[], &[]);
     }
 
     /// Runs `up` with these arguments in the background.
     pub fn start_with(&mut self, arguments: &[&str]) {
+        self.start_as(&[], arguments);
+    }
+
+    /// Runs `up` in the background by another program, which executes its last arguments (`nohup`, `setpriv …`).
+    pub fn start_under(&mut self, wrapper: &[&str]) {
+        self.start_as(wrapper, &[]);
+    }
+
+    fn start_as(&mut self, wrapper: &[&str], arguments: &[&str]) {
         let log = File::options().create(true).append(true).open(self.home().join("up.log")).expect("open the log");
-        let mut command = self.command(&self.through, &[&["up"], arguments].concat());
+        let through: Vec<&str> = self.through.iter().map(String::as_str).chain(wrapper.iter().copied()).collect();
+        let mut command = self.command_under(&through, &[&["up"], arguments].concat());
         command.stdin(Stdio::null()).stdout(log.try_clone().expect("share the log")).stderr(log);
         self.up = Some(command.spawn().expect("run the binary"));
     }
@@ -129,12 +139,12 @@ impl Engine {
         assert_eq!(output.code, 0, "not ready: {}\n{}", output.stderr, self.log());
     }
 
-    fn command(&self, through: &[String], arguments: &[&str]) -> Command {
-        let mut command = match through {
+    fn command_under(&self, wrapper: &[&str], arguments: &[&str]) -> Command {
+        let mut command = match wrapper {
             [] => Command::new(&self.binary),
-            [program, words @ ..] => {
+            [program, rest @ ..] => {
                 let mut command = Command::new(program);
-                command.args(words).arg(&self.binary);
+                command.args(rest).arg(&self.binary);
                 command
             }
         };
@@ -148,7 +158,12 @@ impl Engine {
 
     /// Runs a command to its end.
     pub fn run(&self, arguments: &[&str]) -> Output {
-        let output = self.command(&[], arguments).stdin(Stdio::null()).output().expect("run the binary");
+        self.run_under(&[], arguments)
+    }
+
+    /// Runs a command by another program, as [`Engine::start_under`].
+    pub fn run_under(&self, wrapper: &[&str], arguments: &[&str]) -> Output {
+        let output = self.command_under(wrapper, arguments).stdin(Stdio::null()).output().expect("run the binary");
         Output {
             code: code(output.status),
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),

@@ -1,6 +1,7 @@
 //! A command's connection to the engine.
 
 use std::io::{self, BufRead, BufReader, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -102,6 +103,11 @@ impl Engine {
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Err(forbidden(&path)),
             Err(error) => Err(Failure::unavailable(format!("cannot look at {}: {error}", path.display()))),
         }
+    }
+
+    /// The supervisor's process, where there is no doubt which it is.
+    pub(crate) fn supervisor(&self) -> Option<(u32, OwnedFd)> {
+        lock::holding_process(&self.directory.join("lock")).ok().flatten()
     }
 
     /// Connects; waits while an engine is starting or changing its manager, and with `appearing` for one to appear.

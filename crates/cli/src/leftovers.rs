@@ -16,7 +16,10 @@ use evercrew_sys::{cgroup, process};
 
 use crate::failure::Failure;
 use crate::output::say;
+use crate::tenancy;
 
+/// How the title of every supervisor begins.
+pub(crate) const SUPERVISOR: &str = "evercrew: supervisor";
 const FILE: &str = "instance";
 /// How long a killed process may take to be gone; one in an uninterruptible wait is told of.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -32,8 +35,9 @@ pub(crate) fn end(directory: &Path) -> Result<(), Failure> {
         Err(error) => return Err(unreadable(directory, &error)),
     };
     let instance = instance.trim();
-    end_cgroups(instance);
     let entry = format!("EVERCREW_INSTANCE={instance}");
+    refuse_living(directory, &entry)?;
+    end_cgroups(instance);
     let until = Instant::now() + PATIENCE;
     // One that forks while it is being looked at leaves a child for the next look.
     loop {
@@ -54,6 +58,17 @@ pub(crate) fn end(directory: &Path) -> Result<(), Failure> {
             }
         }
     }
+}
+
+/// An engine whose supervisor lives has left nothing behind, whatever became of its lock.
+fn refuse_living(directory: &Path, entry: &str) -> Result<(), Failure> {
+    let found = process::processes_with_environment(entry);
+    let supervisor = found.iter().find(|(pid, pidfd)| {
+        let is_one =
+            fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|title| title.starts_with(SUPERVISOR.as_bytes()));
+        is_one && !process::wait_exit(pidfd.as_fd(), Duration::ZERO).unwrap_or(true)
+    });
+    supervisor.map_or(Ok(()), |(pid, _)| Err(tenancy::taken(directory, &format!("process {pid}"))))
 }
 
 /// Where the last engine had cgroups, everything in them is its: also what wrote over its environment.

@@ -16,6 +16,7 @@ mod output;
 mod procfile;
 mod role;
 mod table;
+mod tenancy;
 mod up;
 
 use std::process::ExitCode;

@@ -1,12 +1,13 @@
 //! The same binary in its other roles, told by EVERCREW_ROLE.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use evercrew_supervisor::Boot;
 use evercrew_sys::lock::Lock;
+use evercrew_sys::pid_file::PidFile;
 use evercrew_sys::{exec, title};
 
 use crate::failure::{Failure, code};
@@ -40,9 +41,13 @@ impl Role {
     pub(crate) fn run(self) -> ExitCode {
         // Read before the title is written over them.
         let arguments: Vec<OsString> = std::env::args_os().collect();
-        title::set(&arguments.join(std::ffi::OsStr::new(" ")).to_string_lossy());
+        let shown: Vec<&OsStr> = arguments.iter().take(2).map(OsString::as_os_str).collect();
+        title::set(&shown.join(OsStr::new(" ")).to_string_lossy());
         let outcome = match self.name.as_str() {
-            "supervisor" => self.supervisor(arguments.get(1).map(PathBuf::from).unwrap_or_default()),
+            "supervisor" => self.supervisor(
+                arguments.get(1).map(PathBuf::from).unwrap_or_default(),
+                arguments.get(2).map(PathBuf::from),
+            ),
             "manager" => self.one().and_then(|channel| {
                 evercrew_manager::run(channel).map_err(|error| Failure::new(code::FAILURE, format!("manager: {error}")))
             }),
@@ -59,13 +64,17 @@ impl Role {
         }
     }
 
-    fn supervisor(self, directory: PathBuf) -> Result<u8, Failure> {
+    fn supervisor(self, directory: PathBuf, pid_path: Option<PathBuf>) -> Result<u8, Failure> {
         let mut descriptors = self.descriptors.iter().map(|number| take(*number));
         let mut next = || descriptors.next().unwrap_or_else(|| Err(missing()));
         let (configuration, lock) = (next()?, next()?);
+        // Absent ones are written as 0.
+        let mut optional = self.descriptors.iter().skip(2).map(|number| take(*number).ok());
+        let (claim, pid_file) = (optional.next().flatten(), optional.next().flatten());
+        let pid_file = pid_file.zip(pid_path).map(|(file, path)| PidFile::adopt(path, file));
         let binary = std::fs::File::open("/proc/self/exe")
             .map_err(|error| Failure::unavailable(format!("cannot open our own binary: {error}")))?;
-        let boot = Boot { directory, lock: Lock::from(lock), configuration, binary: binary.into() };
+        let boot = Boot { directory, lock: Lock::from(lock), claim, pid_file, configuration, binary: binary.into() };
         evercrew_supervisor::run(boot).map_err(|error| Failure::unavailable(format!("supervisor: {error}")))
     }
 

@@ -7,22 +7,18 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 use evercrew_config::{ConfigError, Settings, Source};
 use evercrew_manager::{Unfit, vet};
-use evercrew_sys::lock::{Lock, LockError};
-use evercrew_sys::{exec, memfd, process};
+use evercrew_sys::pid_file::PidFile;
+use evercrew_sys::{exec, limits, memfd};
 use evercrew_wire::Text;
 use evercrew_wire::deposit::{self, Configuration};
 
 use crate::arguments::{Color, Global};
-use crate::client::forbidden;
 use crate::failure::{Failure, code};
+use crate::tenancy::{self, Tenancy};
 use crate::{example, leftovers, output, role};
-
-/// How long a lock may outlive the process that took it.
-const LOCK_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Reads and checks the file; errors are written as rustc writes them.
 ///
@@ -66,18 +62,23 @@ pub(crate) fn unread(error: &ConfigError) -> Failure {
 /// # Errors
 /// Why the engine cannot be started.
 pub(crate) fn up(global: &Global, watch: bool) -> Result<u8, Failure> {
+    // Below the least that any configuration needs, not even the file can be relied on to open.
+    let files = limits::nofile().1;
+    evercrew_manager::check_open_files(0, files).map_err(configuration)?;
     let (source, settings) = read_configuration(global)?;
+    evercrew_manager::check_open_files(evercrew_manager::most_at_a_time(&settings), files).map_err(configuration)?;
     let directory = &settings.engine.directory;
     // A worker of another user reaches its notify socket through it; what is in it is open to nobody else all the same.
     let others = settings.services.iter().any(|service| service.user.is_some() || service.group.is_some());
     let mode = if others { 0o711 } else { 0o700 };
     make_directory(directory, mode)?;
-    let lock = lock(directory)?;
+    let tenancy = tenancy::take(directory)?;
     let instance =
         new_instance().map_err(|error| Failure::unavailable(format!("cannot read /dev/urandom: {error}")))?;
     leftovers::end(directory)?;
     leftovers::remember(directory, &instance)?;
     make_directory(&directory.join("notify"), mode)?;
+    let pid_file = settings.engine.pid_file.as_deref().map(tenancy::make_pid_file).transpose()?;
     let configuration = Configuration {
         version: deposit::VERSION,
         path: Text::from(&source.path),
@@ -93,49 +94,38 @@ pub(crate) fn up(global: &Global, watch: bool) -> Result<u8, Failure> {
         revision: 1,
         earlier: Vec::new(),
     };
-    let error = become_supervisor(&configuration, &lock, directory);
+    let error = become_supervisor(&configuration, &tenancy, pid_file.as_ref(), directory);
+    if let Some(file) = pid_file {
+        file.remove();
+    }
     Err(Failure::unavailable(format!("cannot start the supervisor: {error}")))
 }
 
-/// Takes the engine's directory for this process and what it becomes.
-fn lock(directory: &Path) -> Result<Lock, Failure> {
-    let until = Instant::now() + LOCK_PATIENCE;
-    let path = directory.join("lock");
-    loop {
-        match Lock::acquire(&path) {
-            Ok(lock) => return Ok(lock),
-            // A killed supervisor's last child holds a copy until its exec, gone in a moment; one that is just
-            // starting has not written who it is.
-            Err(LockError::Held { pid }) if !pid.is_some_and(process::exists) && Instant::now() < until => pause(),
-            Err(LockError::Held { pid }) => {
-                let pid = pid.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"));
-                let text = format!("an engine runs in {} already: {pid}", directory.display());
-                return Err(Failure::unavailable(text).hint("`evercrew status` shows it, `evercrew down` stops it"));
-            }
-            Err(LockError::Io { source, .. }) if source.kind() == io::ErrorKind::PermissionDenied => {
-                return Err(forbidden(&path));
-            }
-            Err(error) => return Err(Failure::unavailable(error.to_string())),
-        }
-    }
-}
-
-#[allow(clippy::disallowed_methods, reason = "a lock gives no sign when it is free")]
-fn pause() {
-    std::thread::sleep(Duration::from_millis(5));
-}
-
 /// A fresh process image: nothing of reading the configuration stays in the supervisor's memory.
-fn become_supervisor(configuration: &Configuration, lock: &Lock, directory: &Path) -> io::Error {
+fn become_supervisor(
+    configuration: &Configuration,
+    tenancy: &Tenancy,
+    pid_file: Option<&PidFile>,
+    directory: &Path,
+) -> io::Error {
     let prepared = || -> io::Result<_> {
         let bytes = configuration.encode().map_err(io::Error::other)?;
         let instance = &configuration.instance;
         let configuration = memfd::sealed("evercrew-configuration", &bytes)?;
         let program = std::fs::File::open("/proc/self/exe")?;
-        exec::keep_on_exec(&configuration)?;
-        exec::keep_on_exec(lock)?;
-        let arguments = vec![c_string("evercrew: supervisor".into())?, c_string(directory.into())?];
-        let role = role::variable("supervisor", &[configuration.as_raw_fd(), lock.as_fd().as_raw_fd()]);
+        let inherited = [
+            Some(configuration.as_fd()),
+            Some(tenancy.lock.as_fd()),
+            tenancy.claim.as_ref().map(AsFd::as_fd),
+            pid_file.map(AsFd::as_fd),
+        ];
+        inherited.iter().flatten().try_for_each(exec::keep_on_exec)?;
+        let mut arguments = vec![c_string(leftovers::SUPERVISOR.into())?, c_string(directory.into())?];
+        if let Some(file) = pid_file {
+            arguments.push(c_string(file.path().into())?);
+        }
+        // What is absent is written as 0, which is never one of these.
+        let role = role::variable("supervisor", &inherited.map(|fd| fd.map_or(0, |fd| fd.as_raw_fd())));
         // Every process of this engine carries it, the manager too: the next `up` finds what a kill left behind.
         let instance = ("EVERCREW_INSTANCE".into(), instance.into());
         let kept = std::env::vars_os().filter(|(name, _)| name != "EVERCREW_INSTANCE");
@@ -148,6 +138,11 @@ fn become_supervisor(configuration: &Configuration, lock: &Lock, directory: &Pat
         }
         Err(error) => error,
     }
+}
+
+/// What the manager would refuse, told before there is one.
+fn configuration(text: String) -> Failure {
+    Failure::new(code::CONFIGURATION, text)
 }
 
 fn entry((name, value): (OsString, OsString)) -> io::Result<CString> {

@@ -59,10 +59,11 @@ impl Under<'_> {
 }
 
 fn engine(under: &mut Under<'_>, engine: &Engine) {
-    let Engine { directory, exit, manager_restart_wait, signals } = engine;
+    let Engine { directory, exit, manager_restart_wait, pid_file, signals } = engine;
     under.put("directory", path(directory));
     under.put("exit", word(*exit));
     under.put("manager_restart_wait", time(*manager_restart_wait));
+    under.put("pid_file", pid_file.as_deref().map(path));
     under.put("signals", word(*signals));
 }
 

@@ -86,6 +86,7 @@ fn engine(file: &Reader<'_>, context: &Context<'_>, directory: &Directory<'_>) -
         directory: path,
         exit: table.choice("exit").unwrap_or(EndWhen::Never),
         manager_restart_wait: table.duration("manager_restart_wait"),
+        pid_file: table.path("pid_file").map(|path| context.resolve(table.at("pid_file"), path)),
         signals: table.choice("signals").unwrap_or_default(),
     }
 }

@@ -69,6 +69,7 @@ pub(crate) static ENGINE: Section = Section {
         )
         .live(),
         key("manager_restart_wait", TIME, "\"0s\"", "waiting time before a manager that died is started again").live(),
+        open("pid_file", Shape::Path, "none", "a file with the supervisor's pid, there as long as it runs").fixed(),
         key(
             "signals",
             Shape::Choice(Preset::NAMES),

@@ -40,6 +40,8 @@ pub struct Engine {
     pub exit: EndWhen,
     /// How long the supervisor waits before it starts a manager again that died.
     pub manager_restart_wait: Duration,
+    /// The file that the supervisor writes its pid to. Absolute.
+    pub pid_file: Option<PathBuf>,
     /// What signals to the engine mean.
     pub signals: Preset,
 }

@@ -244,13 +244,16 @@ impl Logger {
 
     fn attach(&mut self, key: Key, writer: Writer, pipe: OwnedFd, ready: Option<Regex>) {
         if let Some(token) = self.tokens.get(&key) {
-            if let Some(source) = self.sources.get_mut(token) {
-                source.ready = ready;
-                if source.writer.style != writer.style {
-                    let old = std::mem::replace(&mut source.writer, writer.clone());
-                    old.base.iter().for_each(|base| self.files.detach(base));
-                    writer.base.iter().for_each(|base| self.files.attach(base, writer.style));
-                }
+            let Some(source) = self.sources.get_mut(token) else { return };
+            let is_told_again = source.matched && ready.is_some();
+            source.ready = ready.filter(|_| !is_told_again);
+            if source.writer.style != writer.style {
+                let old = std::mem::replace(&mut source.writer, writer.clone());
+                old.base.iter().for_each(|base| self.files.detach(base));
+                writer.base.iter().for_each(|base| self.files.attach(base, writer.style));
+            }
+            if is_told_again {
+                self.tell(&FromLogger::Matched { worker: key.0 });
             }
             return;
         }
@@ -275,7 +278,7 @@ impl Logger {
         }
         let pipe = Arc::new(File::from(pipe));
         self.files.relief().watch(key, &pipe);
-        self.sources.insert(token, Source { key, pipe, writer, assembly, ready });
+        self.sources.insert(token, Source { key, pipe, writer, assembly, ready, matched: false });
         if is_inherited && key.1 == Stream::Output {
             self.mark(key, "the logger ended unexpectedly; what it read last may be missing");
         }
@@ -349,6 +352,7 @@ impl Logger {
                     files.flush_healthy(base);
                 }
                 if matched {
+                    source.matched = true;
                     self.tell(&FromLogger::Matched { worker: key.0 });
                 }
             }

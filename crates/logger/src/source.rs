@@ -53,6 +53,9 @@ pub(crate) struct Source {
     pub(crate) assembly: Assembly,
     /// Until a line matches it.
     pub(crate) ready: Option<Regex>,
+    /// A line matched: told again to a manager that asks, since the one that was told may have ended before it could
+    /// pass it on.
+    pub(crate) matched: bool,
 }
 
 impl Source {

@@ -15,7 +15,8 @@ use evercrew_core::fleet::{
 };
 use evercrew_sys::{clock, memfd};
 use evercrew_wire::Text;
-use evercrew_wire::deposit::{self as wire_deposit, Configuration, State};
+use evercrew_wire::control::LISTENER as CONTROL;
+use evercrew_wire::deposit::{self as wire_deposit, Configuration, State, Wishes};
 use evercrew_wire::supervisor::{self as wire, Bind, Inventory, Numbered, ToManager, ToSupervisor, Worker};
 
 use crate::crew::{Crew, Parts};
@@ -24,8 +25,6 @@ use crate::edition::Edition;
 use crate::link::{self, Link, Record};
 use crate::listeners;
 
-/// The command socket's key among the listeners; no configured one can have it.
-pub(crate) const CONTROL: &str = "@control";
 /// How long the supervisor may take to answer a bind.
 const BIND_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -164,7 +163,8 @@ pub(crate) fn model(found: &mut Found) -> Result<Model, Fatal> {
         Configuration::decode(&bytes).map_err(|error| unusable(format!("evercrew: configuration deposit: {error}")))?;
     let edition = Edition::of(deposit::source(&configuration)).map_err(|errors| unusable(errors.render(false)))?;
     if found.is_first_start() {
-        check_descriptors(&edition.settings, found.inventory.nofile.1).map_err(unusable)?;
+        check_open_files(most_at_a_time(&edition.settings), found.inventory.nofile.1)
+            .map_err(|text| unusable(format!("evercrew: {text}")))?;
         edition.check_identities().map_err(|error| unusable(format!("evercrew: {error}")))?;
     }
     let mut news = News::default();
@@ -191,7 +191,11 @@ pub(crate) fn model(found: &mut Found) -> Result<Model, Fatal> {
         crew.policies().into_iter().map(|(service, policy)| (service, policy, crew.asked(service))).collect();
     let highest = found.inventory.highest_worker;
     let used = found.workers.iter().map(|(worker, _)| worker.worker).chain([highest]).map(WorkerId);
-    let memory = state.as_ref().map_or_else(|| deposit::nothing_but_numbers(used), |state| state.fleet.clone());
+    let (memory, asked) = match &state {
+        Some(state) => (state.fleet.clone(), Vec::new()),
+        None => deposit::without_state(used, &read_wishes(&found.inventory, &mut news), &crew),
+    };
+    news.events.extend(asked);
     let fleet = Fleet::restore(seed(), &memory, &policies);
     compare(&fleet, &memory, &crew, &found.workers, &mut news);
     news.events.extend(untried(&memory, &crew));
@@ -207,19 +211,31 @@ pub(crate) fn most_workers(hard_limit: u64) -> u64 {
     hard_limit.saturating_sub(OWN_DESCRIPTORS) / DESCRIPTORS_PER_WORKER
 }
 
-pub(crate) fn check_descriptors(settings: &Settings, hard_limit: u64) -> Result<(), String> {
+/// How many workers this configuration may have at a time, those of a rollout included.
+pub fn most_at_a_time(settings: &Settings) -> u64 {
     let most = |policy: &Policy| {
         let beside = policy.rollout.surge.min(policy.workers) + policy.rollout.draining * policy.workers;
         u64::from(policy.workers) + u64::from(beside)
     };
-    let workers: u64 = settings.services.iter().map(|service| most(&service.policy)).sum();
-    if workers <= most_workers(hard_limit) {
+    settings.services.iter().map(|service| most(&service.policy)).sum()
+}
+
+/// Whether so many workers fit under the hard limit of open files.
+///
+/// # Errors
+/// How many open files they need, and what to do.
+pub fn check_open_files(workers: u64, hard_limit: u64) -> Result<(), String> {
+    let needed = workers * DESCRIPTORS_PER_WORKER + OWN_DESCRIPTORS;
+    if needed <= hard_limit {
         return Ok(());
     }
-    let needed = workers * DESCRIPTORS_PER_WORKER + OWN_DESCRIPTORS;
+    let (who, fewer) = match workers {
+        0 => ("an engine needs".to_owned(), ""),
+        workers => (format!("{workers} workers (those of a rollout included) need"), ", or ask for fewer workers"),
+    };
     Err(format!(
-        "evercrew: {workers} workers (those of a rollout included) need {needed} open files, and the hard limit is {hard_limit}\n  help: raise it \
-         (`ulimit -Hn {needed}`, or LimitNOFILE={needed} in the unit), or ask for fewer workers"
+        "{who} {needed} open files, and the hard limit is {hard_limit}\n  help: raise it (`ulimit -Hn {needed}`, or \
+         LimitNOFILE={needed} in the unit){fewer}"
     ))
 }
 
@@ -244,6 +260,15 @@ fn versions(state: Option<&State>, workers: &[(Worker, Parts)], id: ServiceId, n
             epochs.into_iter().rev().collect()
         }
     }
+}
+
+/// What operators asked for of the managers before, where their state is not to be had.
+fn read_wishes(inventory: &Inventory, news: &mut News) -> Wishes {
+    let read = inventory.wishes.as_deref().map_or_else(|| Ok(Wishes::default()), Wishes::decode);
+    read.unwrap_or_else(|why| {
+        news.remarks.push(format!("what `scale`, `stop` and `down` asked for is lost ({why})"));
+        Wishes::default()
+    })
 }
 
 /// The last manager ended while it tried a configuration that it had not taken: what was begun is taken back.

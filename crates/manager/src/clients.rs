@@ -4,31 +4,25 @@
 //! were read: clients take turns, and one that does not read is not read from.
 
 use std::collections::BTreeMap;
-use std::io;
-use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixListener as StdListener;
 use std::sync::Arc;
 use std::time::Duration;
 
 use evercrew_core::Mono;
 use evercrew_sys::{clock, descriptor, peer};
 use evercrew_wire::control::{MAX_LINE, Reply, ReplyStatus, Request};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
+use tokio::io::BufReader;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinHandle;
 
+use crate::accepting::{ACCEPT_RETRY, Connection, Left};
 use crate::input::Input;
+use crate::intake::{Intake, Line, Read};
 use crate::outbox::{Load, Outbox, Pending, Written, outbox};
 use crate::readiness;
 
 /// Connections at a time; one more, and the one that is idle longest is closed.
 pub(crate) const MAX_CLIENTS: usize = 1024;
-/// Connections that are being closed while others are already accepted.
-const CLOSING: usize = 16;
-/// Wait after a failed accept (no descriptors left), so that it never spins.
-const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 /// How long the last replies may take to leave when the engine ends.
 const LAST_FLUSH: Duration = Duration::from_millis(500);
 
@@ -50,8 +44,11 @@ struct Client {
     ended: bool,
     /// Whose it is: `uid 0 (pid 7)`.
     who: String,
+    /// It has the last descriptor, which others wait for: it is answered and asked to go.
+    is_last: bool,
     reader: JoinHandle<()>,
     writer: Option<JoinHandle<()>>,
+    _left: Left,
 }
 
 impl Drop for Client {
@@ -68,37 +65,9 @@ impl Drop for Client {
 pub(crate) struct Clients {
     next: u64,
     open: BTreeMap<ClientId, Client>,
+    intake: Arc<Intake>,
     /// Those that were cut off: what is kept for them elsewhere has to go.
     cut: Vec<ClientId>,
-}
-
-/// Accepts for ever; each connection is an input of the loop.
-///
-/// # Errors
-/// When the socket cannot be watched.
-pub(crate) fn listen(socket: OwnedFd, inputs: mpsc::Sender<Input>) -> io::Result<()> {
-    // Managers alone accept from it, one at a time: nobody else depends on it being blocking.
-    descriptor::set_nonblocking(&socket, true)?;
-    let listener = UnixListener::from_std(StdListener::from(socket))?;
-    tokio::spawn(async move {
-        let room = Arc::new(Semaphore::new(MAX_CLIENTS + CLOSING));
-        while let Ok(permit) = Arc::clone(&room).acquire_owned().await {
-            match listener.accept().await {
-                Ok((stream, _)) => {
-                    if inputs.send(Input::Connected(stream, permit)).await.is_err() {
-                        return;
-                    }
-                }
-                Err(_) => {
-                    if inputs.send(Input::Crowded).await.is_err() {
-                        return;
-                    }
-                    tokio::time::sleep(ACCEPT_RETRY).await;
-                }
-            }
-        }
-    });
-    Ok(())
 }
 
 impl Clients {
@@ -110,8 +79,7 @@ impl Clients {
     /// Takes a connection in; one of another user is refused.
     pub(crate) fn connected(
         &mut self,
-        stream: UnixStream,
-        permit: OwnedSemaphorePermit,
+        Connection { stream, permit, left, is_last }: Connection,
         inputs: &mpsc::Sender<Input>,
     ) -> ClientId {
         let peer = peer::credentials(&stream).ok();
@@ -123,7 +91,13 @@ impl Clients {
         let (read, write) = stream.into_split();
         let (outbox, pending) = outbox();
         let turn = Arc::new(Semaphore::new(1));
-        let source = Source { id, turn: Arc::clone(&turn), load: outbox.load(), inputs: inputs.clone() };
+        let source = Source {
+            id,
+            turn: Arc::clone(&turn),
+            load: outbox.load(),
+            intake: Arc::clone(&self.intake),
+            inputs: inputs.clone(),
+        };
         let writer = tokio::spawn(write_replies(id, pending, write, permit, inputs.clone()));
         let reader = tokio::spawn(async move {
             let mut read = BufReader::new(read);
@@ -138,10 +112,24 @@ impl Clients {
             closed(read.get_ref()).await;
             let _ = source.inputs.send(Input::Disconnected(id)).await;
         });
-        let client =
-            Client { outbox: Some(outbox), turn, used: clock::mono(), ended: false, who, reader, writer: Some(writer) };
+        let client = Client {
+            outbox: Some(outbox),
+            turn,
+            used: clock::mono(),
+            ended: false,
+            who,
+            is_last,
+            reader,
+            writer: Some(writer),
+            _left: left,
+        };
         self.open.insert(id, client);
         id
+    }
+
+    /// Whether it has the last descriptor there was.
+    pub(crate) fn is_last(&self, id: ClientId) -> bool {
+        self.open.get(&id).is_some_and(|client| client.is_last)
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -178,10 +166,17 @@ impl Clients {
         }
     }
 
-    /// Closes the connection without business that had none for longest; false when all have.
-    pub(crate) fn close_idlest(&mut self, spare: Option<ClientId>, waits: impl Fn(ClientId) -> bool) -> bool {
-        let idle =
-            |id: &ClientId, client: &Client| Some(*id) != spare && client.turn.available_permits() > 0 && !waits(*id);
+    /// Closes the connection without business that had none for longest, and for `least`; false when there is none.
+    pub(crate) fn close_idlest(
+        &mut self,
+        spare: Option<ClientId>,
+        least: Duration,
+        waits: impl Fn(ClientId) -> bool,
+    ) -> bool {
+        let now = clock::mono();
+        let idle = |id: &ClientId, client: &Client| {
+            Some(*id) != spare && now.since(client.used) >= least && client.turn.available_permits() > 0 && !waits(*id)
+        };
         let idlest = self.open.iter().filter(|(id, client)| idle(id, client)).min_by_key(|(_, client)| client.used);
         let Some(id) = idlest.map(|(id, _)| *id) else { return false };
         self.open.remove(&id);
@@ -259,8 +254,16 @@ async fn write_replies(
 
 /// Waits until the other end is closed altogether, not just for sending.
 async fn closed(read: &OwnedReadHalf) {
-    // Without a descriptor to watch, a write that fails tells it later.
-    let Ok(watch) = readiness::watch(read.as_ref()) else { return std::future::pending().await };
+    let watch = loop {
+        if descriptor::is_hung_up(read.as_ref()) {
+            return;
+        }
+        match readiness::watch(read.as_ref()) {
+            Ok(watch) => break watch,
+            // Those who leave give descriptors back, so this has to be seen without one.
+            Err(_) => tokio::time::sleep(ACCEPT_RETRY).await,
+        }
+    };
     while let Ok(mut ready) = watch.writable().await {
         if ready.ready().is_write_closed() {
             return;
@@ -275,43 +278,53 @@ struct Source {
     id: ClientId,
     turn: Arc<Semaphore>,
     load: Arc<Load>,
+    intake: Arc<Intake>,
     inputs: mpsc::Sender<Input>,
 }
 
 impl Source {
     async fn read_requests(&self, read: &mut BufReader<OwnedReadHalf>) {
         loop {
-            let mut line = Vec::new();
-            // One byte over the bound tells a line that is too long from one that just fits.
-            let mut bounded = (&mut *read).take(MAX_LINE as u64 + 1);
-            match bounded.read_until(b'\n', &mut line).await {
-                Ok(0) | Err(_) => return,
-                Ok(_) => {}
-            }
-            if line.len() > MAX_LINE && line.last() != Some(&b'\n') {
-                let text = format!("a request line is longer than {MAX_LINE} bytes");
-                self.send(Err(failure("", 2, text, "send less in one request"))).await;
-                return;
-            }
-            // A last line without a newline is a request too; the next read tells that it was the last.
-            let request = serde_json::from_slice::<Request>(&line).map_err(|error| {
-                let hint = r#"send one JSON object a line: {"id":"1","verb":"status","args":{}}"#;
-                failure(&id_of(&line), 2, format!("not a request: {error}"), hint)
-            });
-            if !self.send(request).await {
+            let mut line = Line::new(&self.intake);
+            let request = match line.read(read).await {
+                Read::Whole => Ok(line),
+                Read::End => return,
+                Read::TooLong => {
+                    let text = format!("a request line is longer than {MAX_LINE} bytes");
+                    Err(failure("", 2, text, "send less in one request"))
+                }
+                Read::GivenUp => {
+                    let text =
+                        "all clients together have sent too much of unfinished requests, and this is the longest";
+                    Err(failure("", 75, text, "send short requests, each whole with its newline"))
+                }
+            };
+            let goes_on = request.is_ok();
+            if !self.send(request).await || !goes_on {
                 return;
             }
         }
     }
 
     /// Hands a request, or what is wrong with it, to the loop when it is this client's turn; false when the loop is gone.
-    async fn send(&self, request: Result<Request, Reply>) -> bool {
+    async fn send(&self, request: Result<Line, Reply>) -> bool {
         // Taken and given back: the request before is answered, and what it was answered has to be read first.
         drop(self.turn.acquire().await);
         self.load.drained().await;
         let Ok(turn) = Arc::clone(&self.turn).acquire_owned().await else { return false };
         self.inputs.send(Input::Asked(self.id, request, turn)).await.is_ok()
     }
+}
+
+/// What a line asks.
+///
+/// # Errors
+/// What to answer to one that asks nothing.
+pub(crate) fn parse(line: &Line) -> Result<Request, Reply> {
+    serde_json::from_slice::<Request>(line.bytes()).map_err(|error| {
+        let hint = r#"send one JSON object a line: {"id":"1","verb":"status","args":{}}"#;
+        failure(&id_of(line.bytes()), 2, format!("not a request: {error}"), hint)
+    })
 }
 
 /// The id of a request that is wrong otherwise, so that its failure reaches it.
@@ -323,6 +336,9 @@ fn id_of(line: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tokio::io::AsyncReadExt;
+    use tokio::net::UnixStream;
+    use tokio::sync::Notify;
 
     struct Bench {
         clients: Clients,
@@ -338,7 +354,9 @@ mod tests {
         fn connect(&mut self) -> (ClientId, UnixStream) {
             let (ours, theirs) = UnixStream::pair().expect("a pair");
             let permit = Arc::clone(&self.room).try_acquire_owned().expect("room");
-            (self.clients.connected(ours, permit, &self.inputs.0), theirs)
+            let left = Left(Arc::new(Notify::new()));
+            let connection = Connection { stream: ours, permit, left, is_last: false };
+            (self.clients.connected(connection, &self.inputs.0), theirs)
         }
 
         async fn input(&mut self) -> Input {
@@ -433,9 +451,10 @@ mod tests {
             let (waiting, _theirs) = bench.connect();
             let (idle, _other) = bench.connect();
             let (new, _third) = bench.connect();
-            assert!(bench.clients.close_idlest(Some(new), |id| id == waiting));
+            assert!(!bench.clients.close_idlest(None, Duration::from_secs(60), |_| false), "all have just come");
+            assert!(bench.clients.close_idlest(Some(new), Duration::ZERO, |id| id == waiting));
             assert!(bench.clients.open.keys().eq([&waiting, &new]), "{idle:?} should be gone");
-            assert!(!bench.clients.close_idlest(Some(new), |id| id == waiting));
+            assert!(!bench.clients.close_idlest(Some(new), Duration::ZERO, |id| id == waiting));
         });
     }
 }

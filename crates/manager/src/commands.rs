@@ -1,15 +1,17 @@
 //! The verbs of the command socket.
 
+use std::time::Duration;
+
 use evercrew_core::fleet::{Event, MAX_WORKERS, ServiceId, Slot};
 use evercrew_sys::clock;
 use evercrew_wire::control::{Reply, ReplyStatus, Request};
 use serde_json::{Value, json};
-use tokio::net::UnixStream;
-use tokio::sync::OwnedSemaphorePermit;
 
+use crate::accepting::Connection;
 use crate::clients::{ClientId, MAX_CLIENTS, failure};
 use crate::events::Filter;
 use crate::manager::Manager;
+use crate::notices::Level;
 use crate::reload::By;
 use crate::status;
 use crate::verbs::{self, Entry, VERBS, Verb};
@@ -17,6 +19,11 @@ use crate::waiting::{Goal, Waiting, deadline};
 
 /// Requests of one connection that may wait or follow at a time.
 const MAX_OPEN: usize = 64;
+
+/// How long a connection may stay without a request where others find no room.
+const TIME_TO_ASK: Duration = Duration::from_millis(200);
+/// Until the log says again that there is no room.
+const CROWDED_AGAIN: Duration = Duration::from_secs(10);
 
 /// Why a request cannot be done: exit code, message, hint.
 pub(crate) type Refusal = (u8, String, String);
@@ -44,6 +51,12 @@ impl Manager {
         if stays_open && self.waitings.count(client) + self.events.count(client) >= MAX_OPEN {
             let hint = "wait for an answer, cancel one, or use another connection".to_owned();
             return Err((75, format!("{MAX_OPEN} requests are open on this connection"), hint));
+        }
+        if stays_open && self.clients.is_last(client) {
+            let text = "the engine has no file descriptor left for a connection that stays";
+            let hint = "end commands that wait or follow, or raise the limit of open files";
+            self.clients.refuse(client, &failure(&request.id, 75, text, hint));
+            return Ok(None);
         }
         match entry.verb {
             Verb::Status => self.status(request).map(Some),
@@ -73,18 +86,28 @@ impl Manager {
     }
 
     /// Takes a connection in, in place of an idle one if there are too many.
-    pub(crate) fn connected(&mut self, stream: UnixStream, permit: OwnedSemaphorePermit) {
-        let client = self.clients.connected(stream, permit, &self.inputs);
-        if self.clients.len() > MAX_CLIENTS && !self.close_idlest(Some(client)) {
+    pub(crate) fn connected(&mut self, connection: Connection) {
+        let client = self.clients.connected(connection, &self.inputs);
+        if self.clients.len() > MAX_CLIENTS && !self.close_idlest(Some(client), Duration::ZERO) {
             let text = format!("{MAX_CLIENTS} connections are open and all of them wait for something");
             self.clients.refuse(client, &failure("", 75, text, "try again later, or end a command that waits"));
         }
     }
 
-    /// Makes room for a connection.
-    pub(crate) fn close_idlest(&mut self, spare: Option<ClientId>) -> bool {
+    /// Makes room where no descriptor is left. One that has just come is left the time to ask.
+    pub(crate) fn crowded(&mut self) {
+        let now = clock::mono();
+        if self.crowded.is_none_or(|at| now.since(at) > CROWDED_AGAIN) {
+            self.crowded = Some(now);
+            let words = "no file descriptor is left for another connection; idle ones are closed for it";
+            self.tell(Level::Warn, "engine.problem", json!({"message": words}), words);
+        }
+        self.close_idlest(None, TIME_TO_ASK);
+    }
+
+    fn close_idlest(&mut self, spare: Option<ClientId>, least: Duration) -> bool {
         let (waitings, events) = (&self.waitings, &self.events);
-        self.clients.close_idlest(spare, |client| waitings.count(client) + events.count(client) > 0)
+        self.clients.close_idlest(spare, least, |client| waitings.count(client) + events.count(client) > 0)
     }
 
     /// Drops what is kept for a connection that is gone.

@@ -6,27 +6,28 @@ use std::path::PathBuf;
 use evercrew_core::fleet::WorkerId;
 use evercrew_sys::notify::Message;
 use evercrew_sys::signal;
-use evercrew_wire::control::{Reply, Request};
-use tokio::net::UnixStream;
-use tokio::sync::OwnedSemaphorePermit;
+use evercrew_wire::control::Reply;
 
+use crate::accepting::Connection;
 use crate::clients::{ClientId, Turn};
+use crate::intake::Line;
 use crate::reload::Reread;
 
 /// Everything the loop is told, the supervisor's records and its timer excepted.
 #[derive(Debug)]
 pub(crate) enum Input {
-    Connected(UnixStream, OwnedSemaphorePermit),
+    Connected(Connection),
     /// No descriptor is left for another connection.
     Crowded,
     /// A request, or what to answer to one that is none.
-    Asked(ClientId, Result<Request, Reply>, Turn),
+    Asked(ClientId, Result<Line, Reply>, Turn),
     /// It sends no more requests.
     Ended(ClientId),
     /// Somebody who was behind has room again.
     Room,
     Disconnected(ClientId),
-    Notified(WorkerId, Box<Message>),
+    /// What a worker says of itself, which is read away when the turn is given back.
+    Notified(WorkerId, Box<Message>, Turn),
     SaidReady(WorkerId),
     /// The configuration as it is in its files by now.
     Reread(Box<Reread>),

@@ -13,6 +13,7 @@
 //!
 //! [`Event`]: evercrew_core::fleet::Event
 
+mod accepting;
 mod boot;
 mod changes;
 mod clients;
@@ -27,6 +28,7 @@ mod events;
 mod growth;
 mod identity;
 mod input;
+mod intake;
 mod kinds;
 mod launch;
 mod link;
@@ -46,6 +48,7 @@ mod readiness;
 mod reference;
 mod reload;
 mod reloading;
+mod reserve;
 mod rollouts;
 mod signalling;
 mod start_error;
@@ -58,6 +61,7 @@ mod vet;
 mod waiting;
 mod watch;
 
+pub use boot::{check_open_files, most_at_a_time};
 pub use manager::run;
 pub use surroundings::surroundings;
 pub use vet::{Unfit, vet};

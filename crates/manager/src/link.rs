@@ -4,12 +4,18 @@ use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
+use std::time::Duration;
 
+use evercrew_core::fleet::WorkerId;
 use evercrew_sys::channel::{Channel, Received};
 use evercrew_sys::record;
+use evercrew_wire::supervisor::MAX_RECORD;
 use tokio::io::unix::AsyncFd;
 
 use crate::readiness;
+
+/// How long the last records may take to reach the supervisor.
+const LAST_FLUSH: Duration = Duration::from_secs(5);
 
 /// A descriptor that several owners share: the table of processes and a queue.
 pub(crate) type Shared = Arc<OwnedFd>;
@@ -120,4 +126,34 @@ pub(crate) fn is_end(error: &io::Error) -> bool {
             | io::ErrorKind::BrokenPipe
             | io::ErrorKind::NotConnected
     )
+}
+
+/// What the logger says next; never, without one.
+pub(crate) async fn logger_says(logger: Option<&(WorkerId, Link)>) -> io::Result<Option<(Vec<u8>, Vec<OwnedFd>)>> {
+    match logger {
+        Some((_, link)) => link.receive(MAX_RECORD).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Returns when the logger's link takes more; never, without one.
+pub(crate) async fn logger_writable(logger: Option<&(WorkerId, Link)>) {
+    match logger {
+        Some((_, link)) => link.writable().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Sends everything that is queued, for a bounded time.
+///
+/// # Errors
+/// When the other end is gone or does not read.
+pub(crate) async fn flush_all(link: &mut Link) -> io::Result<()> {
+    let until = tokio::time::Instant::now() + LAST_FLUSH;
+    link.flush()?;
+    while link.wants_to_write() {
+        tokio::time::timeout_at(until, link.writable()).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?;
+        link.flush()?;
+    }
+    Ok(())
 }

@@ -17,9 +17,11 @@ use evercrew_wire::deposit::Configuration;
 use evercrew_wire::supervisor::{self as wire, Numbered, ToSupervisor};
 use serde_json::json;
 use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
 
+use crate::accepting;
 use crate::boot::{self, Fatal, Found, Model, News};
-use crate::clients::{self, Clients};
+use crate::clients::{self, Clients, Turn};
 use crate::crew::{Crew, Process};
 use crate::discard::Discard;
 use crate::dump::Decisions;
@@ -33,6 +35,7 @@ use crate::log::Log;
 use crate::notices::Level;
 use crate::readiness;
 use crate::reload::{Reloads, tried};
+use crate::reserve::Reserve;
 use crate::rollouts::Rollouts;
 use crate::status::{Engine, Samples};
 use crate::waiting::Waitings;
@@ -43,8 +46,6 @@ const MAX_INPUTS: usize = 1024;
 const REQUESTS: usize = 8;
 /// Inputs handled before deposit and replies leave.
 const BATCH: usize = 256;
-/// How long the last records may take to reach the supervisor.
-const LAST_FLUSH: Duration = Duration::from_secs(5);
 
 /// The deciding process.
 pub(crate) struct Manager {
@@ -86,6 +87,16 @@ pub(crate) struct Manager {
     pub(crate) discard: Discard,
     /// When a deposit that could not be made is tried again.
     pub(crate) deposit_again: Option<Mono>,
+    /// A descriptor for the deposit, where no other is left.
+    pub(crate) reserve: Option<Reserve>,
+    /// What workers said and is not deposited: they say it to the next manager again if this one ends before.
+    told: Vec<Turn>,
+    /// What the supervisor has of the operators' wishes.
+    pub(crate) wishes: Option<String>,
+    /// The task that accepts connections.
+    pub(crate) accepting: Option<AbortHandle>,
+    /// When it was last told that there is no room for one.
+    pub(crate) crowded: Option<Mono>,
     /// What came of effects at once, for the next turn.
     pub(crate) later: VecDeque<Event>,
     /// Dead workers whose output no logger has read.
@@ -102,6 +113,8 @@ pub(crate) struct Manager {
 /// When not even the loop can be started, or the supervisor is gone before there is anything to run.
 pub fn run(channel: OwnedFd) -> io::Result<u8> {
     let signals = SignalFd::block_all()?;
+    // Before anything else is opened: they get the lowest numbers.
+    let reserves = (Reserve::new()?, Reserve::new()?);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let mut link = Link::new(channel)?;
@@ -112,9 +125,10 @@ pub fn run(channel: OwnedFd) -> io::Result<u8> {
         match boot(&mut link, &mut found).await {
             Ok((model, control, meanwhile)) => {
                 let (inputs, receiver) = mpsc::channel(MAX_INPUTS);
-                clients::listen(control, inputs.clone())?;
+                let accepting = accepting::listen(control, reserves.0, inputs.clone())?;
                 watch_signals(signals, inputs.clone())?;
                 let (mut manager, news) = Manager::new(link, &found, model, inputs)?;
+                (manager.accepting, manager.reserve) = (Some(accepting), Some(reserves.1));
                 manager.take_over(found, news);
                 manager.run(meanwhile, receiver).await
             }
@@ -129,7 +143,7 @@ async fn cannot_boot(mut link: Link, fatal: Fatal, found: Option<Found>) -> io::
     if found.as_ref().is_some_and(Found::is_first_start) && !fatal.orphaned {
         let exit = ToSupervisor::Exit { code: fatal.code, message: fatal.message };
         link.push(Record { bytes: exit.encode().map_err(io::Error::other)?, descriptors: Vec::new() });
-        flush_all(&mut link).await?;
+        link::flush_all(&mut link).await?;
         return Ok(fatal.code);
     }
     Stderr::new()?.line(&fatal.message);
@@ -170,16 +184,6 @@ fn watch_signals(signals: SignalFd, inputs: mpsc::Sender<Input>) -> io::Result<(
 /// sees a gap that is an upper bound.
 fn first_event(found: &Found) -> u64 {
     if found.inventory.generation == 1 { 1 } else { clock::mono().as_nanos() / 1000 }
-}
-
-async fn flush_all(link: &mut Link) -> io::Result<()> {
-    let until = tokio::time::Instant::now() + LAST_FLUSH;
-    link.flush()?;
-    while link.wants_to_write() {
-        tokio::time::timeout_at(until, link.writable()).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?;
-        link.flush()?;
-    }
-    Ok(())
 }
 
 impl Manager {
@@ -226,6 +230,11 @@ impl Manager {
             log,
             discard: Discard::default(),
             deposit_again: None,
+            reserve: None,
+            told: Vec::new(),
+            wishes: found.inventory.wishes.clone(),
+            accepting: None,
+            crowded: None,
             later: VecDeque::new(),
             unread: Vec::new(),
             exit_code: state.map_or(0, |state| state.exit_code),
@@ -284,7 +293,7 @@ impl Manager {
                 // The supervisor ends with this record, so the answers leave before it.
                 self.clients.finish().await;
                 self.send(&ToSupervisor::Exit { code: self.exit_code, message: String::new() }, Vec::new());
-                flush_all(&mut self.link).await?;
+                link::flush_all(&mut self.link).await?;
                 return Ok(0);
             }
             match self.turn(&mut receiver).await {
@@ -323,8 +332,8 @@ impl Manager {
                 self.record(Numbered::decode(&bytes).map_err(io::Error::other)?, descriptors);
             }
             () = self.link.writable(), if self.link.wants_to_write() => {}
-            () = logger_writable(self.logger.as_ref()), if logger_writes => {}
-            said = logger_says(self.logger.as_ref()) => self.logger_said(said),
+            () = link::logger_writable(self.logger.as_ref()), if logger_writes => {}
+            said = link::logger_says(self.logger.as_ref()) => self.logger_said(said),
             Some(input) = receiver.recv() => self.input(input),
             () = sleep(wait), if wait.is_some() => self.decide(Event::Tick),
         }
@@ -354,15 +363,17 @@ impl Manager {
 
     fn input(&mut self, input: Input) {
         match input {
-            Input::Connected(stream, permit) => self.connected(stream, permit),
-            Input::Crowded => drop(self.close_idlest(None)),
-            Input::Asked(client, Ok(request), _turn) => self.command(client, &request),
-            Input::Asked(client, Err(refusal), _turn) => self.clients.reply(client, &refusal),
+            Input::Connected(connection) => self.connected(connection),
+            Input::Crowded => self.crowded(),
+            Input::Asked(client, line, _turn) => match line.and_then(|line| clients::parse(&line)) {
+                Ok(request) => self.command(client, &request),
+                Err(refusal) => self.clients.reply(client, &refusal),
+            },
             Input::Ended(client) => self.clients.ended(client),
             // What it is behind with leaves with the batch.
             Input::Room => {}
             Input::Disconnected(client) => self.forget(client),
-            Input::Notified(worker, message) => self.notified(worker, &message),
+            Input::Notified(worker, message, turn) => self.notified(worker, &message, turn),
             Input::SaidReady(worker) => self.decide(Event::Ready { worker }),
             Input::Reread(reread) => self.reread(*reread),
             Input::DirectSignal(received) => self.signalled_directly(&received),
@@ -372,7 +383,10 @@ impl Manager {
         }
     }
 
-    fn notified(&mut self, worker: WorkerId, message: &Message) {
+    fn notified(&mut self, worker: WorkerId, message: &Message, turn: Turn) {
+        if message.ready || message.stopping || message.extend.is_some() {
+            self.told.push(turn);
+        }
         if let (Some(status), Some(process)) = (&message.status, self.crew.processes.get_mut(&worker)) {
             process.status = Some(status.clone());
         }
@@ -434,6 +448,9 @@ impl Manager {
         }
         // A supervisor that is gone shows on the next read.
         let _ = self.link.flush();
+        if !self.dirty && !self.link.wants_to_write() {
+            self.told.clear();
+        }
         self.flush_logger();
         self.attend_clients();
     }
@@ -450,20 +467,6 @@ impl Manager {
 async fn sleep(wait: Option<Duration>) {
     match wait {
         Some(wait) => tokio::time::sleep(wait).await,
-        None => std::future::pending().await,
-    }
-}
-
-async fn logger_says(logger: Option<&(WorkerId, Link)>) -> io::Result<Option<(Vec<u8>, Vec<OwnedFd>)>> {
-    match logger {
-        Some((_, link)) => link.receive(wire::MAX_RECORD).await,
-        None => std::future::pending().await,
-    }
-}
-
-async fn logger_writable(logger: Option<&(WorkerId, Link)>) {
-    match logger {
-        Some((_, link)) => link.writable().await,
         None => std::future::pending().await,
     }
 }

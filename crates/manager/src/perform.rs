@@ -6,8 +6,12 @@ use std::sync::Arc;
 use evercrew_core::fleet::{Action, Epoch, Event, ExitStatus, Scope, ServiceId, Slot, WorkerId, WorkerState};
 use evercrew_core::{Mono, Signal};
 use evercrew_sys::signal;
+use evercrew_wire::control::LISTENER as CONTROL;
 use evercrew_wire::supervisor::{self as wire, Label, Numbered, Program, Status, ToManager, ToSupervisor, Worker};
 
+use serde_json::json;
+
+use crate::accepting;
 use crate::crew::{LOGGER, LOGGER_NAME, PROLOGUE, Parts, Process};
 use crate::launch::stopped_by;
 use crate::link::Record;
@@ -15,6 +19,7 @@ use crate::listeners;
 use crate::manager::Manager;
 use crate::notices::Level;
 use crate::probe;
+use crate::reserve::Reserve;
 use crate::start_error;
 use crate::watch::watch;
 
@@ -160,6 +165,7 @@ impl Manager {
                     self.signal_heard(signal, (pid, uid), from_kernel, Mono::from_nanos(at));
                 }
             }
+            ToManager::Bound { listener, .. } if listener == CONTROL => self.listen_again(descriptors),
             ToManager::Bound { listener, address } => {
                 let port = descriptors.first().and_then(|socket| listeners::chosen_port(&address, socket));
                 self.engine.bound.extend(port.map(|port| (listener.clone(), port)));
@@ -168,6 +174,24 @@ impl Manager {
             ToManager::BindFailed { listener, message, .. } => self.bind_failed(&listener, &message),
             // The inventory is read while booting.
             ToManager::Inventory(_) | ToManager::Worker(_) | ToManager::InventoryEnd => {}
+            // It is acknowledged with the batch, which is all that is asked.
+            ToManager::CallerWaits => {}
+        }
+    }
+
+    /// Somebody removed the control socket, and the supervisor made another one: nobody can find the old one any more.
+    fn listen_again(&mut self, descriptors: Vec<OwnedFd>) {
+        let Some(socket) = descriptors.into_iter().next() else { return };
+        if let Some(accepting) = self.accepting.take() {
+            accepting.abort();
+        }
+        let listening = Reserve::new().and_then(|reserve| accepting::listen(socket, reserve, self.inputs.clone()));
+        match listening {
+            Ok(accepting) => self.accepting = Some(accepting),
+            Err(error) => {
+                let words = format!("cannot listen on the control socket that was made again: {error}");
+                self.tell(Level::Error, "engine.problem", json!({"message": words}), &words);
+            }
         }
     }
 

@@ -154,7 +154,7 @@ impl Manager {
             Edition::of(pinned).map_err(|errors| errors.render(false))?
         };
         edition.check_identities().map_err(str::to_owned)?;
-        boot::check_descriptors(&edition.settings, self.nofile)?;
+        boot::check_open_files(boot::most_at_a_time(&edition.settings), self.nofile)?;
         // Escaped, it can be that much longer in the deposit.
         let kept = self.crew.earlier().map(|(_, edition)| size(edition)).sum::<usize>();
         if (kept + size(&self.crew.edition) + size(&edition)).saturating_mul(4) > MAX {

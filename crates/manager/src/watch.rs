@@ -2,17 +2,19 @@
 
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 
 use evercrew_core::fleet::WorkerId;
-use evercrew_sys::descriptor;
 use evercrew_sys::notify::NotifySocket;
-use tokio::sync::mpsc;
+use evercrew_sys::{descriptor, pipe};
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
 
 use crate::crew::Parts;
 use crate::input::Input;
 use crate::probe::{self, Target};
 use crate::readiness;
+use crate::reserve;
 
 /// Tasks that read for one worker; they end when this is dropped.
 #[derive(Debug)]
@@ -59,34 +61,41 @@ async fn ask(worker: WorkerId, target: Target, inputs: mpsc::Sender<Input>) {
     let _ = inputs.send(Input::SaidReady(worker)).await;
 }
 
+/// Each message is read away when the loop has given its turn back: what it led to is deposited then. A manager that is
+/// killed before leaves it for the next one.
 async fn read_notifications(worker: WorkerId, socket: OwnedFd, inputs: mpsc::Sender<Input>) -> io::Result<()> {
     let readiness = readiness::watch(&socket)?;
     let socket = NotifySocket::from(socket);
+    let turns = Arc::new(Semaphore::new(1));
     loop {
         let mut ready = readiness.readable().await?;
-        loop {
-            match socket.receive() {
-                Ok(Some(message)) => {
-                    if inputs.send(Input::Notified(worker, Box::new(message))).await.is_err() {
-                        return Ok(());
-                    }
-                }
-                Ok(None) => break,
-                Err(error) => return Err(error),
+        while let Some(message) = socket.peek()? {
+            let Ok(turn) = Arc::clone(&turns).acquire_owned().await else { return Ok(()) };
+            if inputs.send(Input::Notified(worker, Box::new(message), turn)).await.is_err() {
+                return Ok(());
             }
+            drop(turns.acquire().await);
+            socket.receive()?;
         }
         ready.clear_ready();
     }
 }
 
+/// A newline is never read away: the next manager finds it too, whenever this one is killed.
 async fn read_newline(worker: WorkerId, pipe: OwnedFd, inputs: mpsc::Sender<Input>) -> io::Result<()> {
     descriptor::set_nonblocking(&pipe, true)?;
     let readiness = readiness::watch(&pipe)?;
-    let mut pipe = std::fs::File::from(pipe);
+    let mut file = std::fs::File::from(pipe);
     let mut bytes = [0; 256];
     loop {
         let mut ready = readiness.readable().await?;
-        match pipe.read(&mut bytes) {
+        let looked = match pipe::peek(&file, &mut bytes) {
+            // Without a descriptor for a copy, the newline itself has to do.
+            Err(error) if reserve::is_short(&error) => file.read(&mut bytes),
+            Ok(length) if !bytes[..length].contains(&b'\n') => file.read(&mut bytes[..length]),
+            looked => looked,
+        };
+        match looked {
             Ok(0) => return Ok(()),
             Ok(n) if bytes[..n].contains(&b'\n') => {
                 let _ = inputs.send(Input::SaidReady(worker)).await;

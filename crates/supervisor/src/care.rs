@@ -8,6 +8,10 @@ use evercrew_core::Mono;
 pub(crate) const ACK_TIMEOUT: Duration = Duration::from_secs(5);
 /// A stop request that no manager acknowledged for this long is carried out without one.
 pub(crate) const STOP_TIMEOUT: Duration = Duration::from_secs(5);
+/// A caller that no manager takes in for this long makes it owe a sign of life.
+pub(crate) const CALLER_PATIENCE: Duration = Duration::from_millis(500);
+/// Between the removal of a file of the engine's own and its making: whoever removes one often removes more.
+const REMOVING: Duration = Duration::from_millis(50);
 const BACKOFF_MIN: Duration = Duration::from_millis(50);
 const BACKOFF_MAX: Duration = Duration::from_secs(1);
 const ALIVE_LONG_ENOUGH: Duration = Duration::from_secs(5);
@@ -35,6 +39,10 @@ pub(crate) enum Duty {
     KillManager,
     /// Stop every worker without a manager.
     StopAlone,
+    /// See whether somebody still waits at the control socket.
+    LookForCallers,
+    /// See which of the engine's own files are missing.
+    LookAtPremises,
 }
 
 /// The supervisor's own timers.
@@ -56,6 +64,12 @@ pub(crate) struct Care {
     /// A stop was requested at some time.
     stopping: bool,
     alone: bool,
+    /// Whether callers still wait is looked at then.
+    look_at: Option<Mono>,
+    /// Whether the engine's own files are there is looked at then.
+    restore_at: Option<Mono>,
+    /// Managers that ended by themselves before any left a deposit.
+    stillborn: u32,
 }
 
 impl Care {
@@ -114,6 +128,23 @@ impl Care {
         }
     }
 
+    /// Somebody waits at the control socket: a manager that works takes him in long before the look that follows.
+    pub(crate) fn caller_waits(&mut self, now: Mono) {
+        self.look_at.get_or_insert(now.after(CALLER_PATIENCE));
+    }
+
+    /// One of the engine's own files may be gone.
+    pub(crate) fn premises_changed(&mut self, now: Mono) {
+        self.restore_at.get_or_insert(now.after(REMOVING));
+    }
+
+    /// A manager ended while nothing has ever run. Whether to give up: what keeps the first ones from starting keeps
+    /// the next ones too, and whoever starts the engine is there to be told.
+    pub(crate) fn was_stillborn(&mut self, blame: Blame) -> bool {
+        self.stillborn += u32::from(blame == Blame::Itself);
+        self.stillborn >= POISON_DEATHS
+    }
+
     /// Somebody asked for a stop: the first time, a manager that is waited for is started at once, as only it knows how
     /// to stop whom.
     pub(crate) fn stop_requested(&mut self, now: Mono) {
@@ -138,7 +169,7 @@ impl Care {
         if self.alone {
             return None;
         }
-        [self.start_at, self.patience, self.stop_by].into_iter().flatten().min()
+        [self.start_at, self.patience, self.stop_by, self.look_at, self.restore_at].into_iter().flatten().min()
     }
 
     /// The duty that is due, if one is. A supervisor that was itself stopped or suspended moves its waits on first
@@ -168,6 +199,14 @@ impl Care {
                 self.deaths = 0;
             }
             return Some(Duty::StartManager { poisoned });
+        }
+        if self.look_at.is_some_and(|at| now >= at) {
+            self.look_at = None;
+            return Some(Duty::LookForCallers);
+        }
+        if self.restore_at.is_some_and(|at| now >= at) {
+            self.restore_at = None;
+            return Some(Duty::LookAtPremises);
         }
         None
     }
@@ -320,6 +359,35 @@ mod tests {
         care.manager_started(at(4000));
         assert_eq!(care.due(at(5010)), Some(Duty::StopAlone));
         assert!(care.alone());
+        assert_eq!(care.deadline(), None);
+    }
+
+    #[test]
+    fn a_caller_is_looked_for_once_and_nobody_is_woken_when_none_waits() {
+        let mut care = Care::new(at(0));
+        care.manager_started(at(0));
+        care.caller_waits(at(100));
+        care.caller_waits(at(300));
+        assert_eq!(care.due(at(599)), None);
+        assert_eq!(care.due(at(600)), Some(Duty::LookForCallers));
+        assert_eq!((care.due(at(600)), care.deadline()), (None, None));
+    }
+
+    #[test]
+    fn an_engine_whose_first_managers_all_end_by_themselves_is_given_up() {
+        let mut care = Care::new(at(0));
+        let deaths = [Blame::Itself, Blame::Outside, Blame::Itself, Blame::Outside, Blame::Itself];
+        assert_eq!(deaths.map(|blame| care.was_stillborn(blame)), [false, false, false, false, true]);
+    }
+
+    #[test]
+    fn many_removals_are_one_look() {
+        let mut care = Care::new(at(0));
+        care.manager_started(at(0));
+        care.premises_changed(at(10));
+        care.premises_changed(at(40));
+        assert_eq!(care.due(at(59)), None);
+        assert_eq!(care.due(at(60)), Some(Duty::LookAtPremises));
         assert_eq!(care.deadline(), None);
     }
 

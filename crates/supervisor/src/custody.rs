@@ -3,18 +3,44 @@
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 
-use evercrew_sys::listener::{self, Address, Options};
+use evercrew_sys::listener::{self, Address, BindError, Options};
 use evercrew_wire::supervisor::{self as wire, Bind, ToManager};
 
 /// An open listening socket.
 #[derive(Debug)]
 struct Listener {
-    address: wire::Address,
-    backlog: u32,
+    bind: Bind,
     socket: OwnedFd,
-    /// The file of a unix socket, as it was made.
+    /// Which file a unix socket's is.
     file: Option<(u64, u64)>,
+}
+
+impl Listener {
+    fn path(&self) -> Option<PathBuf> {
+        match &self.bind.address {
+            wire::Address::Unix(path) => Some(path.to_path()),
+            wire::Address::Tcp(_) => None,
+        }
+    }
+
+    /// Whether its file is still the one that it made.
+    fn is_there(&self) -> bool {
+        self.path().is_none_or(|path| self.file.is_some() && file_at(&path) == self.file)
+    }
+
+    fn remove_file(&self) {
+        if let Some(path) = self.path().filter(|_| self.is_there()) {
+            // Gone already is what was wanted; anything else leaves a stale file that the next start replaces.
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+/// Which file is at a path.
+fn file_at(path: &Path) -> Option<(u64, u64)> {
+    std::fs::symlink_metadata(path).ok().map(|metadata| (metadata.dev(), metadata.ino()))
 }
 
 /// Listeners by name, and the last deposits.
@@ -23,37 +49,52 @@ pub(crate) struct Custody {
     listeners: BTreeMap<String, Listener>,
     configuration: OwnedFd,
     state: Option<OwnedFd>,
+    wishes: Option<String>,
 }
 
 impl Custody {
     pub(crate) fn new(configuration: OwnedFd) -> Self {
-        Self { listeners: BTreeMap::new(), configuration, state: None }
+        Self { listeners: BTreeMap::new(), configuration, state: None, wishes: None }
     }
 
     /// Opens a listener; the answer to the manager either way.
     pub(crate) fn bind(&mut self, bind: Bind) -> ToManager {
-        let Bind { listener, address, backlog, mode } = bind;
-        if let Some(open) = self.listeners.get_mut(&listener).filter(|open| open.address == address) {
+        if let Some(open) = self.listeners.get_mut(&bind.listener).filter(|open| open.bind.address == bind.address) {
             // What the kernel refuses leaves the queue as long as it was.
-            if open.backlog != backlog && listener::set_backlog(&open.socket, backlog).is_ok() {
-                open.backlog = backlog;
+            if open.bind.backlog != bind.backlog && listener::set_backlog(&open.socket, bind.backlog).is_ok() {
+                open.bind.backlog = bind.backlog;
             }
-            return ToManager::Bound { listener, address };
+            return ToManager::Bound { listener: bind.listener, address: bind.address };
         }
-        let options = Options { backlog, mode, ..Options::default() };
-        let resolved = match &address {
-            wire::Address::Tcp(tcp) => Address::Tcp(*tcp),
-            wire::Address::Unix(path) => Address::Unix(path.to_path()),
-        };
-        match listener::bind(&resolved, &options) {
-            Ok(socket) => {
-                let file = file_of(&address);
-                let open = Listener { address: address.clone(), backlog, socket, file };
-                self.listeners.insert(listener.clone(), open);
-                ToManager::Bound { listener, address }
-            }
-            Err(error) => ToManager::BindFailed { listener, address, errno: error.errno(), message: error.to_string() },
+        match open(&bind) {
+            Ok(opened) => self.keep(opened),
+            Err(error) => ToManager::BindFailed {
+                listener: bind.listener,
+                address: bind.address,
+                errno: error.errno(),
+                message: error.to_string(),
+            },
         }
+    }
+
+    fn keep(&mut self, opened: Listener) -> ToManager {
+        let Bind { listener, address, .. } = opened.bind.clone();
+        self.listeners.insert(listener.clone(), opened);
+        ToManager::Bound { listener, address }
+    }
+
+    /// Whether somebody removed or replaced the file of this unix socket.
+    pub(crate) fn is_displaced(&self, name: &str) -> bool {
+        self.listeners.get(name).is_some_and(|listener| !listener.is_there())
+    }
+
+    /// Opens a listener anew in the place of one whose file is gone; the old one is closed.
+    ///
+    /// # Errors
+    /// When it cannot be opened; the old one stays.
+    pub(crate) fn bind_again(&mut self, name: &str) -> Result<Option<ToManager>, BindError> {
+        let Some(bind) = self.listeners.get(name).map(|listener| listener.bind.clone()) else { return Ok(None) };
+        open(&bind).map(|opened| Some(self.keep(opened)))
     }
 
     /// Closes a listener and removes a unix socket's file. Workers that share it find no newcomers in its queue, so that
@@ -62,13 +103,13 @@ impl Custody {
         if let Some(listener) = self.listeners.remove(name) {
             // Without it the last ones in the queue are cut off; there is nothing to do about that.
             let _ = listener::retire(&listener.socket);
-            remove_socket_file(&listener);
+            listener.remove_file();
         }
     }
 
     pub(crate) fn unbind_all(&mut self) {
         for listener in std::mem::take(&mut self.listeners).into_values() {
-            remove_socket_file(&listener);
+            listener.remove_file();
         }
     }
 
@@ -79,13 +120,14 @@ impl Custody {
     /// Each listener as the inventory tells it.
     pub(crate) fn describe(&self) -> impl Iterator<Item = (String, ToManager)> {
         self.listeners.iter().map(|(name, listener)| {
-            (name.clone(), ToManager::Bound { listener: name.clone(), address: listener.address.clone() })
+            (name.clone(), ToManager::Bound { listener: name.clone(), address: listener.bind.address.clone() })
         })
     }
 
     /// Keeps a deposit; opaque here.
-    pub(crate) fn deposit(&mut self, state: OwnedFd, configuration: Option<OwnedFd>) {
+    pub(crate) fn deposit(&mut self, state: OwnedFd, configuration: Option<OwnedFd>, wishes: Option<String>) {
         self.state = Some(state);
+        self.wishes = wishes.or_else(|| self.wishes.take());
         if let Some(configuration) = configuration {
             self.configuration = configuration;
         }
@@ -98,25 +140,25 @@ impl Custody {
             .collect()
     }
 
+    pub(crate) fn wishes(&self) -> Option<String> {
+        self.wishes.clone()
+    }
+
     pub(crate) fn has_state(&self) -> bool {
         self.state.is_some()
     }
 }
 
-/// The file of a unix socket as it is now: its device and number.
-fn file_of(address: &wire::Address) -> Option<(u64, u64)> {
-    let wire::Address::Unix(path) = address else { return None };
-    let file = std::fs::symlink_metadata(path.to_path()).ok()?;
-    Some((file.dev(), file.ino()))
-}
-
-/// Removes the file that was made with the socket; one that somebody else has put in its place is theirs.
-fn remove_socket_file(listener: &Listener) {
-    if let wire::Address::Unix(path) = &listener.address
-        && listener.file.is_some()
-        && file_of(&listener.address) == listener.file
-    {
-        // Gone already is what was wanted; anything else leaves a stale file that the next start replaces.
-        let _ = std::fs::remove_file(path.to_path());
-    }
+fn open(bind: &Bind) -> Result<Listener, BindError> {
+    let options = Options { backlog: bind.backlog, mode: bind.mode, ..Options::default() };
+    let address = match &bind.address {
+        wire::Address::Tcp(tcp) => Address::Tcp(*tcp),
+        wire::Address::Unix(path) => Address::Unix(path.to_path()),
+    };
+    let socket = listener::bind(&address, &options)?;
+    let file = match &address {
+        Address::Unix(path) => file_at(path),
+        Address::Tcp(_) => None,
+    };
+    Ok(Listener { bind: bind.clone(), socket, file })
 }

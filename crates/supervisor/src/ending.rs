@@ -130,7 +130,7 @@ impl Engine {
         }
         self.cgroups.end();
         self.custody.unbind_all();
-        let _ = std::fs::remove_dir(self.directory.join("notify"));
+        self.premises.give_up();
     }
 
     fn reap_all_quietly(&mut self) {

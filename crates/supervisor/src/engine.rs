@@ -9,8 +9,8 @@ use evercrew_core::{Mono, Signal};
 use evercrew_sys::channel::Received;
 use evercrew_sys::epoll::{Epoll, Interest};
 use evercrew_sys::lock::Lock;
+use evercrew_sys::pid_file::PidFile;
 use evercrew_sys::signal::SignalFd;
-use evercrew_sys::spawn::Outcome;
 use evercrew_sys::terminal::Stderr;
 use evercrew_sys::{clock, limits, notify, process, record, signal};
 use evercrew_wire::log::Level;
@@ -20,8 +20,10 @@ use crate::care::{Blame, Care, Duty};
 use crate::cgroups::Cgroups;
 use crate::children::Children;
 use crate::custody::Custody;
+use crate::hangup::Terminal;
 use crate::manager::Manager;
 use crate::outgoing::{Beside, Flushed};
+use crate::premises::Premises;
 use crate::stops::Stops;
 
 /// What the supervisor starts from.
@@ -31,6 +33,10 @@ pub struct Boot {
     pub directory: PathBuf,
     /// Held for life, so that a second engine on this directory is refused.
     pub lock: Lock,
+    /// The claim on the directory's name, which keeps a second engine out even where the directory is removed.
+    pub claim: Option<OwnedFd>,
+    /// The file with our pid, where one is wanted.
+    pub pid_file: Option<PidFile>,
     /// The first configuration deposit (sealed memfd), opaque here.
     pub configuration: OwnedFd,
     /// The binary that managers are started from.
@@ -40,11 +46,17 @@ pub struct Boot {
 const SIGNALS: u64 = 0;
 const MANAGER: u64 = 1;
 const MANAGER_EXEC: u64 = 2;
+pub(crate) const CALLERS: u64 = 3;
+pub(crate) const TERMINAL: u64 = 4;
+pub(crate) const REMOVALS: u64 = 5;
 pub(crate) const FIRST_WORKER: u64 = 16;
 /// Until the next try when the kernel was short of something.
 const RETRY: Duration = Duration::from_millis(50);
 /// Records read from the manager before other sources have their turn.
 const RECORDS_A_TURN: usize = 64;
+
+/// The exit code of an engine that cannot be started.
+const UNAVAILABLE: u8 = 69;
 
 /// Runs the engine until it is told to end; gives the exit code.
 ///
@@ -59,8 +71,8 @@ pub(crate) struct Engine {
     pub(crate) signals: SignalFd,
     log: Stderr,
     log_level: Level,
-    pub(crate) directory: PathBuf,
-    _lock: Lock,
+    pub(crate) premises: Premises,
+    pub(crate) terminal: Terminal,
     binary: OwnedFd,
     pub(crate) custody: Custody,
     pub(crate) children: Children,
@@ -86,11 +98,13 @@ pub(crate) struct Engine {
 
 impl Engine {
     fn new(boot: Boot) -> io::Result<Self> {
+        let terminal = Terminal::of_this_process();
         let signals = SignalFd::block_all()?;
         process::become_subreaper()?;
         let nofile = limits::raise_nofile()?;
         let epoll = Epoll::new()?;
         epoll.add(signals.as_fd(), SIGNALS, Interest::READABLE)?;
+        terminal.watch(&epoll);
         let log = Stderr::new()?;
         let (cgroups, remark) = Cgroups::new(&std::env::var("EVERCREW_INSTANCE").unwrap_or_default());
         let log_level = std::env::var("EVERCREW_LOG").ok().and_then(|name| Level::named(&name)).unwrap_or(Level::Info);
@@ -102,8 +116,8 @@ impl Engine {
             signals,
             log,
             log_level,
-            directory: boot.directory,
-            _lock: boot.lock,
+            premises: Premises::new(boot.directory, boot.lock, boot.claim, boot.pid_file),
+            terminal,
             binary: boot.binary,
             custody: Custody::new(boot.configuration),
             children: Children::default(),
@@ -125,6 +139,7 @@ impl Engine {
     }
 
     fn run(mut self) -> io::Result<u8> {
+        self.guard_premises();
         let mut ready = Vec::with_capacity(64);
         loop {
             self.do_duties();
@@ -141,6 +156,9 @@ impl Engine {
                     SIGNALS => self.read_signals(),
                     MANAGER => self.read_manager(RECORDS_A_TURN),
                     MANAGER_EXEC => self.manager_executed(),
+                    CALLERS => self.caller_came(),
+                    TERMINAL => self.terminal.lost(clock::mono(), &self.epoll),
+                    REMOVALS => self.something_removed(),
                     worker => self.exec_outcome(worker - FIRST_WORKER),
                 }
             }
@@ -174,6 +192,8 @@ impl Engine {
                     }
                 }
                 Duty::StopAlone => self.stop_alone(),
+                Duty::LookForCallers => self.look_for_callers(),
+                Duty::LookAtPremises => self.look_at_premises(),
             }
         }
     }
@@ -181,7 +201,7 @@ impl Engine {
     fn start_manager(&mut self, poisoned: bool) {
         let now = clock::mono();
         self.managers += 1;
-        let title = format!("evercrew: manager [{}]", self.directory.display());
+        let title = format!("evercrew: manager [{}]", self.premises.directory.display());
         let started =
             Manager::start(&self.binary, &title).and_then(|manager| self.watch_manager(&manager).map(|()| manager));
         self.care.manager_started(now);
@@ -190,11 +210,21 @@ impl Engine {
                 self.manager = Some(manager);
                 self.tell_inventory(poisoned);
             }
+            Err(error) if self.nothing_ever_ran() => {
+                self.say(&format!("ERROR cannot start the manager: {error}"));
+                self.say("  help: `ulimit -u` and `ulimit -n` bound processes and open files, a cgroup its processes");
+                self.exit = Some(UNAVAILABLE);
+            }
             Err(error) => {
                 self.say(&format!("ERROR cannot start a manager: {error}; trying again"));
                 self.care.manager_died(now, Blame::Outside);
             }
         }
+    }
+
+    /// No manager came as far as a deposit: whoever starts the engine is there to be told.
+    fn nothing_ever_ran(&self) -> bool {
+        !self.custody.has_state() && self.highest_worker == 0
     }
 
     fn watch_manager(&self, manager: &Manager) -> io::Result<()> {
@@ -221,6 +251,7 @@ impl Engine {
             nofile: self.nofile,
             highest_worker: self.highest_worker,
             cgroups: self.cgroups.describe(),
+            wishes: self.custody.wishes(),
         };
         let beside = Beside::Deposit { state: inventory.state };
         out.push(ToManager::Inventory(inventory), beside);
@@ -251,6 +282,7 @@ impl Engine {
                 | ToManager::BindFailed { .. }
                 | ToManager::Worker(_)
                 | ToManager::InventoryEnd
+                | ToManager::CallerWaits
                 | ToManager::Spawned(_) => {}
             },
         }
@@ -318,6 +350,7 @@ impl Engine {
             ToSupervisor::Bind(bind) => {
                 let name = bind.listener.clone();
                 let answer = self.custody.bind(bind);
+                self.await_callers(&name);
                 let beside = match answer {
                     ToManager::Bound { .. } => Beside::Listener(name),
                     _ => Beside::Nothing,
@@ -339,12 +372,12 @@ impl Engine {
                     }
                 }
             }
-            ToSupervisor::Deposit { configuration, restart_wait_ms, stops } => {
+            ToSupervisor::Deposit { configuration, restart_wait_ms, stops, wishes } => {
                 self.stops.told(stops);
                 self.care.wait_between_managers(Duration::from_millis(restart_wait_ms));
                 let mut descriptors = descriptors.into_iter();
                 if let Some(state) = descriptors.next() {
-                    self.custody.deposit(state, descriptors.next().filter(|_| configuration));
+                    self.custody.deposit(state, descriptors.next().filter(|_| configuration), wishes);
                 }
             }
             ToSupervisor::Notify { text } => {
@@ -382,20 +415,6 @@ impl Engine {
         }
     }
 
-    fn manager_executed(&mut self) {
-        let Some(manager) = &mut self.manager else { return };
-        let Some(exec) = &manager.exec else { return };
-        let outcome = exec.poll();
-        if outcome == Outcome::Pending {
-            return;
-        }
-        let _ = self.epoll.remove(exec.as_fd());
-        manager.exec = None;
-        if let Outcome::Failed(error) = outcome {
-            self.say(&format!("ERROR cannot execute the manager: {error}"));
-        }
-    }
-
     // Signals and exits.
 
     fn read_signals(&mut self) {
@@ -410,20 +429,21 @@ impl Engine {
     }
 
     fn signal_received(&mut self, signal: Signal, received: &signal::Received) {
-        if self.stops.ask(signal.name(), received.from_kernel) {
-            self.care.stop_requested(clock::mono());
-            self.quit |= self.stops.ask_at_once(signal.name(), received.from_kernel);
-            if self.care.alone() {
-                self.kill_all();
-            }
-        }
+        let Some(from_kernel) = self.is_from_kernel(signal, received) else { return };
         let record = ToManager::SignalReceived {
             signal: signal.name().to_owned(),
             pid: received.sender_pid,
             uid: received.sender_uid,
-            from_kernel: received.from_kernel,
+            from_kernel,
             at: clock::mono().as_nanos(),
         };
+        if self.stops.ask(signal.name(), from_kernel) {
+            self.care.stop_requested(clock::mono());
+            self.quit |= self.stops.ask_at_once(signal.name(), from_kernel);
+            if self.care.alone() {
+                self.kill_all();
+            }
+        }
         self.tell(record, Beside::Nothing);
     }
 
@@ -467,6 +487,11 @@ impl Engine {
             _ => Blame::Itself,
         };
         self.last_words = status.map_or_else(|| "unknown".to_owned(), |status| status.to_string());
+        if self.nothing_ever_ran() && self.care.was_stillborn(blame) {
+            self.say(&format!("ERROR cannot start the engine: its managers end at once ({})", self.last_words));
+            self.exit = Some(UNAVAILABLE);
+            return;
+        }
         self.say(&format!("WARN  manager {} ended ({}), starting another", manager.pid, self.last_words));
         self.care.manager_died(clock::mono(), blame);
     }

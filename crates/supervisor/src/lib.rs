@@ -11,15 +11,18 @@
 //! **How it is tested.** `care.rs` by unit tests with written times; the process by end-to-end tests that kill every
 //! part of the engine.
 
+mod callers;
 mod care;
 mod cgroups;
 mod children;
 mod custody;
 mod ending;
 mod engine;
+mod hangup;
 mod launch;
 mod manager;
 mod outgoing;
+mod premises;
 mod stops;
 mod subtree;
 mod workers;

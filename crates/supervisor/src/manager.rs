@@ -9,9 +9,10 @@ use std::time::Duration;
 use evercrew_core::Signal;
 use evercrew_sys::channel::Channel;
 use evercrew_sys::process;
-use evercrew_sys::spawn::{self, ExecOutcome, Group, Plan, Program};
+use evercrew_sys::spawn::{self, ExecOutcome, Group, Outcome, Plan, Program};
 use evercrew_sys::{channel, descriptor};
 
+use crate::engine::Engine;
 use crate::outgoing::Outgoing;
 
 /// Where a role process finds its descriptor.
@@ -69,6 +70,23 @@ impl Manager {
     pub(crate) fn kill(&self) {
         // It has ended already when this fails, and the wait says so.
         let _ = process::signal(self.pidfd.as_fd(), Signal::Kill);
+    }
+}
+
+impl Engine {
+    /// Whether its program runs.
+    pub(crate) fn manager_executed(&mut self) {
+        let Some(manager) = &mut self.manager else { return };
+        let Some(exec) = &manager.exec else { return };
+        let outcome = exec.poll();
+        if outcome == Outcome::Pending {
+            return;
+        }
+        let _ = self.epoll.remove(exec.as_fd());
+        manager.exec = None;
+        if let Outcome::Failed(error) = outcome {
+            self.say(&format!("ERROR cannot execute the manager: {error}"));
+        }
     }
 }
 

@@ -11,9 +11,14 @@ use evercrew_wire::supervisor::{Numbered, ToManager};
 /// Records that are told again to the next manager, at most; signals beyond it are dropped (exits are bounded by workers).
 const MAX_SIGNALS: usize = 256;
 
-/// The signals that ask for a stop: never dropped.
-pub(crate) fn is_stop(signal: &str) -> bool {
-    matches!(signal, "TERM" | "INT" | "QUIT")
+/// Whether it is a signal that asks for a stop, the loss of the terminal included: never dropped.
+pub(crate) fn is_stop(record: &ToManager) -> bool {
+    match record {
+        ToManager::SignalReceived { signal, from_kernel, .. } => {
+            matches!(signal.as_str(), "TERM" | "INT" | "QUIT") || (signal == "HUP" && *from_kernel)
+        }
+        _ => false,
+    }
 }
 
 /// Whose descriptors go beside a record. They are looked up when it is sent, so that a full queue holds none.
@@ -64,10 +69,7 @@ pub(crate) struct Outgoing {
 impl Outgoing {
     /// Adds a record.
     pub(crate) fn push(&mut self, record: ToManager, beside: Beside) {
-        if let ToManager::SignalReceived { signal, .. } = &record
-            && !is_stop(signal)
-            && self.signals() >= MAX_SIGNALS
-        {
+        if matches!(record, ToManager::SignalReceived { .. }) && !is_stop(&record) && self.signals() >= MAX_SIGNALS {
             return;
         }
         self.next += 1;
@@ -149,6 +151,7 @@ impl Outgoing {
                 | ToManager::BindFailed { .. }
                 | ToManager::Worker(_)
                 | ToManager::InventoryEnd
+                | ToManager::CallerWaits
                 | ToManager::Spawned(_) => false,
             })
             .collect()

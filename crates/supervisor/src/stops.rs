@@ -15,9 +15,9 @@ impl Stops {
         self.of_processes = stops;
     }
 
-    /// Whether the signal asks for a stop.
+    /// Whether the signal asks for a stop, as the loss of the terminal does whatever signals mean.
     pub(crate) fn ask(&self, signal: &str, from_kernel: bool) -> bool {
-        self.of(from_kernel).asks(signal)
+        self.of(from_kernel).asks(signal) || (from_kernel && signal == "HUP")
     }
 
     /// Whether it asks for one without grace.
@@ -38,6 +38,7 @@ mod tests {
     fn what_processes_mean_is_told_and_what_a_terminal_means_is_not() {
         let mut stops = Stops::default();
         assert!(stops.ask("INT", false) && stops.ask("INT", true) && stops.ask_at_once("QUIT", false));
+        assert!(stops.ask("HUP", true) && !stops.ask("HUP", false) && !stops.ask_at_once("HUP", true));
         stops.told(StopSignals { graceful: vec!["QUIT".into()], at_once: vec!["TERM".into()] });
         assert!(!stops.ask("INT", false), "it means something else to this engine");
         assert!(stops.ask("INT", true) && stops.ask_at_once("QUIT", true));

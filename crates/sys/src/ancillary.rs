@@ -36,6 +36,20 @@ pub(crate) struct Datagram {
 
 /// Receives one datagram without blocking. Its descriptors (closed on exec) are added to `descriptors`.
 pub(crate) fn receive(socket: impl AsFd, buffer: &mut [u8], descriptors: &mut Vec<OwnedFd>) -> io::Result<Datagram> {
+    take(socket, buffer, descriptors, 0)
+}
+
+/// As [`receive`], and leaves it where it is; the descriptors are copies.
+pub(crate) fn peek(socket: impl AsFd, buffer: &mut [u8], descriptors: &mut Vec<OwnedFd>) -> io::Result<Datagram> {
+    take(socket, buffer, descriptors, libc::MSG_PEEK)
+}
+
+fn take(
+    socket: impl AsFd,
+    buffer: &mut [u8],
+    descriptors: &mut Vec<OwnedFd>,
+    how: libc::c_int,
+) -> io::Result<Datagram> {
     let socket = socket.as_fd();
     let mut control = Control([0; CONTROL_LENGTH]);
     let mut part = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
@@ -45,7 +59,7 @@ pub(crate) fn receive(socket: impl AsFd, buffer: &mut [u8], descriptors: &mut Ve
     header.msg_iovlen = 1;
     header.msg_control = control.0.as_mut_ptr().cast();
     header.msg_controllen = CONTROL_LENGTH as _;
-    let flags = libc::MSG_CMSG_CLOEXEC | libc::MSG_DONTWAIT;
+    let flags = libc::MSG_CMSG_CLOEXEC | libc::MSG_DONTWAIT | how;
     let length = loop {
         // SAFETY: the header points to live locals and the caller's buffer, with their lengths.
         match usize::try_from(unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut header, flags) }) {

@@ -1,5 +1,6 @@
 //! What can be done with any open descriptor.
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::io::{FdFlags, fcntl_dupfd_cloexec, fcntl_setfd};
 use std::io;
@@ -33,4 +34,11 @@ pub fn set_nonblocking(fd: impl AsFd, nonblocking: bool) -> io::Result<()> {
 /// The kernel's.
 pub fn set_close_on_exec(fd: impl AsFd, close: bool) -> io::Result<()> {
     Ok(fcntl_setfd(fd, if close { FdFlags::CLOEXEC } else { FdFlags::empty() })?)
+}
+
+/// Whether the other end is gone altogether: a terminal that was closed, a connection whose peer is no more.
+pub fn is_hung_up(fd: impl AsFd) -> bool {
+    let mut asked = [PollFd::new(&fd, PollFlags::empty())];
+    rustix::io::retry_on_intr(|| poll(&mut asked, Some(&Timespec::default()))).is_ok()
+        && asked[0].revents().contains(PollFlags::HUP)
 }

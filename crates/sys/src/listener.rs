@@ -1,5 +1,6 @@
 //! Listening sockets.
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FlockOperation, Mode, OFlags, fchmod, flock, open};
 use rustix::io::Errno;
 use rustix::net::{
@@ -173,6 +174,12 @@ pub fn is_retired(listener: impl AsFd) -> bool {
     let result =
         unsafe { libc::getsockopt(fd, libc::SOL_SOCKET, libc::SO_GET_FILTER, std::ptr::null_mut(), &raw mut steps) };
     result == 0 && steps > 0
+}
+
+/// Whether a connection waits to be accepted.
+pub fn has_callers(fd: impl AsFd) -> bool {
+    let mut waits = [PollFd::new(&fd, PollFlags::IN)];
+    rustix::io::retry_on_intr(|| poll(&mut waits, Some(&Timespec::default()))).is_ok_and(|ready| ready > 0)
 }
 
 fn bind_tcp(address: &SocketAddr, options: &Options) -> io::Result<OwnedFd> {

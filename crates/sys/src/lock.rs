@@ -7,7 +7,11 @@ use std::fmt;
 use std::io;
 use std::mem;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::process;
 
 /// A held lock on a file whose text is our pid. It ends with the last descriptor of it, so with the process: a file
 /// that is left behind locks nothing. The file is never removed.
@@ -72,12 +76,22 @@ impl Lock {
                 }
                 Err(error) => return Err(failed(error)),
             }
-            if is_still_at(&fd, path).map_err(failed)? {
+            if is_at(&fd, path).map_err(failed)? {
                 write_pid(&fd).map_err(failed)?;
                 return Ok(Self(fd));
             }
             // Somebody removed or replaced the file between the two calls: what is locked is not what others see.
         }
+    }
+}
+
+impl Lock {
+    /// Whether the file at `path` is the locked one: somebody may have removed or replaced it.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn is_at(&self, path: &Path) -> io::Result<bool> {
+        is_at(&self.0, path)
     }
 }
 
@@ -108,8 +122,24 @@ pub fn holder(path: &Path) -> io::Result<Holder> {
     Ok(if free { Holder::Nobody } else { Holder::Somebody(written_pid(&fd)) })
 }
 
+/// The process that holds the lock at `path`, with its pid: the one that the file names and that has this very file
+/// open. `None` when nobody holds it, or no such process is visible.
+///
+/// # Errors
+/// When the file, or what that process has open, cannot be looked at.
+pub fn holding_process(path: &Path) -> io::Result<Option<(u32, OwnedFd)>> {
+    let Holder::Somebody(Some(pid)) = holder(path)? else { return Ok(None) };
+    let Ok(pidfd) = process::open(pid) else { return Ok(None) };
+    let locked = stat(path)?;
+    let is_locked = |found: std::fs::Metadata| (found.dev(), found.ino()) == (locked.st_dev, locked.st_ino);
+    let mut open = std::fs::read_dir(format!("/proc/{pid}/fd"))?.flatten();
+    let has_it = open.any(|entry| std::fs::metadata(entry.path()).is_ok_and(is_locked));
+    // It lives on: so what was looked at under its number was its own.
+    Ok((has_it && !process::wait_exit(pidfd.as_fd(), Duration::ZERO)?).then_some((pid, pidfd)))
+}
+
 /// An exclusive lock of every byte.
-fn whole_file() -> libc::flock {
+pub(crate) fn whole_file() -> libc::flock {
     // SAFETY: plain numbers, all of which may be zero.
     let mut lock: libc::flock = unsafe { mem::zeroed() };
     // Both are below 3.
@@ -119,20 +149,21 @@ fn whole_file() -> libc::flock {
 }
 
 /// `command` is F_OFD_SETLK or F_OFD_GETLK, which writes its answer to `lock`.
-fn control(fd: &OwnedFd, command: c_int, lock: &mut libc::flock) -> io::Result<()> {
+pub(crate) fn control(fd: &OwnedFd, command: c_int, lock: &mut libc::flock) -> io::Result<()> {
     // SAFETY: an open descriptor, and a structure that is ours for the time of the call, which is all that these
     // commands read and write.
     let result = unsafe { libc::fcntl(fd.as_raw_fd(), command, std::ptr::from_mut(lock)) };
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
-fn written_pid(fd: &OwnedFd) -> Option<u32> {
+pub(crate) fn written_pid(fd: &OwnedFd) -> Option<u32> {
     let mut text = [0u8; 32];
     let length = pread(fd, &mut text, 0).ok()?;
     std::str::from_utf8(text.get(..length)?).ok()?.trim().parse().ok()
 }
 
-fn is_still_at(fd: &OwnedFd, path: &Path) -> io::Result<bool> {
+/// Whether `path` leads to the open file `fd`.
+pub(crate) fn is_at(fd: &OwnedFd, path: &Path) -> io::Result<bool> {
     let held = fstat(fd)?;
     match stat(path) {
         Ok(found) => Ok((found.st_dev, found.st_ino) == (held.st_dev, held.st_ino)),
@@ -247,6 +278,23 @@ mod tests {
         child.kill().expect("kill");
         child.wait().expect("reap");
         assert_eq!(holder(&path).expect("ask"), Holder::Nobody);
+    }
+
+    #[test]
+    fn the_process_that_holds_it_is_found_and_one_that_is_only_named_is_not() {
+        let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+        let directory = tempfile::tempdir().expect("directory");
+        let path = directory.path().join("lock");
+        let lock = Lock::acquire(&path).expect("free");
+        let found = holding_process(&path).expect("ask").map(|(pid, _)| pid);
+        assert_eq!(found, Some(std::process::id()));
+        let mut other = Command::new("sleep").arg("1000").spawn().expect("sleep");
+        std::fs::write(&path, format!("{}\n", other.id())).expect("write");
+        assert!(holding_process(&path).expect("ask").is_none(), "it has the file not open");
+        other.kill().expect("kill");
+        other.wait().expect("reap");
+        drop(lock);
+        assert!(holding_process(&path).expect("ask").is_none());
     }
 
     #[test]

@@ -133,6 +133,15 @@ impl AsFd for SignalFd {
     }
 }
 
+/// Whether this process ignores a signal: it may have been started so (`nohup`).
+pub fn is_ignored(signal: Signal) -> bool {
+    // SAFETY: plain numbers and a pointer, all of which may be zero.
+    let mut action: libc::sigaction = unsafe { mem::zeroed() };
+    // SAFETY: asks only, and writes to a local.
+    let result = unsafe { libc::sigaction(number(signal), ptr::null(), &raw mut action) };
+    result == 0 && action.sa_sigaction == libc::SIG_IGN
+}
+
 /// Unblocks every signal of the calling thread and resets every disposition to the default.
 ///
 /// A spawned child does this by itself. This is for a process that goes on as something else.

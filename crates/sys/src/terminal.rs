@@ -129,6 +129,12 @@ pub fn pseudo() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok((master, slave))
 }
 
+/// The terminal that this process belongs to, if it has one.
+pub fn controlling() -> Option<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    rustix::fs::open("/dev/tty", flags, Mode::empty()).ok()
+}
+
 /// The longest line.
 const LINE_LIMIT: usize = 64 * 1024;
 

@@ -6,6 +6,8 @@ use serde_json::{Map, Value};
 use crate::Text;
 use crate::supervisor::Credentials;
 
+/// The name of the control socket among the supervisor's listeners; no configured one can have it.
+pub const LISTENER: &str = "@control";
 /// Longest line of a request, in bytes.
 pub const MAX_LINE: usize = 1024 * 1024;
 

@@ -1,9 +1,10 @@
 //! What a manager leaves for the next one.
 //!
-//! Two documents, each JSON in a sealed memfd: [`Configuration`], written by `up` before there is any manager and
+//! Two documents, each JSON in a sealed memfd, and [`Wishes`], inline: [`Configuration`], written by `up` before there is any manager and
 //! again when the configuration changes, and [`State`], written before every action that follows from a decision.
 //! The supervisor keeps the last of each and never looks into them. An unknown version is refused, not guessed.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -148,6 +149,39 @@ pub enum RolloutOutcome {
     Replaced,
 }
 
+/// What operators asked for and no manager can find out again: few words, kept apart from the state, so that they
+/// outlive one that managers keep dying on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wishes {
+    /// [`VERSION`].
+    pub version: u32,
+    /// The engine is to end.
+    #[serde(default)]
+    pub shutdown: Option<StopWish>,
+    /// Services by name, those with a wish alone.
+    #[serde(default)]
+    pub services: BTreeMap<String, ServiceWish>,
+}
+
+/// What was asked of one service.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceWish {
+    /// So many workers.
+    #[serde(default)]
+    pub scale: Option<u32>,
+    /// It is to be stopped.
+    #[serde(default)]
+    pub stopped: Option<StopWish>,
+}
+
+/// How something is to end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StopWish {
+    /// Without grace.
+    #[serde(default)]
+    pub now: bool,
+}
+
 #[derive(Serialize, Deserialize)]
 struct StateForm {
     version: u32,
@@ -224,6 +258,25 @@ impl Configuration {
     /// The file's path.
     pub fn path(&self) -> PathBuf {
         self.path.to_path()
+    }
+}
+
+impl Wishes {
+    /// As JSON.
+    ///
+    /// # Errors
+    /// When serialization fails, which only a bug can cause.
+    pub fn encode(&self) -> Result<String, Error> {
+        serde_json::to_string(self).map_err(Error::new("encode the operators' wishes"))
+    }
+
+    /// From JSON.
+    ///
+    /// # Errors
+    /// When it is of another version or none.
+    pub fn decode(text: &str) -> Result<Self, Refused> {
+        check_version(text.as_bytes())?;
+        serde_json::from_str(text).map_err(Error::new("decode the operators' wishes")).map_err(Refused::Malformed)
     }
 }
 

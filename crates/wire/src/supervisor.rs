@@ -59,6 +59,9 @@ pub enum ToSupervisor {
         /// Which signals of other processes ask for a stop.
         #[serde(default, skip_serializing_if = "StopSignals::is_usual")]
         stops: StopSignals,
+        /// [`Wishes`](crate::deposit::Wishes) where they changed: for a manager that the state is withheld from.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        wishes: Option<String>,
     },
     /// Text for the service manager above us (`NOTIFY_SOCKET`).
     Notify {
@@ -354,11 +357,13 @@ pub enum ToManager {
         pid: u32,
         /// That process's user.
         uid: u32,
-        /// Sent by the terminal or another part of the kernel.
+        /// Sent by the kernel, the terminal above all; so is a HUP of a lost terminal, whoever sent it.
         from_kernel: bool,
         /// CLOCK_MONOTONIC, nanoseconds, when it was read.
         at: u64,
     },
+    /// Somebody waits at the control socket: only the acknowledgement is asked for.
+    CallerWaits,
 }
 
 /// Signals that ask for a stop, by name (`TERM`): the supervisor carries one out that no manager acknowledges.
@@ -414,6 +419,9 @@ pub struct Inventory {
     /// for a name. That of cgroup2 is the first, if there is one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub cgroups: Vec<Text>,
+    /// The last wishes that a manager left.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wishes: Option<String>,
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "the form that serde asks for")]

@@ -10,7 +10,9 @@ use evercrew_core::fleet::{
 use evercrew_core::{Mono, Signal};
 use evercrew_wire::Text;
 use evercrew_wire::control::{Reply, ReplyStatus, Request};
-use evercrew_wire::deposit::{Configuration, Earlier, Rollout, RolloutOutcome, State, VERSION};
+use evercrew_wire::deposit::{
+    Configuration, Earlier, Rollout, RolloutOutcome, ServiceWish, State, StopWish, VERSION, Wishes,
+};
 use evercrew_wire::logger::{FromLogger, Stream, Style, ToLogger};
 use evercrew_wire::supervisor::{
     Address, Bind, Bounds, Credentials, Descriptor, Inventory, Kept, Label, NotifySocket, Numbered, Program, Scope,
@@ -170,6 +172,18 @@ fn a_paused_rollout_and_who_drains_beside_it_are_kept() {
 }
 
 #[test]
+fn the_operators_wishes_are_written_and_read_as_ever() {
+    let stop = StopWish { now: true };
+    let wish = ServiceWish { scale: Some(3), stopped: Some(stop) };
+    let wishes = Wishes { version: VERSION, shutdown: Some(stop), services: [("web".to_owned(), wish)].into() };
+    let text = wishes.encode().expect("encode");
+    let golden = String::from_utf8(golden("wishes", text.as_bytes())).expect("text");
+    assert_eq!(golden, text, "its form changed: raise VERSION");
+    assert_eq!(Wishes::decode(&golden).expect("decode"), wishes);
+    assert!(Wishes::decode(r#"{"version":1}"#).is_ok() && Wishes::decode(r#"{"version":2}"#).is_err());
+}
+
+#[test]
 fn the_configuration_deposit_is_written_and_read_as_ever() {
     let configuration = Configuration {
         version: VERSION,
@@ -253,15 +267,22 @@ fn records_to_the_supervisor_are_written_and_read_as_ever() {
         ToSupervisor::Spawn(Box::new(Spawn { program: Program::Attached, ..spawn() })),
         ToSupervisor::Signal { worker: 1, signal: "TERM".into(), scope: Scope::Process, aside: false },
         ToSupervisor::Signal { worker: 1, signal: "KILL".into(), scope: Scope::Group, aside: false },
-        ToSupervisor::Deposit { configuration: true, restart_wait_ms: 5, stops: StopSignals::default() },
+        ToSupervisor::Deposit { configuration: true, restart_wait_ms: 5, stops: StopSignals::default(), wishes: None },
         ToSupervisor::Deposit {
             configuration: false,
             restart_wait_ms: 0,
             stops: StopSignals { graceful: vec!["QUIT".into()], at_once: vec!["TERM".into(), "INT".into()] },
+            wishes: None,
         },
         ToSupervisor::Notify { text: "READY=1".into() },
         ToSupervisor::Ack { n: 7 },
         ToSupervisor::Exit { code: 69, message: "why".into() },
+        ToSupervisor::Deposit {
+            configuration: false,
+            restart_wait_ms: 0,
+            stops: StopSignals::default(),
+            wishes: Some("{}".into()),
+        },
     ];
     let lines: Vec<Vec<u8>> = records.iter().map(|record| record.encode().expect("encode")).collect();
     let golden = golden("to-supervisor", &lines.join(&b'\n'));
@@ -286,18 +307,20 @@ fn records_to_the_manager_are_written_and_read_as_ever() {
     };
     let exited = |status| exited(status, 0);
     let address = Address::Tcp("[::1]:80".parse().expect("an address"));
+    let inventory = Inventory {
+        version: 1,
+        supervisor: 2,
+        generation: 3,
+        last_words: "SIGKILL".into(),
+        state: true,
+        poisoned: false,
+        nofile: (1024, 4096),
+        highest_worker: 7,
+        cgroups: Vec::new(),
+        wishes: None,
+    };
     let records = [
-        ToManager::Inventory(Inventory {
-            version: 1,
-            supervisor: 2,
-            generation: 3,
-            last_words: "SIGKILL".into(),
-            state: true,
-            poisoned: false,
-            nofile: (1024, 4096),
-            highest_worker: 7,
-            cgroups: Vec::new(),
-        }),
+        ToManager::Inventory(inventory.clone()),
         ToManager::Bound { listener: "web".into(), address: address.clone() },
         ToManager::BindFailed { listener: "web".into(), address, errno: 98, message: "in use".into() },
         ToManager::Worker(worker.clone()),
@@ -307,6 +330,8 @@ fn records_to_the_manager_are_written_and_read_as_ever() {
         exited(Status::Code(1)),
         exited(Status::Signal(9)),
         ToManager::SignalReceived { signal: "TERM".into(), pid: 1, uid: 2, from_kernel: false, at: 3 },
+        ToManager::CallerWaits,
+        ToManager::Inventory(Inventory { state: false, poisoned: true, wishes: Some("{}".into()), ..inventory }),
     ];
     let numbered: Vec<Numbered> = (1..).zip(records).map(|(n, record)| Numbered { n, record }).collect();
     let lines: Vec<Vec<u8>> = numbered.iter().map(|record| record.encode().expect("encode")).collect();
@@ -340,6 +365,7 @@ fn bounds_and_what_came_of_them_are_written_and_read_as_ever() {
         nofile: (1024, 4096),
         highest_worker: 7,
         cgroups: vec![Text::from("/sys/fs/cgroup/evercrew-abc")],
+        wishes: None,
     };
     let records = [ToManager::Inventory(inventory), exited(Status::Signal(9), 2)];
     let numbered: Vec<Numbered> = (1..).zip(records).map(|(n, record)| Numbered { n, record }).collect();

@@ -1,9 +1,10 @@
 //! `down`: the end of the engine.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
 use clap::Args;
+use evercrew_core::Signal;
 use evercrew_sys::process;
 use serde_json::Map;
 
@@ -34,16 +35,19 @@ impl Down {
             lost: Lost::AskAgain,
             appearing: false,
         };
-        let reply = match engine.ask(&question, |_| {}) {
+        let pidfd = match engine.ask(&question, |_| {}) {
+            Ok(reply) => {
+                let pid = reply.content["supervisor"]["pid"].as_u64().and_then(|pid| u32::try_from(pid).ok());
+                let Some(Ok(pidfd)) = pid.map(process::open) else { return Ok(0) };
+                pidfd
+            }
             Err(failure) if failure.code == code::FORBIDDEN => return Err(failure),
             Err(_) if !engine.runs()? => {
                 say("no engine runs");
                 return Ok(0);
             }
-            reply => reply?,
+            Err(failure) => self.signal_supervisor(&engine, failure)?,
         };
-        let pid = reply.content["supervisor"]["pid"].as_u64().and_then(|pid| u32::try_from(pid).ok());
-        let Some(Ok(pidfd)) = pid.map(process::open) else { return Ok(0) };
         if !engine.runs()? {
             return Ok(0);
         }
@@ -55,5 +59,21 @@ impl Down {
             }
             Err(error) => Err(Failure::new(code::FAILURE, format!("cannot wait for the engine: {error}"))),
         }
+    }
+
+    /// Nobody answers: the supervisor stops everything by a signal too, without a manager if it must.
+    fn signal_supervisor(&self, engine: &Engine, unanswered: Failure) -> Result<OwnedFd, Failure> {
+        let signal = if self.now { Signal::Quit } else { Signal::Term };
+        // The process that has the very lock open, so never another one.
+        let Some((pid, pidfd)) = engine.supervisor() else {
+            return Err(unanswered.hint("its supervisor cannot be told for certain; `ps` shows it, SIGTERM stops it"));
+        };
+        say(format_args!("evercrew: {}; sending {signal} to its supervisor, process {pid}", unanswered.message));
+        process::signal(pidfd.as_fd(), signal).map_err(|error| {
+            let text = format!("cannot signal process {pid}, the engine's supervisor: {error}");
+            Failure::new(code::FAILURE, text)
+                .hint(format!("run it as the engine's user or as root; `kill -KILL {pid}` ends all"))
+        })?;
+        Ok(pidfd)
     }
 }

@@ -174,6 +174,7 @@ fn keys_of_the_engine_hold_at_once_or_not_at_all() {
         ("directory", "directory = \"/run/other\"", OnReload::Fixed),
         ("exit", "exit = \"all-done\"", OnReload::Live),
         ("manager_restart_wait", "manager_restart_wait = \"1s\"", OnReload::Live),
+        ("pid_file", "pid_file = \"e.pid\"", OnReload::Fixed),
         ("signals", "signals = \"gunicorn\"", OnReload::Live),
     ];
     for key in keys::ENGINE.keys.iter().filter(|key| key.is_supported()) {

@@ -1,7 +1,7 @@
 //! The socket that one worker notifies us by.
 
 use super::message::Message;
-use crate::ancillary;
+use crate::ancillary::{self, Datagram};
 use crate::listener::unix_address;
 use rustix::fs::{Mode, fchmod};
 use rustix::io::Errno;
@@ -50,9 +50,24 @@ impl NotifySocket {
     /// # Errors
     /// The kernel's.
     pub fn receive(&self) -> io::Result<Option<Message>> {
+        self.take(|socket, text, descriptors| ancillary::receive(socket, text, descriptors))
+    }
+
+    /// As [`NotifySocket::receive`], and leaves it to be received: also by another process, should this one end.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn peek(&self) -> io::Result<Option<Message>> {
+        self.take(|socket, text, descriptors| ancillary::peek(socket, text, descriptors))
+    }
+
+    fn take(
+        &self,
+        how: impl Fn(BorrowedFd<'_>, &mut [u8], &mut Vec<OwnedFd>) -> io::Result<Datagram>,
+    ) -> io::Result<Option<Message>> {
         let mut text = [0; MESSAGE_LIMIT];
         let mut descriptors = Vec::new();
-        let datagram = match ancillary::receive(&self.0, &mut text, &mut descriptors) {
+        let datagram = match how(self.0.as_fd(), &mut text, &mut descriptors) {
             Ok(datagram) => datagram,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
             Err(error) => return Err(error),
