@@ -11,8 +11,10 @@
 //!
 //! **How it is tested.** By the tests that use it: a harness that saw too little would let planted faults pass.
 
+pub mod census;
 mod engine;
 mod events;
+pub mod headcount;
 pub mod kernel;
 pub mod moments;
 pub mod processes;

@@ -78,7 +78,7 @@ impl Service {
 }
 
 /// Waits until each of these processes has answered.
-fn all_answer(load: &LoadThread, workers: &[u32]) {
+pub(crate) fn all_answer(load: &LoadThread, workers: &[u32]) {
     let all = load.wait_until(SOON, |report| workers.iter().all(|pid| report.servers.contains_key(pid)));
     assert!(all, "not all of {workers:?} answered\n{}", load.report());
 }
@@ -175,7 +175,7 @@ fn sockets(port: u16) -> Vec<Socket> {
 }
 
 /// How many accepted connections of this port a process holds.
-fn accepted(process: &Process, port: u16) -> usize {
+pub(crate) fn accepted(process: &Process, port: u16) -> usize {
     let ours = sockets(port).into_iter().filter(|socket| !socket.listens);
     let ours: BTreeSet<String> = ours.map(|socket| format!("socket:[{}]", socket.inode)).collect();
     let held = std::fs::read_dir(format!("/proc/{}/fd", process.pid)).expect("its descriptors");
@@ -184,7 +184,7 @@ fn accepted(process: &Process, port: u16) -> usize {
 }
 
 /// Stops a process where it stands, so that what it holds can be counted.
-fn freeze(process: &Process) {
+pub(crate) fn freeze(process: &Process) {
     process.signal(Signal::Stop);
     assert!(process.stopped_within(SOON), "process {} runs on", process.pid);
 }

@@ -17,6 +17,7 @@ mod logs;
 mod many;
 mod matrix;
 mod newcomer;
+mod operations;
 mod operator;
 mod output;
 mod pid_file;
