@@ -3,6 +3,7 @@
 mod commands;
 mod control;
 mod crash;
+mod deploys;
 mod ends;
 mod faults;
 mod hangup;
