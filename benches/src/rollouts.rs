@@ -1,0 +1,274 @@
+//! What replacing every process costs those who are served: foreign programs by our rollout, and by their own reload.
+//!
+//! **What it does.** Starts each program in turn, asks it on kept and new connections and once more slowly, replaces its
+//! processes in the middle, and adds up what clients saw over all runs, as the rows of a table.
+//! `cargo xtask programs && cargo build --release && cargo run --release -p evercrew-benches --bin rollouts [BINARY]`.
+//!
+//! **Where to start.** `main`, a subject a row; docs/measurements/rollouts.md has the last table.
+//!
+//! **What it must never know.** A bound: it measures, a reader judges.
+//!
+//! **How it is tested.** By its reader; `load/tests` hold that each failure is counted once, in its class.
+
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use evercrew_core::Signal;
+use evercrew_e2e::Engine;
+use evercrew_e2e::processes::Process;
+use evercrew_e2e::programs::{Foreign, apps, free_port, program, workspace};
+use evercrew_load::{Fault, Load, Report};
+
+const RUNS: usize = 10;
+/// No run takes longer.
+const LONG: Duration = Duration::from_secs(60);
+/// How long they are asked before the processes are replaced, and after new ones have answered.
+const CALM: Duration = Duration::from_secs(1);
+const SOON: Duration = Duration::from_secs(30);
+
+/// How a program is run.
+#[derive(Clone, Copy)]
+enum By {
+    /// As a service, replaced by `restart`.
+    Us(Option<Foreign>),
+    /// By its own master, replaced by this signal to it.
+    Itself(&'static str, Signal),
+}
+
+struct Row {
+    name: &'static str,
+    by: By,
+    /// nginx serves no program.
+    slow: &'static str,
+    sent: u64,
+    ok: u64,
+    faults: [u64; 9],
+    idle: u64,
+    /// Runs in which a process from before still answered at the end.
+    kept: usize,
+    gap: Vec<Duration>,
+    p99: Vec<Duration>,
+    runs: usize,
+}
+
+fn main() {
+    let binary = std::env::args().nth(1).map_or_else(|| workspace().join("target/release/evercrew"), Into::into);
+    let binary = binary.to_str().unwrap_or_default();
+    let notifying = Foreign {
+        arguments: &["--app-dir", "APPS", "asgi:app", "--fd", "3", "--no-access-log"],
+        settings: "ready = \"notify\"\n",
+        ..Foreign::UVICORN
+    };
+    let slow = "/slow?ms=300";
+    let row = |name, by, slow| Row {
+        name,
+        by,
+        slow,
+        sent: 0,
+        ok: 0,
+        faults: [0; 9],
+        idle: 0,
+        kept: 0,
+        gap: Vec::new(),
+        p99: Vec::new(),
+        runs: 0,
+    };
+    let mut rows = [
+        row("built-in, `restart`", By::Us(None), slow),
+        row("uvicorn, `restart`", By::Us(Some(notifying)), slow),
+        row("uvicorn --workers 2, HUP", By::Itself("uvicorn", Signal::Hup), slow),
+        row("gunicorn, `restart`", By::Us(Some(Foreign::GUNICORN)), slow),
+        row("gunicorn --workers 2, HUP", By::Itself("gunicorn", Signal::Hup), slow),
+        row("puma, `restart`", By::Us(Some(Foreign::PUMA)), slow),
+        row("puma --workers 2, USR1", By::Itself("puma", Signal::Usr1), slow),
+        row("unicorn, `restart`", By::Us(Some(Foreign::UNICORN)), slow),
+        row("unicorn with 2 workers, HUP", By::Itself("unicorn", Signal::Hup), slow),
+        row("nginx with 2 workers, HUP", By::Itself("nginx", Signal::Hup), "/pid"),
+    ];
+    for run in 0..RUNS {
+        for row in &mut rows {
+            match row.by {
+                By::Us(foreign) => by_us(row, binary, foreign),
+                By::Itself(name, signal) => by_itself(row, name, signal),
+            }
+        }
+        eprintln!("run {} of {RUNS}", run + 1);
+    }
+    println!(
+        "| program, replaced by | runs | requests | refused | reset | cut short | closed unanswered | wrong or late | idle ended | old ones left | largest gap | p99 |"
+    );
+    println!("|---|---|---|---|---|---|---|---|---|---|---|---|");
+    rows.iter_mut().for_each(Row::print);
+}
+
+fn by_us(row: &mut Row, binary: &str, foreign: Option<Foreign>) {
+    let port = free_port();
+    let configuration = match foreign {
+        None => Some(format!(
+            "[listen.web]\naddress = \"127.0.0.1:{port}\"\n[service.web]\nbuiltin = \"hello\"\nlisten = [\"web\"]\nworkers = 2\n"
+        )),
+        Some(foreign) => foreign.configuration(port),
+    };
+    let Some(configuration) = configuration else { return };
+    let engine = Engine::up(binary, &configuration);
+    row.measure(port, || drop(engine.ok(&["restart", "web", "--timeout", "60s"])));
+}
+
+fn by_itself(row: &mut Row, name: &str, signal: Signal) {
+    let Some(program) = program(name) else { return };
+    let port = free_port();
+    let home = tempfile::tempdir().expect("make a directory");
+    let master = Master::start(&program, name, port, home.path());
+    row.measure(port, || Process::open(master.child.id()).signal(signal));
+}
+
+/// A program with a master of its own and two workers.
+struct Master {
+    child: Child,
+}
+
+impl Master {
+    fn start(program: &str, name: &str, port: u16, home: &Path) -> Self {
+        let apps = apps().display().to_string();
+        let write = |file: &str, text: String| {
+            let path = home.join(file);
+            std::fs::write(&path, text).expect("write a file");
+            path.display().to_string()
+        };
+        let arguments: Vec<String> = match name {
+            "uvicorn" => format!("--app-dir {apps} asgi:app --workers 2 --port {port} --no-access-log")
+                .split(' ')
+                .map(Into::into)
+                .collect(),
+            "gunicorn" => format!("--chdir {apps} --no-control-socket --workers 2 -b 127.0.0.1:{port} wsgi:app")
+                .split(' ')
+                .map(Into::into)
+                .collect(),
+            "puma" => {
+                let text = format!(
+                    "environment 'production'\nrackup '{apps}/config.ru'\nbind 'tcp://127.0.0.1:{port}'\nworkers 2\nthreads 1, 4\nlog_requests false\n"
+                );
+                vec!["-C".to_owned(), write("puma.rb", text)]
+            }
+            "unicorn" => {
+                let conf = write("unicorn.rb", format!("worker_processes 2\nlisten '127.0.0.1:{port}'\n"));
+                vec!["-c".to_owned(), conf, "-E".to_owned(), "production".to_owned(), format!("{apps}/config.ru")]
+            }
+            _ => {
+                let text = std::fs::read_to_string(format!("{apps}/nginx.conf")).expect("its configuration");
+                let text = text.replace("PORT", &port.to_string()).replace("worker_processes 1", "worker_processes 2");
+                let conf = write("nginx.conf", text);
+                vec![
+                    "-p".to_owned(),
+                    home.display().to_string(),
+                    "-c".to_owned(),
+                    conf,
+                    "-e".to_owned(),
+                    "stderr".to_owned(),
+                ]
+            }
+        };
+        let log = std::fs::File::create(home.join("log")).expect("a log");
+        let mut command = Command::new(program);
+        command.args(arguments).current_dir(home).stdin(Stdio::null());
+        let child =
+            command.stdout(log.try_clone().expect("share the log")).stderr(log).spawn().expect("run the program");
+        let until = Instant::now() + SOON;
+        while TcpStream::connect(("127.0.0.1", port)).is_err() {
+            assert!(
+                Instant::now() < until,
+                "{name}: {}",
+                std::fs::read_to_string(home.join("log")).unwrap_or_default()
+            );
+            std::thread::park_timeout(Duration::from_millis(20));
+        }
+        Self { child }
+    }
+}
+
+impl Drop for Master {
+    fn drop(&mut self) {
+        let mut family = vec![Process::open(self.child.id())];
+        let mut next = 0;
+        while next < family.len() {
+            let children = family[next].children();
+            family.extend(children.into_iter().filter_map(Process::try_open));
+            next += 1;
+        }
+        family[0].signal(Signal::Term);
+        for process in family {
+            if !process.gone_within(Duration::from_secs(5)) {
+                process.signal(Signal::Kill);
+            }
+        }
+        let _ = self.child.wait();
+    }
+}
+
+impl Row {
+    /// Asks the server at this port and replaces its processes meanwhile.
+    fn measure(&mut self, port: u16, replace: impl FnOnce()) {
+        let load = Load::builder(SocketAddr::from(([127, 0, 0, 1], port))).pids().duration(LONG);
+        let slow = load.clone().path(self.slow).fresh(1).start_thread().expect("start the slow load");
+        let quick = load.path("/pid").rate(100.0).keep_alive(8).fresh(8).start_thread().expect("start the load");
+        assert!(quick.wait_answers(100, SOON), "{}: {}", self.name, quick.report());
+        quick.wait_until(CALM, |_| false);
+        let old: Vec<u32> = quick.report().servers.keys().copied().collect();
+        replace();
+        let new = |report: &Report| report.servers.keys().filter(|pid| !old.contains(pid)).count();
+        quick.wait_until(SOON, |report| new(report) >= 2);
+        quick.wait_until(CALM, |_| false);
+        let reports = [quick.stop(), slow.stop()];
+        let quick = &reports[0];
+        let last = |pid: &u32| {
+            quick.servers.get(pid).is_some_and(|server| server.last + Duration::from_millis(500) > quick.elapsed)
+        };
+        self.kept += usize::from(old.iter().any(last));
+        self.gap.push(quick.largest_gap);
+        self.p99.push(quick.latency.p99);
+        self.runs += 1;
+        reports.iter().for_each(|report| self.add(report));
+    }
+
+    fn add(&mut self, report: &Report) {
+        self.sent += report.sent;
+        self.ok += report.ok;
+        self.idle += report.idle_closes + report.idle_resets;
+        for (sum, fault) in self.faults.iter_mut().zip(Fault::ALL) {
+            *sum += report.count(fault);
+        }
+    }
+
+    fn count(&self, faults: &[Fault]) -> u64 {
+        let of = |(sum, fault): (&u64, Fault)| if faults.contains(&fault) { *sum } else { 0 };
+        self.faults.iter().zip(Fault::ALL).map(of).sum()
+    }
+
+    fn print(&mut self) {
+        if self.runs == 0 {
+            return println!("| {} | not installed |||||||||||", self.name);
+        }
+        self.gap.sort();
+        self.p99.sort();
+        let half = |times: &[Duration]| times[times.len() / 2].as_millis();
+        println!(
+            "| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} ms (most {}) | {} ms (most {}) |",
+            self.name,
+            self.runs,
+            self.sent,
+            self.count(&[Fault::Refused, Fault::ConnectTimeout]),
+            self.count(&[Fault::Reset]),
+            self.count(&[Fault::ResetMidway, Fault::Short]),
+            self.count(&[Fault::Closed]),
+            self.count(&[Fault::Wrong, Fault::Timeout, Fault::Local]),
+            self.idle,
+            if self.kept == 0 { "no".to_owned() } else { format!("in {} runs", self.kept) },
+            half(&self.gap),
+            self.gap[self.gap.len() - 1].as_millis(),
+            half(&self.p99),
+            self.p99[self.p99.len() - 1].as_millis(),
+        );
+    }
+}
