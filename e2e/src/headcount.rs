@@ -49,6 +49,11 @@ impl Headcount {
         *self.allowed.lock().unwrap_or_else(PoisonError::into_inner) = range;
     }
 
+    /// How often it has looked so far.
+    pub fn looks(&self) -> u64 {
+        self.looks.load(Ordering::Relaxed)
+    }
+
     /// Ends it.
     pub fn stop(self) -> Seen {
         self.enough.store(true, Ordering::Relaxed);
@@ -108,7 +113,7 @@ mod tests {
         let sleep = Process::open(this.children()[0]);
         let headcount = Headcount::start(this, &mark, allowed);
         let until = std::time::Instant::now() + Duration::from_secs(20);
-        while headcount.looks.load(Ordering::Relaxed) < 3 && std::time::Instant::now() < until {
+        while headcount.looks() < 3 && std::time::Instant::now() < until {
             std::thread::yield_now();
         }
         let seen = headcount.stop();
