@@ -1,5 +1,6 @@
 //! End-to-end tests: an engine started as a user starts it, with real processes, killed in every way.
 
+mod asking;
 mod commands;
 mod control;
 mod crash;

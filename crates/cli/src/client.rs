@@ -6,6 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use evercrew_sys::listener;
 use evercrew_sys::lock::{self, Holder};
 use evercrew_wire::control::{Reply, ReplyStatus, Request};
 use serde_json::{Map, Value, json};
@@ -110,6 +111,22 @@ impl Engine {
         lock::holding_process(&self.directory.join("lock")).ok().flatten()
     }
 
+    /// Whether nobody holds the directory any more within this time: for a supervisor that is not to be seen from here.
+    ///
+    /// # Errors
+    /// As [`Engine::runs`].
+    pub(crate) fn ends_within(&self, patience: Duration) -> Result<bool, Failure> {
+        let until = Instant::now() + patience;
+        while self.runs()? {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(false);
+            }
+            pause(RETRY.min(left));
+        }
+        Ok(true)
+    }
+
     /// Connects; waits while an engine is starting or changing its manager, and with `appearing` for one to appear.
     ///
     /// # Errors
@@ -117,7 +134,7 @@ impl Engine {
     /// [`code::FORBIDDEN`] when it is another user's.
     fn connect(&self, patience: Patience, mut appearing: Option<&mut Appearing<'_>>) -> Result<UnixStream, Failure> {
         loop {
-            let error = match UnixStream::connect(self.socket()) {
+            let error = match listener::call(&self.socket()) {
                 Ok(stream) => return Ok(stream),
                 Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
                     return Err(forbidden(&self.socket()));
@@ -146,7 +163,20 @@ impl Engine {
     ///
     /// # Errors
     /// Everything but a reply with status ok.
-    pub(crate) fn ask(&self, question: &Question, mut progress: impl FnMut(&Reply)) -> Result<Reply, Failure> {
+    pub(crate) fn ask(&self, question: &Question, progress: impl FnMut(&Reply)) -> Result<Reply, Failure> {
+        self.ask_over(question, |_| {}, progress)
+    }
+
+    /// As [`Engine::ask`]; `connected` sees each connection before anything is asked over it.
+    ///
+    /// # Errors
+    /// As [`Engine::ask`].
+    pub(crate) fn ask_over(
+        &self,
+        question: &Question,
+        mut connected: impl FnMut(&UnixStream),
+        mut progress: impl FnMut(&Reply),
+    ) -> Result<Reply, Failure> {
         let started = Instant::now();
         let answer = Patience::of(question.timeout, started, ANSWER);
         let mut appearing = question.appearing.then(|| Appearing::new(&self.global));
@@ -157,6 +187,7 @@ impl Engine {
             if let Some(appearing) = &mut appearing {
                 appearing.found();
             }
+            connected(&stream);
             let bounded = question.prompt || question.timeout.is_some();
             let left = question.timeout.map(|timeout| told(timeout).saturating_sub(started.elapsed()));
             match exchange(&stream, question, left, bounded.then_some(answer.until), &mut progress) {

@@ -64,6 +64,7 @@ pub use directory::{engine_directory, log_directory};
 pub use duration::parse_duration;
 pub use error::{ConfigError, ConfigErrors, Problem};
 pub use files::{MOST_BYTES_OF_ALL, MOST_FILES};
+pub use nearest::nearest_name;
 pub use reference::reference;
 pub use schema::schema;
 pub use settings::{

@@ -15,6 +15,16 @@ pub(crate) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a s
         .map(|(_, candidate)| candidate)
 }
 
+/// The service, or worker of one, that was probably meant by a name that is none: `web.2` by `wbe.2`.
+pub fn nearest_name<'a>(name: &str, services: impl IntoIterator<Item = &'a str> + Clone) -> Option<String> {
+    if let Some(near) = nearest(name, services.clone()) {
+        return Some(near.to_owned());
+    }
+    let (service, slot) = name.rsplit_once('.')?;
+    let near = nearest(service, services).filter(|near| *near != service)?;
+    Some(format!("{near}.{slot}"))
+}
+
 /// Insertions, deletions, replacements and swaps of neighbours (optimal string alignment); case and `-` for `_` are free.
 fn distance(left: &str, right: &str) -> usize {
     let fold = |text: &str| -> Vec<char> {
@@ -48,6 +58,15 @@ mod tests {
         assert_eq!(nearest("comamnd", known), Some("command"));
         assert_eq!(nearest("Ready-Timeout", known), Some("ready_timeout"));
         assert_eq!(nearest("eng", known), Some("env"));
+    }
+
+    #[test]
+    fn a_worker_s_name_is_near_by_its_service() {
+        let known = ["web", "worker"];
+        assert_eq!(nearest_name("wbe", known).as_deref(), Some("web"));
+        assert_eq!(nearest_name("wroker.12", known).as_deref(), Some("worker.12"));
+        assert_eq!(nearest_name("web.99999", known), None, "that service is known, its worker is not there");
+        assert_eq!(nearest_name("mailer", known), None);
     }
 
     #[test]

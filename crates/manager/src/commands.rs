@@ -315,7 +315,12 @@ impl Manager {
     fn named(&self, name: &str) -> Result<(ServiceId, Option<Slot>), Refusal> {
         let unknown = || {
             let known: Vec<&str> = self.crew.settings().services.iter().map(|service| service.name.as_str()).collect();
-            (4, format!("there is no service or worker `{name}`"), format!("this engine runs {}", known.join(", ")))
+            let runs = format!("this engine runs {}", known.join(", "));
+            let hint = match evercrew_config::nearest_name(name, known.iter().copied()) {
+                Some(near) => format!("did you mean `{near}`? {runs}"),
+                None => runs,
+            };
+            (4, format!("there is no service or worker `{name}`"), hint)
         };
         let (service, slot) = self.crew.resolve(name).ok_or_else(unknown)?;
         if let (Some(slot), Some(view)) = (slot, self.fleet.service(service))

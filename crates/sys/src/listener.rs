@@ -13,6 +13,7 @@ use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 /// Where to listen.
@@ -138,6 +139,20 @@ pub fn local_address(fd: impl AsFd) -> io::Result<Address> {
 /// The kernel's.
 pub fn set_backlog(listener: impl AsFd, backlog: u32) -> io::Result<()> {
     Ok(listen(listener, i32::try_from(backlog).unwrap_or(i32::MAX))?)
+}
+
+/// Connects to the unix socket at `path` without waiting: where its queue of callers is full, that is
+/// [`io::ErrorKind::WouldBlock`]. The connection itself is a blocking one.
+///
+/// # Errors
+/// The kernel's; a path that no socket can have.
+pub fn call(path: &Path) -> io::Result<UnixStream> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let fd = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    connect(&fd, &unix_address(path)?)?;
+    let stream = UnixStream::from(fd);
+    stream.set_nonblocking(false)?;
+    Ok(stream)
 }
 
 /// Lets no newcomer into the queue of a listening socket, for every process that shares it; who is in it, or about to

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 use evercrew_core::Signal;
-use evercrew_sys::process;
+use evercrew_sys::{peer, process};
 use serde_json::Map;
 
 use super::change;
@@ -23,7 +23,8 @@ pub(crate) struct Down {
 }
 
 impl Down {
-    /// Returns when the supervisor is gone. Its pid comes from itself, and is held as a pidfd before it can go.
+    /// Returns when the supervisor is gone. It is the process that listens on the socket, which the kernel names in this
+    /// pid namespace whatever the engine itself takes its number to be, and it is held before it is told to go.
     pub(crate) fn run(&self, global: &Global) -> Result<u8, Failure> {
         let engine = Engine::of(global);
         let args = change::with_flag(Map::new(), "now", self.now);
@@ -35,30 +36,27 @@ impl Down {
             lost: Lost::AskAgain,
             appearing: false,
         };
-        let pidfd = match engine.ask(&question, |_| {}) {
-            Ok(reply) => {
-                let pid = reply.content["supervisor"]["pid"].as_u64().and_then(|pid| u32::try_from(pid).ok());
-                let Some(Ok(pidfd)) = pid.map(process::open) else { return Ok(0) };
-                pidfd
-            }
+        let mut supervisor = None;
+        let asked = engine.ask_over(&question, |stream| supervisor = peer::process(stream).ok().flatten(), |_| {});
+        match asked {
             Err(failure) if failure.code == code::FORBIDDEN => return Err(failure),
             Err(_) if !engine.runs()? => {
                 say("no engine runs");
                 return Ok(0);
             }
-            Err(failure) => self.signal_supervisor(&engine, failure)?,
-        };
-        if !engine.runs()? {
-            return Ok(0);
+            Err(failure) => supervisor = Some(self.signal_supervisor(&engine, failure)?),
+            Ok(_) => {}
         }
         let patience = global.timeout.unwrap_or(Duration::from_secs(u64::from(u32::MAX)));
-        match process::wait_exit(pidfd.as_fd(), patience) {
-            Ok(true) => Ok(0),
-            Ok(false) => {
-                Err(Failure::new(code::TIMEOUT, "the engine is still stopping").hint("`evercrew down --now` kills"))
-            }
-            Err(error) => Err(Failure::new(code::FAILURE, format!("cannot wait for the engine: {error}"))),
+        let gone = match supervisor {
+            Some(pidfd) => process::wait_exit(pidfd.as_fd(), patience)
+                .map_err(|error| Failure::new(code::FAILURE, format!("cannot wait for the engine: {error}")))?,
+            None => engine.ends_within(patience)?,
+        };
+        if gone {
+            return Ok(0);
         }
+        Err(Failure::new(code::TIMEOUT, "the engine is still stopping").hint("`evercrew down --now` kills"))
     }
 
     /// Nobody answers: the supervisor stops everything by a signal too, without a manager if it must.

@@ -11,16 +11,19 @@ use evercrew_logger::{Entry, Follower, Lines, Snapshot, color, harmless};
 use evercrew_sys::limits;
 use evercrew_sys::watch::Watch;
 use regex_lite::Regex;
-use serde_json::json;
+use serde_json::{Map, json};
 
 use crate::arguments::{Color, Global};
-use crate::client::Engine;
+use crate::client::{Engine, Lost, Question};
 use crate::failure::{Failure, code};
 use crate::output::{Reader, print_bytes, say};
 use crate::up;
 
 /// Between two looks for files that are new, and at files where the kernel tells of no changes.
 const LOOK: Duration = Duration::from_millis(250);
+
+/// How long a running engine may take to say where its log files are.
+const ASK: Duration = Duration::from_millis(500);
 
 /// The name of the engine among names of services.
 const ENGINE: &str = "engine";
@@ -65,9 +68,7 @@ fn since(text: &str) -> Result<String, String> {
 
 impl Logs {
     pub(crate) fn run(&self, global: &Global) -> Result<u8, Failure> {
-        let engine = Engine::of(global).directory().to_owned();
-        let directory =
-            evercrew_config::log_directory(&global.config, &global.set, evercrew_config::environment(), &engine);
+        let directory = directory(global);
         // One descriptor for each file that is followed.
         let _ = limits::raise_nofile();
         let watch = if self.follow { Watch::directory(&directory).ok() } else { None };
@@ -135,9 +136,12 @@ impl Logs {
                 Some(None) | None if *name == ENGINE => {}
                 Some(None) | None => {
                     let text = format!("there is no service or worker `{name}`, and no log of one");
-                    return Err(
-                        Failure::new(code::UNKNOWN, text).hint(format!("log files are in {}", directory.display()))
-                    );
+                    let services = settings.iter().flat_map(|settings| &settings.services);
+                    let names = services.map(|service| service.name.as_str()).chain(bases.iter().map(String::as_str));
+                    let near = evercrew_config::nearest_name(name, names);
+                    let meant = near.map_or_else(String::new, |near| format!("did you mean `{near}`? "));
+                    let hint = format!("{meant}log files are in {}", directory.display());
+                    return Err(Failure::new(code::UNKNOWN, text).hint(hint));
                 }
             }
         }
@@ -346,6 +350,25 @@ impl Style {
         }
         bytes.push(b'\n');
     }
+}
+
+/// Where the log files are: the running engine knows; the file says it where none runs, or none that answers soon.
+fn directory(global: &Global) -> PathBuf {
+    let engine = Engine::of(global);
+    let question = Question {
+        verb: "status",
+        args: Map::new(),
+        timeout: Some(ASK),
+        prompt: true,
+        lost: Lost::AskAgain,
+        appearing: false,
+    };
+    let told = engine.ask(&question, |_| {}).ok().and_then(|reply| reply.content["logs"].as_str().map(PathBuf::from));
+    // An engine in another view of the file system may name what is not there.
+    told.filter(|directory| directory.is_dir()).unwrap_or_else(|| {
+        let environment = evercrew_config::environment();
+        evercrew_config::log_directory(&global.config, &global.set, environment, engine.directory())
+    })
 }
 
 /// Whether the file `base` may have lines of `name`: its own, its service's, or one of its workers'.
