@@ -8,7 +8,7 @@ use evercrew_core::Signal;
 use evercrew_e2e::census::{Bounds, Census};
 use evercrew_e2e::headcount::Headcount;
 use evercrew_e2e::processes::Process;
-use evercrew_e2e::programs::free_port;
+use evercrew_e2e::programs::{Foreign, free_port, program};
 use evercrew_e2e::{Engine, Events, volume};
 use evercrew_load::{Builder, Fault, Load, LoadThread, Report};
 
@@ -20,8 +20,21 @@ const SOON: Duration = Duration::from_secs(30);
 const LONGEST: Duration = Duration::from_secs(1800);
 const RATE: f64 = 1500.0;
 const SURGE: usize = 1;
+/// Killed again and again, and never given up.
+const RESTARTS: &str = "start_limit = false\nbackoff = { min = \"0s\", max = \"0s\", stable = \"0s\" }\n";
+
+/// What is on trial.
+#[derive(Clone, Copy)]
+struct Subject {
+    /// Its lines in the table of the service; `None` for the built-in workers, which lose nothing.
+    foreign: Option<Foreign>,
+    workers: usize,
+}
+
+const OURS: Subject = Subject { foreign: None, workers: 4 };
 
 struct Trial {
+    subject: Subject,
     engine: Engine,
     events: Events,
     /// How many of the seen events were counted.
@@ -38,42 +51,53 @@ struct Trial {
 }
 
 /// The service on trial, and a second listener with a service of its own where it is asked for.
-fn text(port: u16, more: Option<u16>, keys: &str) -> String {
+fn text(subject: Subject, port: u16, more: Option<u16>, keys: &str) -> String {
     let hello = |name: &str, port: u16, keys: &str| {
         format!(
             "[listen.{name}]\naddress = \"127.0.0.1:{port}\"\n[service.{name}]\nbuiltin = \"hello\"\n\
-             listen = [\"{name}\"]\nstart_limit = false\n\
-             backoff = {{ min = \"0s\", max = \"0s\", stable = \"0s\" }}\n{keys}\n"
+             listen = [\"{name}\"]\n{RESTARTS}{keys}\n"
         )
     };
-    let web = hello("web", port, &format!("workers = 4\nrollout = {{ settle = \"50ms\" }}\n{keys}"));
+    let web = match subject.foreign {
+        None => hello("web", port, &format!("workers = 4\nrollout = {{ settle = \"50ms\" }}\n{keys}")),
+        Some(foreign) => foreign.configuration(port).expect("it is installed") + RESTARTS + keys + "\n",
+    };
     web + &more.map(|more| hello("more", more, "")).unwrap_or_default()
 }
 
 fn load(port: u16) -> Builder {
     let address = SocketAddr::from(([127, 0, 0, 1], port));
-    Load::builder(address).expect_prefix("Hello from Evercrew\n").pids().duration(LONGEST)
+    Load::builder(address).pids().duration(LONGEST)
 }
 
-/// Requests that failed, and kept connections that ended unannounced between two.
-fn hurt(report: &Report) -> u64 {
-    report.failed() + report.idle_closes + report.idle_resets
+/// Requests that failed because a connection ended that had been accepted.
+fn ended(report: &Report) -> u64 {
+    let ended = [Fault::Reset, Fault::ResetMidway, Fault::Closed, Fault::Short];
+    ended.into_iter().map(|fault| report.count(fault)).sum()
 }
 
 impl Trial {
-    fn up() -> Self {
-        let (port, more) = (free_port(), free_port());
-        let engine = Engine::up(EVERCREW, &text(port, None, ""));
-        let headcount = Headcount::start(engine.supervisor(), "web", 4..=4 + SURGE);
+    fn up(subject: Subject) -> Self {
+        let (port, more, wanted) = (free_port(), free_port(), subject.workers);
+        let engine = Engine::up(EVERCREW, &text(subject, port, None, ""));
+        let headcount = Headcount::start(engine.supervisor(), "web", wanted..=wanted + SURGE);
         let events = engine.events(1);
         let census = Census::of("web");
-        let (wanted, loads, counted, lost, cut) = (4, Vec::new(), 0, 0, 0);
-        let mut trial = Self { engine, events, counted, census, headcount, port, more, wanted, loads, lost, cut };
-        trial.judge("the start", Bounds { ready: 0, processes: 4 });
+        let (loads, counted, lost, cut) = (Vec::new(), 0, 0, 0);
+        let mut trial =
+            Self { subject, engine, events, counted, census, headcount, port, more, wanted, loads, lost, cut };
+        trial.judge("the start", Bounds { ready: 0, processes: wanted });
         trial
     }
 
+    /// Requests that failed, and kept connections that ended unannounced between two; a foreign program's own ends of
+    /// what it had accepted are its affair.
     fn hurt(&self) -> u64 {
+        let foreign = self.subject.foreign.is_some();
+        let hurt = |report: &Report| match foreign {
+            true => report.failed() - ended(report),
+            false => report.failed() + report.idle_closes + report.idle_resets,
+        };
         self.loads.iter().map(|load| hurt(&load.report())).sum()
     }
 
@@ -90,7 +114,7 @@ impl Trial {
         let hurt = self.hurt();
         if hurt != self.cut {
             let reports: Vec<Report> = self.loads.iter().map(LoadThread::report).collect();
-            panic!("{what}: {} requests or connections hurt\n{}\n{}", hurt - self.cut, reports[0], reports[1]);
+            panic!("{what}: {} requests or connections hurt\n{reports:#?}", hurt - self.cut);
         }
     }
 
@@ -106,24 +130,20 @@ impl Trial {
     /// A good file that replaces every worker and adds a listener, a good one that changes what is live and removes it,
     /// and bad ones of every kind between them.
     fn reload(&mut self, round: usize) {
-        let (port, more) = (self.port, self.more);
+        let (subject, port, more) = (self.subject, self.port, self.more);
         let (file, code, listens) = match round % 4 {
-            0 => (text(port, Some(more), &format!("env = {{ ROUND = \"{round}\" }}")), 0, true),
-            2 => (
-                text(
-                    port,
-                    None,
-                    &format!("env = {{ ROUND = \"{}\" }}\nheartbeat = {{ timeout = \"{}s\" }}", round - 2, 40 + round),
-                ),
-                0,
-                false,
-            ),
+            0 => (text(subject, port, Some(more), &format!("env = {{ ROUND = \"{round}\" }}")), 0, true),
+            2 => {
+                let keys = format!("env = {{ ROUND = \"{}\" }}\nstop = {{ grace = \"{}s\" }}", round - 2, 40 + round);
+                (text(subject, port, None, &keys), 0, false)
+            }
             bad => {
                 let file = match round / 2 % 3 {
-                    0 => text(port, None, "workerz = 1"),
-                    1 => text(port, None, "") + "[service.gone]\ncommand = [\"./missing\"]\n",
+                    0 => text(subject, port, None, "workerz = 1"),
+                    1 => text(subject, port, None, "") + "[service.gone]\ncommand = [\"./missing\"]\n",
+                    _ if subject.foreign.is_some() => text(subject, port, None, "after = [\"web\"]"),
                     // Nothing that a check could find: its first worker cannot become ready.
-                    _ => text(port, None, "limits = { nofile = 4 }"),
+                    _ => text(subject, port, None, "limits = { nofile = 4 }"),
                 };
                 (file, 78, bad == 1)
             }
@@ -156,8 +176,10 @@ impl Trial {
         self.headcount.allow(self.wanted - 1..=self.wanted + SURGE);
         let (name, pid) = self.ready().swap_remove(round % self.wanted);
         let worker = Process::open(pid);
-        freeze(&worker);
-        self.lost += accepted(&worker, self.port) as u64;
+        if self.subject.foreign.is_none() {
+            freeze(&worker);
+            self.lost += accepted(&worker, self.port) as u64;
+        }
         worker.signal(Signal::Kill);
         let pid = u64::from(pid);
         self.events.wait("its end", SOON, |event| event["kind"] == "worker.exit" && event["pid"] == pid);
@@ -167,11 +189,15 @@ impl Trial {
         assert_eq!(ready.len(), self.wanted, "kill {round}");
         // By then every client has found out what it lost.
         for load in &self.loads {
-            all_answer(load, &ready);
+            if self.subject.foreign.is_none() {
+                all_answer(load, &ready);
+            }
             let answered = load.report().ok;
             assert!(load.wait_until(SOON, |report| report.ok > answered + 50), "{}", load.report());
         }
-        self.cut = self.hurt();
+        if self.subject.foreign.is_none() {
+            self.cut = self.hurt();
+        }
         self.judge(&format!("kill {round}"), self.steady());
     }
 
@@ -183,11 +209,11 @@ impl Trial {
         let seen = self.headcount.stop();
         assert!(seen.wrong.is_empty(), "{seen:#?}");
         let reports: Vec<Report> = self.loads.into_iter().map(LoadThread::stop).collect();
-        assert!(self.cut > 0 && self.cut <= self.lost, "{} cut of {} accepted by killed workers", self.cut, self.lost);
+        if self.subject.foreign.is_none() {
+            assert!(self.cut > 0 && self.cut <= self.lost, "{} cut of {} accepted", self.cut, self.lost);
+        }
         for report in &reports {
-            let cut = [Fault::Reset, Fault::ResetMidway, Fault::Closed, Fault::Short];
-            let cut: u64 = cut.into_iter().map(|fault| report.count(fault)).sum();
-            assert_eq!(report.failed(), cut, "refused, wrong or late beside what was cut\n{report}");
+            assert_eq!(report.failed(), ended(report), "refused, wrong or late beside what was cut\n{report}");
             println!("{report}");
         }
         println!(
@@ -202,13 +228,14 @@ impl Trial {
 
 #[test]
 fn operations_of_every_kind_cost_no_request_beside_what_kills_take() {
-    let mut trial = Trial::up();
-    let crowd = load(trial.port).rate(RATE).keep_alive(64).fresh(64);
+    let mut trial = Trial::up(OURS);
+    let hello = load(trial.port).expect_prefix("Hello from Evercrew\n");
+    let crowd = hello.clone().rate(RATE).keep_alive(64).fresh(64);
     let quiet = crowd.clone().start_thread().expect("start the load");
     assert!(quiet.wait_answers(volume(60_000) as u64, LONGEST), "{}", quiet.report());
     let quiet = quiet.stop();
     assert!(quiet.is_clean(), "{quiet}");
-    let slow = load(trial.port).path("/slow?ms=100").keep_alive(4).fresh(4);
+    let slow = hello.path("/slow?ms=100").keep_alive(4).fresh(4);
     trial.loads = [crowd, slow].map(|load| load.start_thread().expect("start the load")).into();
     for round in 0..volume(100) {
         trial.rollout(round);
@@ -222,4 +249,35 @@ fn operations_of_every_kind_cost_no_request_beside_what_kills_take() {
         quiet.service.p99, busy.service.p99
     );
     println!("p99 of a quiet time {:?}, of this one {:?} (from when it was due)", quiet.latency.p99, busy.latency.p99);
+}
+
+/// The same with programs that end by their own rules: nobody is refused, and never are too few or too many there.
+fn foreign_workers_refuse_nobody(foreign: Foreign) {
+    if program(foreign.program).is_none() {
+        return;
+    }
+    let mut trial = Trial::up(Subject { foreign: Some(foreign), workers: 2 });
+    let kept_and_new = load(trial.port).path("/pid").rate(60.0).keep_alive(4).fresh(4);
+    trial.loads.push(kept_and_new.start_thread().expect("start the load"));
+    for round in 0..volume(20) {
+        trial.rollout(round);
+        trial.reload(round);
+        trial.scale(round, [3, 2][round % 2]);
+        trial.kill(round);
+    }
+    trial.end(0);
+}
+
+#[test]
+fn operations_on_uvicorn_refuse_nobody() {
+    foreign_workers_refuse_nobody(Foreign {
+        arguments: &["--app-dir", "APPS", "asgi:app", "--fd", "3", "--no-access-log"],
+        settings: "ready = \"notify\"\n",
+        ..Foreign::UVICORN
+    });
+}
+
+#[test]
+fn operations_on_gunicorn_refuse_nobody() {
+    foreign_workers_refuse_nobody(Foreign::GUNICORN);
 }
