@@ -25,6 +25,7 @@ mod output;
 mod pid_file;
 mod programs;
 mod prologue;
+mod queues;
 mod reload;
 mod removed;
 mod retold;

@@ -245,14 +245,3 @@ fn a_worker_that_grows_is_replaced_before_it_leaves() {
     assert_eq!(spawned, 2, "the replacement was ready first");
     assert_eq!(engine.down(), 0);
 }
-
-#[test]
-fn what_this_version_cannot_do_is_refused_by_its_name() {
-    let listen = "[listen.l]\naddress = \"127.0.0.1:9\"\nmode = \"reuseport\"\n[service.s]\nbuiltin = \"hello\"\nlisten = [\"l\"]\n";
-    let engine = Engine::new(EVERCREW, listen);
-    for command in ["check", "up"] {
-        let output = engine.run(&[command]);
-        assert_eq!(output.code, 78, "{}", output.stderr);
-        assert!(output.stderr.contains("reuseport") && output.stderr.contains("not supported"), "{}", output.stderr);
-    }
-}

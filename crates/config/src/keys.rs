@@ -99,9 +99,9 @@ pub(crate) static LISTEN: Section = Section {
             "mode",
             Shape::Choice(ListenMode::NAMES),
             "\"shared\"",
-            "one queue of connections for all workers, or one for each (`reuseport`: TCP and builtin workers only, as \
-             connections in the queue of a worker that ends are lost unless a sibling takes it over; not yet: this \
-             version refuses to start with it)",
+            "one queue of connections, or four of them on one address, over which the kernel spreads what comes \
+             (`reuseport`: TCP with a port of its own and builtin workers only). Every worker takes from all of them, so \
+             that none is left without one",
         ),
     ],
 };

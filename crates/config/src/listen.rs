@@ -88,7 +88,7 @@ fn explain(report: &Report, value: &Value, text: &str) -> Wrong {
     }
 }
 
-/// Reports sockets that cannot be one for each worker. `users` are the programs of the services that name it.
+/// Reports listeners that cannot have several queues. `users` are the programs of the services that name it.
 pub(crate) fn refuse_reuseport<'a>(
     report: &Report,
     listener: &Listener,
@@ -106,13 +106,19 @@ pub(crate) fn refuse_reuseport<'a>(
             error("only TCP has it").help("a unix socket has one queue: leave `mode` out, all workers share it fairly"),
         );
     }
+    if matches!(listener.address, Address::Tcp(address) if address.port() == 0) {
+        report.add(
+            error("each of its sockets would get a port of its own")
+                .help("write the port that is meant into `address`"),
+        );
+    }
     for (service, at) in users.filter(|(service, _)| matches!(service.program, Program::Command(_))) {
         report.add(
-            error("only builtin workers can share out what waits")
+            error("only builtin workers take from several queues")
                 .also(at, format!("[service.{}] runs a command", service.name))
                 .help(
-                    "connections in the queue of a worker that ends are lost unless a sibling takes it over, which \
-                     a command cannot: leave `mode` out",
+                    "a command gets one descriptor for each listener, and what waits in the other queues would wait for \
+                     ever: leave `mode` out",
                 ),
         );
     }

@@ -122,16 +122,27 @@ pub struct Listener {
     pub address: Address,
     /// Connections that may wait to be accepted.
     pub backlog: u32,
-    /// Whether the workers share one socket.
+    /// Whether the workers share one queue.
     pub mode: ListenMode,
 }
 
-/// Whether the workers share one socket.
+impl Listener {
+    /// How many sockets it is, each with a queue of its own. It never depends on anything that may change while workers
+    /// run: a queue that only some of them have could be left without one.
+    pub fn queues(&self) -> usize {
+        match self.mode {
+            ListenMode::Shared => 1,
+            ListenMode::ReusePort => 4,
+        }
+    }
+}
+
+/// How many queues of connections a listener has. Every worker takes from all of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ListenMode {
-    /// One socket and one queue for all of them.
+    /// One.
     Shared,
-    /// A socket for each slot, all on the same address. TCP and builtin workers only.
+    /// Four sockets on one address; the kernel spreads connections over them. TCP and builtin workers only.
     ReusePort,
 }
 

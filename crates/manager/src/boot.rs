@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use evercrew_config::{Address, Settings};
+use evercrew_config::{Address, Listener, Settings};
 use evercrew_core::Signal;
 use evercrew_core::fleet::{
     Epoch, Event, Fleet, Generation, Phase, Policy, ServiceId, Slot, Snapshot, WorkerId, WorkerState,
@@ -413,7 +413,12 @@ fn wanted_listeners(settings: &Settings) -> Vec<(String, Bind)> {
         address: wire::Address::Unix(Text::from(&control)),
         backlog: 1024,
         mode: Some(0o600),
+        reuse_port: false,
     };
-    let listeners = listeners::used(settings).map(|listener| (listener.name.clone(), listeners::bind(listener)));
+    let named = |listener: &Listener| {
+        let name = listener.name.clone();
+        listeners::binds(listener).map(move |bind| (name.clone(), bind)).collect::<Vec<_>>()
+    };
+    let listeners = listeners::used(settings).flat_map(named);
     std::iter::once((CONTROL.to_owned(), control)).chain(listeners).collect()
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::identity::Identity;
 use crate::listeners;
-use evercrew_config::{Builtin, Program, Ready, Service, Settings};
+use evercrew_config::{Builtin, Listener, Program, Ready, Service, Settings};
 use evercrew_core::Signal;
 use evercrew_core::fleet::{StopLadder, WorkerId};
 use evercrew_sys::spawn::{FindError, find_program};
@@ -104,7 +104,7 @@ impl Launcher {
         };
         let mut pid_variables = Vec::new();
         let owner = identity.map(|identity| (identity.credentials.uid, identity.credentials.gid));
-        let notify = self.speak_conventions(service, &label, &mut environment, &mut pid_variables);
+        let notify = self.speak_conventions((service, settings), &label, &mut environment, &mut pid_variables);
         let notify = notify.map(|path| NotifySocket { path, owner });
         let spawn = self.of_service(worker, service, identity, label, (program, arguments), &environment);
         Ok(Spawn { pid_variables, descriptors: descriptors(service, settings), notify, ..spawn })
@@ -189,7 +189,7 @@ impl Launcher {
     /// Variables that programs read to find sockets, readiness and heartbeat.
     fn speak_conventions(
         &self,
-        service: &Service,
+        (service, settings): (&Service, &Settings),
         label: &Label,
         environment: &mut BTreeMap<OsString, OsString>,
         pid_variables: &mut Vec<String>,
@@ -201,8 +201,12 @@ impl Launcher {
             set("PORT", &port.to_string());
         }
         if !service.listen.is_empty() {
-            set("LISTEN_FDS", &service.listen.len().to_string());
-            set("LISTEN_FDNAMES", &service.listen.join(":"));
+            // A listener with several queues is several descriptors of one name.
+            let queues = |name: &str| settings.listener(name).map_or(1, Listener::queues);
+            let names = service.listen.iter().flat_map(|name| std::iter::repeat_n(name.as_str(), queues(name)));
+            let names: Vec<&str> = names.collect();
+            set("LISTEN_FDS", &names.len().to_string());
+            set("LISTEN_FDNAMES", &names.join(":"));
             pid_variables.push("LISTEN_PID".to_owned());
         }
         if matches!(service.program, Program::Builtin(_)) {
@@ -290,7 +294,9 @@ fn standard() -> Vec<Descriptor> {
 
 fn descriptors(service: &Service, settings: &Settings) -> Vec<Descriptor> {
     let mut descriptors = standard();
-    let keys = service.listen.iter().map(|name| settings.listener(name).map_or_else(|| name.clone(), listeners::key));
+    let keys = service.listen.iter().flat_map(|name| {
+        settings.listener(name).map_or_else(|| vec![name.clone()], |listener| listeners::keys(listener).collect())
+    });
     descriptors
         .extend((FIRST_LISTENER..).zip(keys).map(|(number, key)| Descriptor { number, source: Source::Listener(key) }));
     if let Ready::Fd(number) = service.ready {

@@ -23,6 +23,13 @@ pub(crate) fn key(listener: &Listener) -> String {
     }
 }
 
+/// What the supervisor calls each of its sockets.
+pub(crate) fn keys(listener: &Listener) -> impl Iterator<Item = String> {
+    let key = key(listener);
+    let several = listener.queues() > 1;
+    (1..=listener.queues()).map(move |queue| if several { format!("{key} queue {queue}") } else { key.clone() })
+}
+
 /// The address, where its port was the kernel's choice.
 pub(crate) fn chosen_port(asked: &wire::Address, socket: &OwnedFd) -> Option<SocketAddr> {
     match asked {
@@ -40,30 +47,30 @@ pub(crate) fn used(settings: &Settings) -> impl Iterator<Item = &Listener> {
     settings.listeners.iter().filter(move |listener| used(&listener.name))
 }
 
-/// The record that opens it.
-pub(crate) fn bind(listener: &Listener) -> Bind {
-    Bind {
-        listener: key(listener),
-        address: match &listener.address {
-            Address::Tcp(address) => wire::Address::Tcp(*address),
-            Address::Unix(path) => wire::Address::Unix(Text::from(path)),
-        },
-        backlog: listener.backlog,
-        mode: None,
-    }
+/// The records that open it, one for each socket.
+pub(crate) fn binds(listener: &Listener) -> impl Iterator<Item = Bind> {
+    let address = match &listener.address {
+        Address::Tcp(address) => wire::Address::Tcp(*address),
+        Address::Unix(path) => wire::Address::Unix(Text::from(path)),
+    };
+    let (backlog, reuse_port) = (listener.backlog, listener.queues() > 1);
+    keys(listener).map(move |key| Bind { listener: key, address: address.clone(), backlog, mode: None, reuse_port })
 }
 
 /// All that some service uses, by their keys: those of the configuration in force, and those that workers were started
 /// with, or may be again, which nobody has asked to leave.
-pub(crate) fn needed<'a>(crew: &'a Crew, fleet: &Fleet) -> BTreeMap<String, &'a Listener> {
-    let mut needed: BTreeMap<String, &Listener> =
-        used(crew.settings()).map(|listener| (key(listener), listener)).collect();
+pub(crate) fn needed(crew: &Crew, fleet: &Fleet) -> BTreeMap<String, Bind> {
+    let keyed = |listener| binds(listener).map(|bind| (bind.listener.clone(), bind));
+    let mut needed: BTreeMap<String, Bind> = used(crew.settings()).flat_map(keyed).collect();
     for (id, name) in crew.names() {
         for epoch in fleet.served_versions(id) {
             let settings = &crew.edition(epoch).settings;
             let names = settings.service(name).map(|service| &service.listen[..]).unwrap_or_default();
             let listeners = names.iter().filter_map(|name| settings.listener(name));
-            needed.extend(listeners.map(|listener| (key(listener), listener)));
+            // Those in force say how long a queue is.
+            for (key, bind) in listeners.flat_map(keyed) {
+                needed.entry(key).or_insert(bind);
+            }
         }
     }
     needed

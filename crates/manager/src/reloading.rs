@@ -120,8 +120,8 @@ impl Manager {
         // The number counts as given from here on.
         self.dirty = true;
         let missing: Vec<_> = listeners::used(&candidate.edition.settings)
-            .filter(|listener| !self.open.contains(&listeners::key(listener)))
-            .map(listeners::bind)
+            .flat_map(listeners::binds)
+            .filter(|bind| !self.open.contains(&bind.listener))
             .collect();
         for remark in boot::make_socket_directories(&candidate.edition.settings) {
             self.write_log(Level::Error, &remark);
@@ -243,7 +243,7 @@ impl Manager {
                 let before = self.crew.settings().listeners.iter().find(|old| old.address == listener.address);
                 before.is_some_and(|before| before.backlog != listener.backlog)
             })
-            .map(listeners::bind)
+            .flat_map(listeners::binds)
             .collect();
         self.crew.adopt(*revision, Arc::clone(edition), &needed, |id| runs.get(&id).copied().into_iter().collect());
         self.launcher.forget_all();
@@ -362,11 +362,11 @@ impl Manager {
             return;
         }
         let needed = listeners::needed(&self.crew, &self.fleet);
-        let missing: Vec<_> = needed.iter().filter(|(key, _)| !self.open.contains(*key)).collect();
-        let missing: Vec<_> = missing.into_iter().map(|(_, listener)| listeners::bind(listener)).collect();
+        let missing = needed.iter().filter(|(key, _)| !self.open.contains(*key));
+        let missing: Vec<_> = missing.map(|(_, bind)| bind.clone()).collect();
         let candidate = self.reloads.candidate();
         let tried = candidate.iter().flat_map(|candidate| listeners::used(&candidate.edition.settings));
-        let tried: BTreeSet<String> = tried.map(listeners::key).collect();
+        let tried: BTreeSet<String> = tried.flat_map(listeners::keys).collect();
         let useless = |key: &&String| !needed.contains_key(*key) && !tried.contains(*key);
         let useless: Vec<String> = self.open.iter().filter(useless).cloned().collect();
         for bind in missing {
@@ -383,7 +383,7 @@ impl Manager {
 
     /// Nothing was ever reloaded: a listener that could not be opened at a takeover is told once.
     fn open_as_configured(&self) -> bool {
-        listeners::used(self.crew.settings()).count() >= self.open.len()
+        listeners::used(self.crew.settings()).flat_map(listeners::keys).count() >= self.open.len()
     }
 }
 
@@ -417,12 +417,12 @@ fn content(candidate: &Candidate) -> Value {
 }
 
 fn name_of<'a>(settings: &'a Settings, key: &'a str) -> &'a str {
-    let listener = settings.listeners.iter().find(|listener| listeners::key(listener) == key);
+    let listener = settings.listeners.iter().find(|listener| listeners::keys(listener).any(|its| its == key));
     listener.map_or(key, |listener| &listener.name)
 }
 
 /// Whether one of these addresses has the same port.
 fn overlaps(open: &BTreeSet<String>, key: &str) -> bool {
-    let port = |key: &str| key.parse().ok().map(|address: std::net::SocketAddr| address.port());
+    let port = |key: &str| key.split(' ').next()?.parse().ok().map(|address: std::net::SocketAddr| address.port());
     port(key).is_some_and(|wanted| open.iter().any(|open| port(open) == Some(wanted)))
 }

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use evercrew_config::{ConfigErrors, ListenMode, Ready, Service, Settings};
+use evercrew_config::{ConfigErrors, Ready, Service, Settings};
 use evercrew_core::fleet::MAX_WORKERS;
 use evercrew_sys::user;
 
@@ -46,17 +46,8 @@ pub fn vet(settings: &Settings) -> Result<(), Unfit> {
         .check_programs(std::env::var_os("PATH").as_deref())
         .and_then(|()| settings.check_system(&user, &group))
         .map_err(Unfit::Missing)?;
-    check_support(settings)?;
     check_permission(settings)?;
     check_sockets(settings)
-}
-
-/// What the file may say and this version's engine cannot do.
-fn check_support(settings: &Settings) -> Result<(), Unfit> {
-    let listener = settings.listeners.iter().find(|listener| listener.mode == ListenMode::ReusePort);
-    let Some(listener) = listener else { return Ok(()) };
-    let key = format!("listen.{}.mode = \"reuseport\"", listener.name);
-    Err(Unfit::refused(CONFIGURATION, format!("{key} is not supported by this version"), "leave it out"))
 }
 
 /// Users and groups that we may become.

@@ -150,7 +150,7 @@ impl Custody {
 }
 
 fn open(bind: &Bind) -> Result<Listener, BindError> {
-    let options = Options { backlog: bind.backlog, mode: bind.mode, ..Options::default() };
+    let options = Options { backlog: bind.backlog, mode: bind.mode, reuse_port: bind.reuse_port, ..Options::default() };
     let address = match &bind.address {
         wire::Address::Tcp(tcp) => Address::Tcp(*tcp),
         wire::Address::Unix(path) => Address::Unix(path.to_path()),

@@ -17,6 +17,7 @@ mod error;
 pub mod log;
 pub mod logger;
 mod mirror;
+mod stops;
 pub mod supervisor;
 mod text;
 

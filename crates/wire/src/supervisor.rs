@@ -7,6 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::stops::StopSignals;
 use crate::{Error, Text};
 
 /// The protocol's one number. A new manager speaks every number since the first; fields are only added.
@@ -95,6 +96,9 @@ pub struct Bind {
     /// Permission bits of a unix socket.
     #[serde(default)]
     pub mode: Option<u32>,
+    /// One of several sockets on its address (SO_REUSEPORT).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub reuse_port: bool,
 }
 
 /// A socket address, already resolved.
@@ -364,33 +368,6 @@ pub enum ToManager {
     },
     /// Somebody waits at the control socket: only the acknowledgement is asked for.
     CallerWaits,
-}
-
-/// Signals that ask for a stop, by name (`TERM`): the supervisor carries one out that no manager acknowledges.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StopSignals {
-    /// With grace.
-    pub graceful: Vec<String>,
-    /// Without.
-    pub at_once: Vec<String>,
-}
-
-impl StopSignals {
-    /// Whether `signal` is one of them.
-    pub fn asks(&self, signal: &str) -> bool {
-        self.graceful.iter().chain(&self.at_once).any(|name| name == signal)
-    }
-
-    fn is_usual(&self) -> bool {
-        *self == Self::default()
-    }
-}
-
-impl Default for StopSignals {
-    /// TERM and INT; QUIT.
-    fn default() -> Self {
-        Self { graceful: vec!["TERM".to_owned(), "INT".to_owned()], at_once: vec!["QUIT".to_owned()] }
-    }
 }
 
 /// The engine as the supervisor knows it.

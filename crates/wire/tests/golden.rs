@@ -258,7 +258,7 @@ fn spawn() -> Spawn {
 
 #[test]
 fn records_to_the_supervisor_are_written_and_read_as_ever() {
-    let bind = |address| Bind { listener: "web".into(), address, backlog: 1024, mode: Some(0o600) };
+    let bind = |address| Bind { listener: "web".into(), address, backlog: 1024, mode: Some(0o600), reuse_port: false };
     let records = [
         ToSupervisor::Bind(bind(Address::Tcp("127.0.0.1:80".parse().expect("an address")))),
         ToSupervisor::Bind(bind(Address::Unix(Text::from("/run/s")))),
