@@ -38,6 +38,7 @@ mod slots;
 mod starved;
 mod stop;
 mod times;
+mod top;
 mod tree;
 mod ulimit;
 

@@ -17,6 +17,7 @@ mod procfile;
 mod role;
 mod table;
 mod tenancy;
+mod top;
 mod up;
 
 use std::process::ExitCode;

@@ -109,13 +109,24 @@ fn places(document: &Value) -> String {
 fn service_row(service: &Value) -> [String; 9] {
     let mut row = std::array::from_fn(|_| String::new());
     row[0] = service["name"].as_str().unwrap_or_default().to_owned();
-    let ready = format!("{} {}/{}", service["state"].as_str().unwrap_or_default(), service["ready"], service["wanted"]);
-    row[1] = if service["rolling"] == true { format!("{ready} rolling") } else { ready };
+    row[1] = service_state(service);
     row
 }
 
-fn worker_row(worker: &Value) -> [String; 9] {
-    let number = |field: &str| worker[field].as_u64().map_or("-".to_owned(), |number| number.to_string());
+/// Its state, how many of its workers are ready, and whether they are being replaced.
+pub(crate) fn service_state(service: &Value) -> String {
+    let ready = format!("{} {}/{}", service["state"].as_str().unwrap_or_default(), service["ready"], service["wanted"]);
+    if service["rolling"] == true { format!("{ready} rolling") } else { ready }
+}
+
+/// A number that may be none.
+pub(crate) fn number(entry: &Value, field: &str) -> String {
+    entry[field].as_u64().map_or("-".to_owned(), |number| number.to_string())
+}
+
+/// The columns of a worker.
+pub(crate) fn worker_row(worker: &Value) -> [String; 9] {
+    let number = |field: &str| number(worker, field);
     [
         format!("  {}", worker["name"].as_str().unwrap_or_default()),
         worker["state"].as_str().unwrap_or_default().to_owned(),

@@ -372,7 +372,7 @@ fn directory(global: &Global) -> PathBuf {
 }
 
 /// Whether the file `base` may have lines of `name`: its own, its service's, or one of its workers'.
-fn may_have(base: &str, name: &str) -> bool {
+pub(crate) fn may_have(base: &str, name: &str) -> bool {
     let service = |name: &str| name.rsplit_once('.').map(|(service, _)| service.to_owned());
     base == name
         || service(base).is_some_and(|service| service == name)
