@@ -165,6 +165,27 @@ fn scale_stop_start_and_restart_do_what_they_say_before_they_return() {
 }
 
 #[test]
+fn a_slot_that_fails_beside_others_that_serve_ends_the_commands_that_asked_for_it() {
+    let text = |workers: u32| {
+        format!(
+            "[service.web]\ncommand = [\"sh\", \"-c\", \"[ $EVERCREW_SLOT -le 2 ] || exit 3; echo; exec sleep 1000\"]\n\
+             ready = {{ output = \"^\" }}\nworkers = {workers}\nstart_limit = {{ count = 1, then = \"give-up\" }}\n"
+        )
+    };
+    let mut engine = Engine::up(EVERCREW, &text(2));
+    let scaled = engine.run(&["scale", "web=4"]);
+    assert_eq!(scaled.code, 1);
+    assert!(scaled.stderr.contains("web.3, web.4 failed, 2 of 4 ready"), "{}", scaled.stderr);
+    engine.configure(&text(3));
+    let reloaded = engine.run(&["reload"]);
+    assert_eq!(reloaded.code, 1);
+    assert!(reloaded.stderr.contains("committed, but web.3 failed, 2 of 3 ready"), "{}", reloaded.stderr);
+    assert_eq!(engine.pids("web").len(), 2);
+    engine.ok(&["scale", "web=2"]);
+    assert_eq!(engine.down(), 0);
+}
+
+#[test]
 fn a_timeout_is_124_and_undoes_nothing() {
     let mut engine = Engine::new(
         EVERCREW,

@@ -44,6 +44,8 @@ fn it_runs_as_a_worker_would_with_the_engine_and_without() {
     for (arguments, code) in [
         (&["app", "--", "sh", "-c", "exit 7"][..], 7),
         (&["app", "--", "no-such-program"], 127),
+        (&["app", "--", "/no/such/program"], 127),
+        (&["app", "--", "/etc/passwd"], 126),
         (&["nobody", "--", "true"], 4),
         (&["app", "true"], 2),
         (&["app", "--"], 2),

@@ -121,7 +121,7 @@ fn configuration(global: &Global) -> Finding {
     };
     let path = std::env::var_os("PATH");
     match source.parse().and_then(|settings| settings.check_programs(path.as_deref()).map(|()| settings)) {
-        Ok(settings) => ok("config", format!("{file}: {} services", settings.services.len())),
+        Ok(settings) => ok("config", format!("{file}: services: {}", settings.services.len())),
         Err(errors) => {
             let count = errors.problems().len();
             let noun = if count == 1 { "error" } else { "errors" };

@@ -51,6 +51,7 @@ mod reloading;
 mod reserve;
 mod rollouts;
 mod signalling;
+mod standing;
 mod start_error;
 mod status;
 mod steering;

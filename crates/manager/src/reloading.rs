@@ -142,7 +142,7 @@ impl Manager {
             let view = self.fleet.service(self.crew.find(name)?)?;
             Some((view.epoch, &self.crew.edition(view.epoch).settings))
         };
-        let plan = Plan::new(current, &settings, runs);
+        let mut plan = Plan::new(current, &settings, runs);
         let mut remarks: Vec<String> = settings.warnings.iter().map(|warning| warning.render(false)).collect();
         remarks.extend(plan.remarks());
         let edition = if plan.engine.fixed.is_empty() {
@@ -151,7 +151,12 @@ impl Manager {
             // What cannot change stays, also for a manager that parses this text later.
             let pinned =
                 evercrew_config::Source { directory_override: Some(current.engine.directory.clone()), ..source };
-            Edition::of(pinned).map_err(|errors| errors.render(false))?
+            let edition = Edition::of(pinned).map_err(|errors| errors.render(false))?;
+            // What follows from it, like where the logs are, stays too.
+            let fixed = std::mem::take(&mut plan.engine.fixed);
+            plan = Plan::new(current, &edition.settings, runs);
+            plan.engine.fixed = fixed;
+            edition
         };
         edition.check_identities().map_err(str::to_owned)?;
         boot::check_open_files(boot::most_at_a_time(&edition.settings), self.nofile)?;

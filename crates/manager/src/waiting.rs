@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use evercrew_core::Mono;
-use evercrew_core::fleet::{Fleet, Notice, ServiceId, ServiceState, ServiceView, Slot};
+use evercrew_core::fleet::{Fleet, Notice, ServiceId, ServiceState, Slot};
 use evercrew_wire::control::{Reply, ReplyStatus};
 use serde_json::{Value, json};
 
 use crate::clients::{ClientId, failure};
 use crate::crew::Crew;
 use crate::rollouts::Failed;
-use crate::status::{is_leaving, is_settled};
+use crate::standing::Standing;
 use crate::text;
 
 /// What a command waits for.
@@ -268,46 +268,6 @@ fn late_hint(goal: &Goal, crew: &Crew) -> String {
     }
 }
 
-/// What the goals ask of a service.
-#[derive(Clone, Debug)]
-struct Standing {
-    service: ServiceId,
-    state: ServiceState,
-    ready: u32,
-    wanted: u32,
-    leaving: usize,
-    settled: bool,
-    gone: bool,
-}
-
-impl Standing {
-    fn of(view: &ServiceView) -> Self {
-        Self {
-            service: view.service,
-            state: view.state,
-            ready: view.ready,
-            wanted: view.wanted,
-            leaving: view.workers.iter().filter(|worker| is_leaving(worker)).count(),
-            settled: is_settled(view),
-            gone: view.workers.iter().all(|worker| worker.worker.is_none()),
-        }
-    }
-}
-
-impl Standing {
-    /// `web is starting, 1 of 2 ready`; `web is ready, 3 of 3 ready, 1 still leaving`.
-    fn describe(&self, name: &str) -> String {
-        let Self { state, ready, wanted, leaving, .. } = self;
-        // One that is being replaced may be ready beside its replacement.
-        let ready = ready.min(wanted);
-        let mut text = format!("{name} is {}, {ready} of {wanted} ready", text::service_state(*state));
-        if *leaving > 0 {
-            text += &format!(", {leaving} still leaving");
-        }
-        text
-    }
-}
-
 /// How services stand, looked at once however many wait for them.
 struct Standings<'a> {
     fleet: &'a Fleet,
@@ -345,7 +305,14 @@ impl Standings<'_> {
             Goal::Scaled(targets) => {
                 let standings = self.all(targets.iter().map(|(service, _)| *service));
                 let there = |standing: &Standing| standing.settled || idle(standing);
-                self.failed(&standings).unwrap_or_else(|| done(standings.iter().all(there), "scaled"))
+                let over = |standing: &Standing| there(standing) || !standing.failed.is_empty();
+                match self.failed(&standings) {
+                    Some(failed) => failed,
+                    None if standings.iter().all(over) => self
+                        .partly_failed(&standings)
+                        .unwrap_or_else(|| done(standings.iter().all(there), "scaled")),
+                    None => Outcome::Open,
+                }
             }
             Goal::Replaced(open, none) => match none.first() {
                 Some(service) if open.is_empty() => {
@@ -379,12 +346,16 @@ impl Standings<'_> {
         let gone = self.all(settling.gone.iter().copied()).iter().all(|standing| standing.gone);
         let standings = self.all(settling.ready.iter().copied());
         let failed = |standing: &Standing| standing.state == ServiceState::Failed;
-        let there = |standing: &Standing| standing.settled || idle(standing) || failed(standing);
+        let there = |standing: &Standing| {
+            standing.settled || idle(standing) || failed(standing) || !standing.failed.is_empty()
+        };
         if !settling.rolling.is_empty() || !gone || !standings.iter().all(there) {
             return Outcome::Open;
         }
-        let failed = standings.iter().filter(|standing| failed(standing));
-        let failed = failed.map(|standing| format!("{} failed", self.crew.name(standing.service)));
+        let failed = standings.iter().filter_map(|standing| match failed(standing) {
+            true => Some(format!("{} failed", self.crew.name(standing.service))),
+            false => standing.failed_slots(self.crew.name(standing.service)),
+        });
         let wrong: Vec<String> = settling.stopped.iter().cloned().chain(failed).collect();
         if wrong.is_empty() {
             return Outcome::Done("reloaded".to_owned());
@@ -400,6 +371,14 @@ impl Standings<'_> {
         })
     }
 
+    fn partly_failed(&self, standings: &[Standing]) -> Option<Outcome> {
+        standings.iter().find_map(|standing| {
+            let name = self.crew.name(standing.service);
+            let hint = format!("`evercrew status {name}` shows how its workers ended");
+            standing.failed_slots(name).map(|words| Outcome::Failed(words, hint))
+        })
+    }
+
     fn still(&mut self, goal: &Goal) -> String {
         let services: Vec<ServiceId> = match goal {
             Goal::Ready(services) | Goal::Stopped(services) => services.clone(),
@@ -408,8 +387,12 @@ impl Standings<'_> {
             Goal::Reload(_, _, None) => return "the new configuration is read or tried".to_owned(),
             Goal::Reload(_, _, Some(settling)) => settling.ready.iter().chain(&settling.gone).copied().collect(),
         };
-        let describe = |standing: Standing| standing.describe(self.crew.name(standing.service));
-        self.all(services).into_iter().map(describe).collect::<Vec<_>>().join(", ")
+        let replaces = matches!(goal, Goal::Replaced(..));
+        let describe = |standing: &Standing| match standing.replaced(self.crew.name(standing.service)) {
+            Some(text) if replaces => text,
+            Some(_) | None => standing.describe(self.crew.name(standing.service)),
+        };
+        self.all(services).iter().map(describe).collect::<Vec<_>>().join(", ")
     }
 }
 

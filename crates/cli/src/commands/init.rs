@@ -40,8 +40,9 @@ impl Init {
 }
 
 fn converted(path: &Path) -> Result<String, Failure> {
-    let wrong = |text: String| Failure::new(code::CONFIGURATION, format!("{}: {text}", path.display()));
-    let text = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        Failure::new(code::CONFIGURATION, format!("cannot read the Procfile {}: {error}", path.display()))
+    })?;
     procfile::convert(&text).map_err(|(line, text)| {
         Failure::new(code::CONFIGURATION, format!("{}:{line}: {text}", path.display()))
             .hint("each line of a Procfile is NAME: COMMAND, blank, or a comment")

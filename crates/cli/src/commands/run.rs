@@ -7,7 +7,7 @@ use std::process::Command;
 
 use clap::Args;
 use evercrew_sys::limits::{Limit, Resource};
-use evercrew_sys::spawn::{Credentials, Plan, Program, enter, find_program};
+use evercrew_sys::spawn::{Credentials, FindError, Plan, Program, enter, find_program};
 use evercrew_wire::control::Surroundings;
 
 use super::change;
@@ -48,9 +48,7 @@ impl Run {
         let path = environment.iter().find(|(name, _)| name == "PATH").map_or(&default, |(_, path)| path);
         let directory = surroundings.directory.to_path();
         let name = &self.command[0];
-        let program = find_program(name, path, &directory).map_err(|error| {
-            Failure::new(NOT_FOUND, error.to_string()).hint("it is looked for on the service's PATH")
-        })?;
+        let program = find_program(name, path, &directory).map_err(|error| not_found(name, &error))?;
         enter(&plan(&surroundings)?).map_err(|error| {
             Failure::new(code::FORBIDDEN, format!("cannot take on what `{}` runs in: {error}", surroundings.service))
                 .hint("run it as root, or as the service's user")
@@ -89,6 +87,12 @@ impl Run {
             }
         })
     }
+}
+
+fn not_found(name: &OsStr, error: &FindError) -> Failure {
+    let code = if matches!(error, FindError::NotExecutable { .. }) { NOT_EXECUTABLE } else { NOT_FOUND };
+    let failure = Failure::new(code, error.to_string());
+    if name.as_bytes().contains(&b'/') { failure } else { failure.hint("it is looked for on the service's PATH") }
 }
 
 fn pair(entry: &[u8]) -> (OsString, OsString) {
