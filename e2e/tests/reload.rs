@@ -96,6 +96,20 @@ fn what_scale_and_stop_set_outlives_a_reload_that_does_not_touch_it() {
 }
 
 #[test]
+fn the_engines_directory_stays_and_what_is_in_it_too() {
+    let service = "[service.a]\ncommand = [\"sleep\", \"1000\"]\n";
+    let mut engine = Engine::up(EVERCREW, service);
+    engine.configure(&format!("[engine]\ndirectory = \"other\"\n{service}"));
+    let directory = engine.home().join(".evercrew");
+    let reload = engine.run(&["--directory", directory.to_str().expect("a path"), "reload"]);
+    assert_eq!((reload.code, reload.stdout.as_str()), (0, "a: nothing\n"), "{}", reload.stderr);
+    assert!(reload.stderr.contains("engine.directory cannot change while the engine runs"), "{}", reload.stderr);
+    assert!(!engine.home().join("other").exists());
+    engine.configure(service);
+    assert_eq!(engine.down(), 0);
+}
+
+#[test]
 fn a_bad_file_changes_nothing_and_says_why() {
     let port = free_port();
     let engine = Engine::up(EVERCREW, &hello("web", port, "workers = 2"));

@@ -202,7 +202,7 @@ impl Engine {
                 }
                 Err(_) if question.lost == Lost::AskAgain && Instant::now() < appear.until => pause(RETRY),
                 Err(_) => {
-                    let text = "the outcome is unknown: the manager restarted meanwhile";
+                    let text = "the outcome is unknown: the manager ended meanwhile";
                     return Err(Failure::new(code::FAILURE, text).hint("`evercrew status` shows how things stand"));
                 }
             }

@@ -66,6 +66,8 @@ pub enum Verdict {
     Obeyed(Meaning),
     /// Nothing comes of it, and why.
     Ignored(&'static str),
+    /// Nothing comes of it, and nobody has to know.
+    Passed(&'static str),
 }
 
 /// A graceful stop that a second one makes immediate.
@@ -179,6 +181,8 @@ impl Operator {
     pub fn hear(&mut self, signal: Signal, from_terminal_or_kernel: bool, at: Mono) -> Verdict {
         let meaning = if from_terminal_or_kernel { from_terminal(signal) } else { self.preset.meaning(signal) };
         match meaning {
+            // Service managers send one after a stop, so that a stopped process can act.
+            _ if signal == Signal::Cont && self.stopped_at.is_some() => Verdict::Passed("stopping already"),
             Some(Meaning::Stop { hasten }) => self.stop(hasten, at),
             Some(meaning) => Verdict::Obeyed(meaning),
             None if from_terminal_or_kernel => Verdict::Ignored("sent by the terminal it changes nothing"),
@@ -209,6 +213,17 @@ mod tests {
 
     fn operator(preset: Preset) -> Operator {
         Operator::new(preset, None)
+    }
+
+    #[test]
+    fn a_cont_behind_a_stop_means_nothing() {
+        for preset in Preset::ALL {
+            let stop = preset.stops(false).next().expect("a graceful stop");
+            let mut operator = operator(*preset);
+            assert!(!matches!(operator.hear(Signal::Cont, false, at(0)), Verdict::Passed(_)), "{preset:?}");
+            assert!(matches!(operator.hear(stop, false, at(1)), Verdict::Obeyed(Meaning::Stop { .. })), "{preset:?}");
+            assert!(matches!(operator.hear(Signal::Cont, false, at(1)), Verdict::Passed(_)), "{preset:?}");
+        }
     }
 
     #[test]

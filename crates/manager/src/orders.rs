@@ -16,17 +16,18 @@ impl Manager {
         let sender = if from_kernel { "the terminal".to_owned() } else { format!("pid {pid} (uid {uid})") };
         let verdict = match self.operator.hear(signal, from_kernel, at) {
             Verdict::Obeyed(meaning) => lacking(meaning).map_or(Verdict::Obeyed(meaning), Verdict::Ignored),
-            ignored @ Verdict::Ignored(_) => ignored,
+            nothing @ (Verdict::Ignored(_) | Verdict::Passed(_)) => nothing,
         };
         let (level, words) = match verdict {
             Verdict::Obeyed(meaning) => words(meaning),
             Verdict::Ignored(why) => (Level::Warn, why),
+            Verdict::Passed(why) => (Level::Debug, why),
         };
         let fields = json!({"signal": signal.to_string(), "pid": pid, "uid": uid, "from_kernel": from_kernel});
         self.tell(level, "engine.signal", fields, &format!("{signal} from {sender}: {words}"));
         match verdict {
             Verdict::Obeyed(meaning) => self.obey(meaning),
-            Verdict::Ignored(_) => {}
+            Verdict::Ignored(_) | Verdict::Passed(_) => {}
         }
     }
 

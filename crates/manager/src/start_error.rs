@@ -26,6 +26,11 @@ pub(crate) fn explain(step: &str, errno: i32, service: Option<&Service>) -> Stri
             Program::Builtin(_) => format!("cannot execute the engine's own binary{user}"),
         },
         Some(Step::Groups | Step::Gid | Step::Uid) => format!("cannot run{user} ({step})"),
+        Some(Step::Limits) => {
+            let names: Vec<&str> = service.limits.resources.iter().map(|(name, ..)| name.as_str()).collect();
+            let names = names.join(", ");
+            format!("cannot set the limits {names}{user} (one above the engine's own takes CAP_SYS_RESOURCE)")
+        }
         Some(_) | None => format!("{step}{user}"),
     };
     format!("{what}: {reason}")
@@ -38,7 +43,8 @@ mod tests {
 
     #[test]
     fn the_path_and_the_user_are_named() {
-        let text = "[service.web]\ncommand = [\"/srv/run\"]\ndirectory = \"/srv\"\nuser = \"app\"\n";
+        let text = "[service.web]\ncommand = [\"/srv/run\"]\ndirectory = \"/srv\"\nuser = \"app\"\n\
+                    limits = { nproc = \"unlimited\", core = 0 }\n";
         let source = Source::new("/x/evercrew.toml".into(), text.into(), Vec::new(), std::iter::empty(), None);
         let settings = source.parse().expect("a configuration");
         let service = settings.services.first();
@@ -46,6 +52,7 @@ mod tests {
             ("exec", "cannot execute /srv/run as app in /srv: Permission denied"),
             ("chdir", "cannot enter the directory /srv as app: Permission denied"),
             ("uid", "cannot run as app (uid): Permission denied"),
+            ("limits", "cannot set the limits nproc, core as app (one above the engine's own takes CAP_SYS_RESOURCE)"),
             ("fork", "fork as app: Permission denied"),
         ] {
             let text = explain(step, 13, service);

@@ -107,7 +107,7 @@ pub(crate) const VERBS: &[Entry] = &[
         Verb::Scale,
         "scale",
         &[argument("names", Kind::Texts, "`web=4`, `web=+1`, `web=-1`")],
-        "when each has that many ready workers and none drains; fails when one is failed",
+        "when each has that many ready workers and none drains; fails when one, or one of its slots, is failed",
     ),
     change(
         Verb::Restart,

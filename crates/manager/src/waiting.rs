@@ -308,9 +308,9 @@ impl Standings<'_> {
                 let over = |standing: &Standing| there(standing) || !standing.failed.is_empty();
                 match self.failed(&standings) {
                     Some(failed) => failed,
-                    None if standings.iter().all(over) => self
-                        .partly_failed(&standings)
-                        .unwrap_or_else(|| done(standings.iter().all(there), "scaled")),
+                    None if standings.iter().all(over) => {
+                        self.partly_failed(&standings).unwrap_or_else(|| done(standings.iter().all(there), "scaled"))
+                    }
                     None => Outcome::Open,
                 }
             }
@@ -346,9 +346,8 @@ impl Standings<'_> {
         let gone = self.all(settling.gone.iter().copied()).iter().all(|standing| standing.gone);
         let standings = self.all(settling.ready.iter().copied());
         let failed = |standing: &Standing| standing.state == ServiceState::Failed;
-        let there = |standing: &Standing| {
-            standing.settled || idle(standing) || failed(standing) || !standing.failed.is_empty()
-        };
+        let there =
+            |standing: &Standing| standing.settled || idle(standing) || failed(standing) || !standing.failed.is_empty();
         if !settling.rolling.is_empty() || !gone || !standings.iter().all(there) {
             return Outcome::Open;
         }
