@@ -41,6 +41,7 @@ mod times;
 mod top;
 mod tree;
 mod ulimit;
+mod words;
 
 /// The binary of this tree.
 const EVERCREW: &str = env!("CARGO_BIN_EXE_evercrew");

@@ -50,6 +50,7 @@ found! {
     prove_ignored: ProveIgnored,
     paused_goes_on: PausedGoesOn,
     undo_forgotten: UndoForgotten,
+    word_forgotten: WordForgotten,
     drain_forgotten: DrainForgotten,
     draining_unbounded: DrainingUnbounded,
     leavers_not_counted: LeaversNotCounted,

@@ -64,7 +64,7 @@ pub(crate) fn unread(error: &ConfigError) -> Failure {
 pub(crate) fn up(global: &Global, watch: bool) -> Result<u8, Failure> {
     // Below the least that any configuration needs, not even the file can be relied on to open.
     let files = limits::nofile().1;
-    evercrew_manager::check_open_files(0, files).map_err(configuration)?;
+    evercrew_manager::check_open_files(evercrew_manager::Crowd::default(), files).map_err(configuration)?;
     let (source, settings) = read_configuration(global)?;
     evercrew_manager::check_open_files(evercrew_manager::most_at_a_time(&settings), files).map_err(configuration)?;
     let directory = &settings.engine.directory;

@@ -105,6 +105,7 @@ fn service(under: &mut Under<'_>, service: &Service, env_file: Option<PathBuf>) 
         directory,
         env,
         clear_env,
+        command_pipe,
         user,
         group,
         umask,
@@ -136,6 +137,7 @@ fn service(under: &mut Under<'_>, service: &Service, env_file: Option<PathBuf>) 
     }
     under.put("env_file", env_file.map(|file| path(&file)));
     under.put("clear_env", json!(clear_env));
+    under.put("command_pipe", json!(command_pipe));
     under.put("user", user.as_ref().map(|user| json!(user)));
     under.put("group", group.as_ref().map(|group| json!(group)));
     under.put("umask", umask.map(|mask| json!(format!("{mask:03o}"))));

@@ -223,7 +223,7 @@ pub(crate) static SERVICE: Section = Section {
             "commands that run one after the other, each to success within `ready_timeout`, before the first worker of a \
              generation: at the first start, at a start after a stop, and before the canary of a rollout",
         ),
-        later("command_pipe"),
+        key("command_pipe", Shape::Boolean, "false", "a stream on EVERCREW_COMMAND_FD takes words like GRACEFUL_STOP"),
         later("jobs"),
     ],
 };

@@ -3,7 +3,7 @@
 use crate::convert::{self, Wrong};
 use crate::diagnostic::Diagnostic;
 use crate::keys;
-use crate::raw::Kind;
+use crate::raw::{Kind, Value};
 use crate::reader::Reader;
 use crate::settings::Ready;
 use crate::text::Span;
@@ -76,8 +76,18 @@ fn report(service: &Reader<'_>, table: &Reader<'_>, listen: &[(String, Span)]) -
 fn fd(service: &Reader<'_>, table: &Reader<'_>, listen: &[(String, Span)]) -> Option<Ready> {
     let number = u16::try_from(table.optional_integer("fd")?).unwrap_or(u16::MAX);
     let taken = usize::from(number).checked_sub(FIRST_LISTENER).and_then(|index| listen.get(index));
+    let piped = matches!(service.given("command_pipe"), Some(Value { kind: Kind::Boolean(true), .. }));
+    let pipe = FIRST_LISTENER + listen.len();
+    let free = pipe + usize::from(piped);
+    if piped && usize::from(number) == pipe {
+        service.report().add(
+            Diagnostic::error(table.at("fd"), format!("descriptor {number} in {} is given twice", service.name()))
+                .label("for readiness")
+                .also(service.at("command_pipe"), "for words: it is the first one after the listeners")
+                .patch(table.at("fd"), free.to_string(), format!("{free} is free")),
+        );
+    }
     if let Some((listener, at)) = taken {
-        let free = FIRST_LISTENER + listen.len();
         service.report().add(
             Diagnostic::error(table.at("fd"), format!("descriptor {number} in {} is given twice", service.name()))
                 .label("for readiness")

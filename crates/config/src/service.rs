@@ -89,6 +89,7 @@ pub(crate) fn service(reader: &Reader<'_>, name: &str, name_at: Span, context: &
             directory: context.resolve(reader.at("directory"), reader.path("directory").unwrap_or_default()),
             env: variables.into_iter().map(|(name, (value, _))| (name, value)).collect(),
             clear_env: reader.boolean("clear_env"),
+            command_pipe: command_pipe(reader, is_builtin),
             user: reader.account("user"),
             group: reader.account("group"),
             umask: reader.mask("umask"),
@@ -168,6 +169,21 @@ fn port(reader: &Reader<'_>, is_builtin: bool, variables: &Variables) -> Option<
         );
     }
     u16::try_from(port).ok()
+}
+
+fn command_pipe(reader: &Reader<'_>, is_builtin: bool) -> bool {
+    let asked = reader.boolean("command_pipe");
+    if asked && is_builtin {
+        reader.report().add(
+            Diagnostic::error(
+                reader.at("command_pipe"),
+                format!("`command_pipe` in {} is for a command", reader.name()),
+            )
+            .label("a builtin worker is told everything by the engine")
+            .help("leave it out"),
+        );
+    }
+    asked
 }
 
 fn heartbeat(reader: &Reader<'_>, is_builtin: bool) -> Option<(Duration, Heartbeat)> {

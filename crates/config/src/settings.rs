@@ -170,6 +170,8 @@ pub struct Service {
     pub env: BTreeMap<String, String>,
     /// Inherit nothing from the engine's environment.
     pub clear_env: bool,
+    /// Whether it takes words on a pipe of its own: the first descriptor after its listeners.
+    pub command_pipe: bool,
     /// The user that workers run as, by name or number; `None` is the engine's own.
     pub user: Option<String>,
     /// The group that workers run as, by name or number; `None` is the user's own.

@@ -14,6 +14,8 @@ pub mod fleet;
 pub mod operator;
 mod signal;
 mod time;
+mod word;
 
 pub use signal::Signal;
 pub use time::Mono;
+pub use word::Word;

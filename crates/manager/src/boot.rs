@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use evercrew_config::{Address, Listener, Settings};
+use evercrew_config::{Address, Listener, Service, Settings};
 use evercrew_core::Signal;
 use evercrew_core::fleet::{
     Epoch, Event, Fleet, Generation, Phase, Policy, ServiceId, Slot, Snapshot, WorkerId, WorkerState,
@@ -202,30 +202,48 @@ pub(crate) fn model(found: &mut Found) -> Result<Model, Fatal> {
     Ok(Model { configuration, crew, fleet, state, news })
 }
 
-/// Descriptors that the engine holds for each worker (pidfd, two pipes, a notify socket and its watch), and for itself.
+/// Descriptors that the engine holds for each worker (pidfd, two pipes, a notify socket and its watch), for one that
+/// takes words beside them (our end of the pipe and its watch), and for itself.
 const DESCRIPTORS_PER_WORKER: u64 = 5;
+const DESCRIPTORS_FOR_WORDS: u64 = 2;
 const OWN_DESCRIPTORS: u64 = 256;
 
-/// How many workers fit under a limit of open files.
-pub(crate) fn most_workers(hard_limit: u64) -> u64 {
-    hard_limit.saturating_sub(OWN_DESCRIPTORS) / DESCRIPTORS_PER_WORKER
+/// Descriptors that the engine holds for one worker of a service.
+pub(crate) fn descriptors_for_one(service: &Service) -> u64 {
+    DESCRIPTORS_PER_WORKER + if service.command_pipe { DESCRIPTORS_FOR_WORDS } else { 0 }
+}
+
+/// How many are left for workers under a limit of open files.
+pub(crate) fn descriptors_for_all(hard_limit: u64) -> u64 {
+    hard_limit.saturating_sub(OWN_DESCRIPTORS)
+}
+
+/// Workers, and the descriptors that the engine holds for them.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Crowd {
+    workers: u64,
+    descriptors: u64,
 }
 
 /// How many workers this configuration may have at a time, those of a rollout included.
-pub fn most_at_a_time(settings: &Settings) -> u64 {
+pub fn most_at_a_time(settings: &Settings) -> Crowd {
     let most = |policy: &Policy| {
         let beside = policy.rollout.surge.min(policy.workers) + policy.rollout.draining * policy.workers;
         u64::from(policy.workers) + u64::from(beside)
     };
-    settings.services.iter().map(|service| most(&service.policy)).sum()
+    settings.services.iter().fold(Crowd::default(), |sum, service| Crowd {
+        workers: sum.workers + most(&service.policy),
+        descriptors: sum.descriptors + most(&service.policy) * descriptors_for_one(service),
+    })
 }
 
 /// Whether so many workers fit under the hard limit of open files.
 ///
 /// # Errors
 /// How many open files they need, and what to do.
-pub fn check_open_files(workers: u64, hard_limit: u64) -> Result<(), String> {
-    let needed = workers * DESCRIPTORS_PER_WORKER + OWN_DESCRIPTORS;
+pub fn check_open_files(crowd: Crowd, hard_limit: u64) -> Result<(), String> {
+    let Crowd { workers, descriptors } = crowd;
+    let needed = descriptors + OWN_DESCRIPTORS;
     if needed <= hard_limit {
         return Ok(());
     }

@@ -8,6 +8,7 @@ use evercrew_wire::control::{Reply, ReplyStatus, Request};
 use serde_json::{Value, json};
 
 use crate::accepting::Connection;
+use crate::boot;
 use crate::clients::{ClientId, MAX_CLIENTS, failure};
 use crate::events::Filter;
 use crate::manager::Manager;
@@ -198,12 +199,16 @@ impl Manager {
             let asked = targets.iter().rev().find(|(target, _)| *target == service);
             u64::from(asked.map_or(now, |(_, workers)| *workers))
         };
-        let total: u64 = self.fleet.services().iter().map(|view| wanted(view.service, view.wanted)).sum();
-        if total <= self.most_workers {
+        let each = |service| self.crew.service(service).map_or(0, boot::descriptors_for_one);
+        let all = || self.fleet.services().into_iter().map(|view| (view.service, wanted(view.service, view.wanted)));
+        let held: u64 = all().map(|(service, workers)| workers.saturating_mul(each(service))).sum();
+        let free = boot::descriptors_for_all(self.nofile);
+        if held <= free {
             return Ok(());
         }
+        let total: u64 = all().map(|(_, workers)| workers).sum();
         let hint = "raise the hard limit of open files (LimitNOFILE) and start the engine anew".to_owned();
-        Err((1, format!("{total} workers are more than the {} that open files allow", self.most_workers), hint))
+        Err((1, format!("{total} workers need {held} open files, more than the {free} that there are for them"), hint))
     }
 
     fn start(&mut self, client: ClientId, request: &Request) -> Result<Option<Reply>, Refusal> {

@@ -34,6 +34,10 @@ pub(crate) struct Process {
     pub(crate) pidfd: Option<Shared>,
     pub(crate) output: Option<Shared>,
     pub(crate) error: Option<Shared>,
+    /// Where it takes words.
+    pub(crate) command: Option<Shared>,
+    /// Lines that it wrote there and that are no answers.
+    pub(crate) noise: u64,
     /// What it last said of itself.
     pub(crate) status: Option<String>,
     /// Reads its notify socket and readiness pipe; ends with the process.
@@ -49,6 +53,7 @@ pub(crate) struct Parts {
     pub(crate) link: Option<OwnedFd>,
     pub(crate) ready: Option<OwnedFd>,
     pub(crate) notify: Option<OwnedFd>,
+    pub(crate) command: Option<OwnedFd>,
 }
 
 impl Parts {
@@ -62,6 +67,7 @@ impl Parts {
                 Kept::Link => &mut parts.link,
                 Kept::Ready => &mut parts.ready,
                 Kept::Notify => &mut parts.notify,
+                Kept::Command => &mut parts.command,
             };
             *place = Some(descriptor);
         }
@@ -78,6 +84,8 @@ impl Process {
             pidfd: parts.pidfd.take().map(Arc::new),
             output: parts.output.take().map(Arc::new),
             error: parts.error.take().map(Arc::new),
+            command: parts.command.take().map(Arc::new),
+            noise: 0,
             status: None,
             watch: None,
         }

@@ -52,6 +52,7 @@ impl Decisions {
 
 impl Manager {
     pub(crate) fn dump(&mut self, request: &Request) -> Reply {
+        self.ask_for_dumps();
         let last = request.args.get("last").and_then(Value::as_u64).unwrap_or(SHOWN);
         let document = self.inside(last);
         ok(request, "", document)
@@ -59,6 +60,7 @@ impl Manager {
 
     /// The same as a file in the engine's directory, for its user alone. A thread writes it, as a disk may be slow.
     pub(crate) fn dump_to_file(&mut self) {
+        self.ask_for_dumps();
         let document = self.inside(SHOWN);
         let at: String = document["at"].as_str().unwrap_or("now").chars().filter(char::is_ascii_alphanumeric).collect();
         let path = self.engine.directory.join(format!("dump-{at}.json"));

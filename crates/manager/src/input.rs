@@ -12,6 +12,7 @@ use crate::accepting::Connection;
 use crate::clients::{ClientId, Turn};
 use crate::intake::Line;
 use crate::reload::Reread;
+use crate::words::Said;
 
 /// Everything the loop is told, the supervisor's records and its timer excepted.
 #[derive(Debug)]
@@ -29,6 +30,8 @@ pub(crate) enum Input {
     /// What a worker says of itself, which is read away when the turn is given back.
     Notified(WorkerId, Box<Message>, Turn),
     SaidReady(WorkerId),
+    /// On its command pipe.
+    Said(Box<Said>),
     /// The configuration as it is in its files by now.
     Reread(Box<Reread>),
     DirectSignal(signal::Received),

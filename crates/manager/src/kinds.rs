@@ -32,6 +32,13 @@ pub(crate) const KINDS: &[Kind] = &[
     kind("worker.draining", Level::Info, "`reason`: `itself`, or as in `last_exit`"),
     kind("worker.stop-escalated", Level::Warn, "`signal`: what is sent next"),
     kind("worker.signalled", Level::Info, "`signal`: sent by an operator; no generation"),
+    kind("worker.told", Level::Info, "`word`: on its command pipe, by an operator or for a reload or a dump"),
+    kind(
+        "worker.answered",
+        Level::Info,
+        "on its command pipe: `status`, `message`, and where they are short `id` and `content`",
+    ),
+    kind("worker.noise", Level::Warn, "a line on its command pipe was no answer; told once for a process"),
     or(
         Level::Warn,
         "it was not asked to leave, unless it is a command of `before_start` that succeeded",

@@ -209,6 +209,9 @@ impl Launcher {
             set("LISTEN_FDNAMES", &names.join(":"));
             pid_variables.push("LISTEN_PID".to_owned());
         }
+        if service.command_pipe {
+            set("EVERCREW_COMMAND_FD", &command_descriptor(service).to_string());
+        }
         if matches!(service.program, Program::Builtin(_)) {
             pid_variables.push(role_variable("hello"));
         }
@@ -284,6 +287,11 @@ fn role_variable(role: &str) -> String {
     format!("EVERCREW_ROLE={role}:{{pid}}:{ROLE_DESCRIPTOR}")
 }
 
+/// The first one after the listeners.
+fn command_descriptor(service: &Service) -> i32 {
+    FIRST_LISTENER.saturating_add(i32::try_from(service.listen.len()).unwrap_or(i32::MAX))
+}
+
 fn standard() -> Vec<Descriptor> {
     vec![
         Descriptor { number: 0, source: Source::Null },
@@ -302,13 +310,16 @@ fn descriptors(service: &Service, settings: &Settings) -> Vec<Descriptor> {
     if let Ready::Fd(number) = service.ready {
         descriptors.push(Descriptor { number: i32::from(number), source: Source::Ready });
     }
+    if service.command_pipe {
+        descriptors.push(Descriptor { number: command_descriptor(service), source: Source::Command });
+    }
     descriptors
 }
 
 /// Workers inherit the engine's environment less what speaks to the engine itself.
 fn is_inherited(name: &OsStr) -> bool {
     let name = name.as_bytes();
-    let prefixes: [&[u8]; 4] = [b"EVERCREW__", b"EVERCREW_ROLE", b"LISTEN_", b"WATCHDOG_"];
+    let prefixes: [&[u8]; 5] = [b"EVERCREW__", b"EVERCREW_ROLE", b"EVERCREW_COMMAND_FD", b"LISTEN_", b"WATCHDOG_"];
     name != b"NOTIFY_SOCKET" && !prefixes.iter().any(|prefix| name.starts_with(prefix))
 }
 

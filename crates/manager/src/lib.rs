@@ -61,8 +61,9 @@ mod verbs;
 mod vet;
 mod waiting;
 mod watch;
+mod words;
 
-pub use boot::{check_open_files, most_at_a_time};
+pub use boot::{Crowd, check_open_files, most_at_a_time};
 pub use manager::run;
 pub use surroundings::surroundings;
 pub use vet::{Unfit, vet};

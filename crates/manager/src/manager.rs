@@ -58,8 +58,6 @@ pub(crate) struct Manager {
     pub(crate) samples: Samples,
     pub(crate) growth: Growth,
     pub(crate) rollouts: Rollouts,
-    /// As many as there are descriptors for.
-    pub(crate) most_workers: u64,
     /// The hard limit of open files.
     pub(crate) nofile: u64,
     pub(crate) launcher: Launcher,
@@ -211,7 +209,6 @@ impl Manager {
             samples: Samples::default(),
             rollouts: Rollouts::restore(state.map_or(&[], |state| &state.rollouts)),
             growth,
-            most_workers: boot::most_workers(found.inventory.nofile.1),
             nofile: found.inventory.nofile.1,
             launcher: Launcher::new(directory, configuration.instance.clone(), found.inventory.nofile),
             open: found.listeners.keys().cloned().collect(),
@@ -266,7 +263,7 @@ impl Manager {
             self.process_found(&worker, &mut parts);
         }
         for stray in news.strays {
-            self.signal(stray, Signal::Kill, Scope::Group);
+            self.signal(stray, Signal::Kill, Scope::Group, None);
         }
         // One moment for all of it: the fleet acts on the whole inventory, however long it is.
         let now = clock::mono();
@@ -375,6 +372,7 @@ impl Manager {
             Input::Disconnected(client) => self.forget(client),
             Input::Notified(worker, message, turn) => self.notified(worker, &message, turn),
             Input::SaidReady(worker) => self.decide(Event::Ready { worker }),
+            Input::Said(said) => self.worker_said(&said),
             Input::Reread(reread) => self.reread(*reread),
             Input::DirectSignal(received) => self.signalled_directly(&received),
             Input::Dumped(outcome) => self.dumped(outcome),

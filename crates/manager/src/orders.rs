@@ -94,7 +94,7 @@ impl Manager {
     /// The logger opens its files again at a USR1 of its own.
     fn reopen_logs(&mut self) {
         if let Some((logger, _)) = self.logger {
-            self.signal(logger, Signal::Usr1, Scope::Process);
+            self.signal(logger, Signal::Usr1, Scope::Process, None);
         }
     }
 }

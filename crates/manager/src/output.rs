@@ -119,7 +119,7 @@ impl Manager {
     fn end_logger(&mut self, why: &str) {
         if let Some((logger, _)) = self.logger.take() {
             self.write_log(Level::Debug, &format!("the logger is replaced: {why}"));
-            self.signal(logger, Signal::Kill, Scope::Group);
+            self.signal(logger, Signal::Kill, Scope::Group, None);
         }
     }
 

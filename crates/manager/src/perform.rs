@@ -4,7 +4,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use evercrew_core::fleet::{Action, Epoch, Event, ExitStatus, Scope, ServiceId, Slot, WorkerId, WorkerState};
-use evercrew_core::{Mono, Signal};
+use evercrew_core::{Mono, Signal, Word};
 use evercrew_sys::signal;
 use evercrew_wire::control::LISTENER as CONTROL;
 use evercrew_wire::supervisor::{self as wire, Label, Numbered, Program, Status, ToManager, ToSupervisor, Worker};
@@ -44,7 +44,7 @@ impl Manager {
                 let spawn = self.describe_command(worker, service, command, label);
                 self.spawn_or_fail(worker, (service, PROLOGUE), spawn);
             }
-            Action::Signal { worker, signal, scope } => self.signal(worker, signal, scope),
+            Action::Signal { worker, signal, scope, word } => self.signal(worker, signal, scope, word),
             Action::Notice(notice) => self.notice(notice),
             Action::Exit => self.exit = true,
         }
@@ -98,12 +98,14 @@ impl Manager {
         self.after_deposit(&ToSupervisor::Spawn(Box::new(spawn)), attached.into_iter().collect());
     }
 
-    pub(crate) fn signal(&mut self, worker: WorkerId, signal: Signal, scope: Scope) {
+    pub(crate) fn signal(&mut self, worker: WorkerId, signal: Signal, scope: Scope, word: Option<Word>) {
         let scope = match scope {
             Scope::Process => wire::Scope::Process,
             Scope::Group => wire::Scope::Group,
         };
-        let record = ToSupervisor::Signal { worker: worker.0, signal: signal.name().to_owned(), scope, aside: false };
+        let word = word.map(|word| word.name().to_owned());
+        let signal = signal.name().to_owned();
+        let record = ToSupervisor::Signal { worker: worker.0, signal, scope, aside: false, word };
         self.after_deposit(&record, Vec::new());
     }
 
@@ -125,7 +127,7 @@ impl Manager {
                 self.decide(Event::Spawned { worker: id });
                 if self.fleet.worker(id).is_none() {
                     // Nobody asked for it, as far as is known: it would run beside the one that was asked for.
-                    self.signal(id, Signal::Kill, Scope::Group);
+                    self.signal(id, Signal::Kill, Scope::Group, None);
                 }
             }
             ToManager::SpawnFailed { worker, step, errno, transient } => {
@@ -149,7 +151,8 @@ impl Manager {
                     Status::Signal(number) => ExitStatus::Signal(signal::from_number(number)),
                 };
                 self.decide(Event::Exited { worker, status });
-                if let Some(process) = self.crew.processes.remove(&worker)
+                let process = self.crew.processes.remove(&worker).inspect(|process| self.tell_noise(process));
+                if let Some(process) = process
                     && self.logger.is_none()
                     && self.unread.len() < MAX_UNREAD
                 {
@@ -203,7 +206,8 @@ impl Manager {
         let target = target.and_then(|service| probe::target(service, worker.label.slot));
         // One that is ready already has answered a manager before this one.
         let starting = self.fleet.worker(id).is_some_and(|(.., state)| state == WorkerState::Starting);
-        process.watch = watch(id, parts, target.filter(|_| starting), &self.inputs);
+        let words = self.listen(id, &process);
+        process.watch = watch(id, parts, target.filter(|_| starting), words, &self.inputs);
         if worker.label.service == LOGGER_NAME {
             self.crew.processes.insert(id, process);
             if let Some(link) = parts.link.take() {

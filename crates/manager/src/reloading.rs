@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use evercrew_config::Settings;
+use evercrew_core::Word;
 use evercrew_core::fleet::{Epoch, Event, Pace, ServiceId};
 use evercrew_sys::clock;
 use evercrew_wire::control::{Reply, ReplyStatus};
@@ -274,6 +275,7 @@ impl Manager {
         self.crew.forget(|id| fleet.service(id).is_some());
         self.tell_commit(asked, &candidate, gone);
         self.deploy(asked);
+        self.say_to_all(&self.fleet.staying(), Word::Reload, "a new configuration is in force");
     }
 
     /// Replaces what a new configuration alone leaves in place.
@@ -324,6 +326,7 @@ impl Manager {
         content["revision"] = json!(self.crew.revision);
         self.answer_askers(asked, |id| Reply::new(id, ReplyStatus::Ok, text).with_content(content.clone()));
         self.deploy(asked);
+        self.say_to_all(&self.fleet.staying(), Word::Reload, "a new configuration is in force");
     }
 
     /// Gives up what was begun: workers of the candidate are replaced by what served, its listeners closed.

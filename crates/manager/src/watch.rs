@@ -7,7 +7,7 @@ use std::sync::Arc;
 use evercrew_core::fleet::WorkerId;
 use evercrew_sys::notify::NotifySocket;
 use evercrew_sys::{descriptor, pipe};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use crate::crew::Parts;
@@ -20,6 +20,8 @@ use crate::reserve;
 #[derive(Debug)]
 pub(crate) struct Watch {
     tasks: Vec<JoinHandle<()>>,
+    /// Tells the one who reads its command pipe that it is gone.
+    _words: Option<oneshot::Sender<()>>,
 }
 
 impl Drop for Watch {
@@ -30,11 +32,13 @@ impl Drop for Watch {
     }
 }
 
-/// Reads what is there and asks `target` until it answers; `None` if there is nothing of both.
+/// Reads what is there and asks `target` until it answers; `None` if there is nothing of both and no `words` are
+/// read.
 pub(crate) fn watch(
     worker: WorkerId,
     parts: &mut Parts,
     target: Option<Target>,
+    words: Option<oneshot::Sender<()>>,
     inputs: &mpsc::Sender<Input>,
 ) -> Option<Watch> {
     let mut tasks = Vec::new();
@@ -47,7 +51,7 @@ pub(crate) fn watch(
     if let Some(pipe) = parts.ready.take() {
         tasks.push(tokio::spawn(end_quietly(read_newline(worker, pipe, inputs.clone()))));
     }
-    (!tasks.is_empty()).then_some(Watch { tasks })
+    (!tasks.is_empty() || words.is_some()).then_some(Watch { tasks, _words: words })
 }
 
 /// A channel that cannot be read says nothing: the ready timeout or the heartbeat deals with that.

@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use evercrew_core::{Mono, Signal};
-use evercrew_sys::process;
 use evercrew_sys::spawn::ExecOutcome;
+use evercrew_sys::{process, stream};
+use evercrew_wire::command_pipe;
 use evercrew_wire::supervisor::{Kept, Label, Scope, Worker};
 
 /// One process.
@@ -48,12 +49,21 @@ impl Child {
         self.kept.iter().map(|(_, fd)| fd.as_fd()).collect()
     }
 
-    /// Sends a signal, and CONT after it so that a stopped process can act on it.
-    pub(crate) fn signal(&self, signal: Signal, scope: Scope) {
-        self.send(signal, scope);
+    /// Sends a signal, or the word that stands in its place where that can be told, and CONT after it so that a stopped
+    /// process can act on it.
+    pub(crate) fn signal(&self, signal: Signal, scope: Scope, word: Option<&str>) {
+        if !word.is_some_and(|word| self.says(word)) {
+            self.send(signal, scope);
+        }
         if !matches!(signal, Signal::Stop | Signal::Tstp | Signal::Ttin | Signal::Ttou | Signal::Cont | Signal::Kill) {
             self.send(Signal::Cont, scope);
         }
+    }
+
+    /// Whether its command pipe took the word.
+    fn says(&self, word: &str) -> bool {
+        let pipe = self.kept.iter().find(|(kept, _)| *kept == Kept::Command);
+        pipe.is_some_and(|(_, pipe)| stream::send_line(pipe, &command_pipe::line(word)).is_ok())
     }
 
     /// Sends a signal. A process of ours that is not reaped pins its number, so its group's number is safe as well.

@@ -61,7 +61,7 @@ impl Engine {
             return self.kill_all();
         }
         for (_, child) in self.children.living() {
-            child.signal(child.stop_signal, Scope::Process);
+            child.signal(child.stop_signal, Scope::Process, None);
         }
     }
 
@@ -72,7 +72,7 @@ impl Engine {
         let late: Vec<u64> = late.map(|(worker, _)| worker).collect();
         for worker in late {
             if let Some(child) = self.children.of_mut(worker) {
-                child.signal(Signal::Kill, Scope::Group);
+                child.signal(Signal::Kill, Scope::Group, None);
                 child.signalled = Some(Signal::Kill);
                 self.cgroups.kill(worker);
             }
@@ -84,7 +84,7 @@ impl Engine {
 
     pub(crate) fn kill_all(&self) {
         for (worker, child) in self.children.living() {
-            child.signal(Signal::Kill, Scope::Group);
+            child.signal(Signal::Kill, Scope::Group, None);
             self.cgroups.kill(worker);
         }
     }

@@ -359,12 +359,12 @@ impl Engine {
             }
             ToSupervisor::Unbind { listener } => self.custody.unbind(&listener),
             ToSupervisor::Spawn(spawn) => self.spawn(&spawn, descriptors.pop()),
-            ToSupervisor::Signal { worker, signal, scope, aside } => {
+            ToSupervisor::Signal { worker, signal, scope, aside, word } => {
                 if let (Some(child), Ok(signal)) = (self.children.of_mut(worker), signal.parse()) {
                     if aside {
                         child.send(signal, scope);
                     } else {
-                        child.signal(signal, scope);
+                        child.signal(signal, scope, word.as_deref());
                         child.signalled = Some(signal);
                     }
                     if (signal, scope) == (Signal::Kill, Scope::Group) {

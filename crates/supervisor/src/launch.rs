@@ -10,7 +10,7 @@ use evercrew_core::{Mono, Signal};
 use evercrew_sys::limits::{Limit, Resource};
 use evercrew_sys::notify::NotifySocket;
 use evercrew_sys::spawn::{Credentials, Group, Plan, Program, SpawnError, Step};
-use evercrew_sys::{channel, descriptor, pipe, spawn};
+use evercrew_sys::{channel, descriptor, pipe, spawn, stream};
 use evercrew_wire::Text;
 use evercrew_wire::supervisor::{self as wire, Kept, Source, Spawn};
 
@@ -109,6 +109,11 @@ fn open(source: &Source, custody: &Custody, kept: &mut Vec<(Kept, OwnedFd)>) -> 
         Source::Output => piped(Kept::Output, Some(OUTPUT_PIPE_BYTES)),
         Source::Error => piped(Kept::Error, Some(OUTPUT_PIPE_BYTES)),
         Source::Ready => piped(Kept::Ready, None),
+        Source::Command => {
+            let (ours, theirs) = stream::pair()?;
+            kept.push((Kept::Command, ours));
+            Ok(theirs)
+        }
         Source::Link => {
             let (ours, theirs) = channel::pair()?;
             kept.push((Kept::Link, OwnedFd::from(ours)));

@@ -2,7 +2,7 @@
 //!
 //! **What it does.** Starts processes with exactly the descriptors that were declared ([`spawn`]), waits for them and
 //! signals them without ever trusting a pid number ([`process`], [`signal`], [`cgroup`]), moves descriptors between
-//! processes ([`channel`], [`memfd`]), opens listening sockets ([`listener`]), speaks `sd_notify` ([`notify`]), and
+//! processes ([`channel`], [`stream`], [`memfd`]), opens listening sockets ([`listener`]), speaks `sd_notify` ([`notify`]), and
 //! wraps the small remainder: clocks, locks, pipes, epoll, terminal output that never blocks, titles, limits, users.
 //!
 //! **Where to start.** [`spawn::spawn`] and its child half in `spawn/child.rs`, then [`process`].
@@ -40,6 +40,7 @@ pub mod record;
 pub mod removal;
 pub mod signal;
 pub mod spawn;
+pub mod stream;
 pub mod terminal;
 pub mod title;
 pub mod user;

@@ -1,7 +1,8 @@
 //! Bytes to messages and back: every serialized form of the engine lives here, versioned.
 //!
 //! **What it does.** [`supervisor`] is the protocol between supervisor and manager, [`deposit`] what a manager leaves
-//! for the next one, [`control`] the lines of the command socket, [`logger`] what the manager tells the logger.
+//! for the next one, [`control`] the lines of the command socket,
+//! [`command_pipe`] those of programs that take words, [`logger`] what the manager tells the logger.
 //!
 //! **Where to start.** [`supervisor::ToSupervisor`] and [`supervisor::ToManager`].
 //!
@@ -11,6 +12,7 @@
 //! **How it is tested.** Golden files of every released version still decode (`tests/golden`); decoders are fed
 //! random bytes.
 
+pub mod command_pipe;
 pub mod control;
 pub mod deposit;
 mod error;

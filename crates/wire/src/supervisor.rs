@@ -44,6 +44,9 @@ pub enum ToSupervisor {
         /// CONT.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         aside: bool,
+        /// Written to its command pipe in the signal's place, if it has one that takes it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        word: Option<String>,
     },
     /// Which lines of its own log the supervisor writes from here on: a level's name.
     LogLevel {
@@ -254,6 +257,8 @@ pub enum Source {
     Link,
     /// The write end of a new pipe whose read end is kept as [`Kept::Ready`]: a newline on it means ready.
     Ready,
+    /// One end of a new stream pair; the other is kept as [`Kept::Command`].
+    Command,
 }
 
 /// A datagram socket for sd_notify messages, bound by the supervisor.
@@ -282,6 +287,8 @@ pub enum Kept {
     Ready,
     /// Its notify socket.
     Notify,
+    /// Our end of its command pipe.
+    Command,
 }
 
 /// A numbered record from the supervisor.

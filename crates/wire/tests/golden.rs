@@ -265,8 +265,8 @@ fn records_to_the_supervisor_are_written_and_read_as_ever() {
         ToSupervisor::Unbind { listener: "web".into() },
         ToSupervisor::Spawn(Box::new(spawn())),
         ToSupervisor::Spawn(Box::new(Spawn { program: Program::Attached, ..spawn() })),
-        ToSupervisor::Signal { worker: 1, signal: "TERM".into(), scope: Scope::Process, aside: false },
-        ToSupervisor::Signal { worker: 1, signal: "KILL".into(), scope: Scope::Group, aside: false },
+        ToSupervisor::Signal { worker: 1, signal: "TERM".into(), scope: Scope::Process, aside: false, word: None },
+        ToSupervisor::Signal { worker: 1, signal: "KILL".into(), scope: Scope::Group, aside: false, word: None },
         ToSupervisor::Deposit { configuration: true, restart_wait_ms: 5, stops: StopSignals::default(), wishes: None },
         ToSupervisor::Deposit {
             configuration: false,
@@ -344,6 +344,23 @@ fn records_to_the_manager_are_written_and_read_as_ever() {
 
 fn exited(status: Status, oom_kills: u64) -> ToManager {
     ToManager::Exited { worker: 1, status, user_us: 2, system_us: 3, max_rss_kib: 4, at: 5, oom_kills }
+}
+
+/// A word in the place of a signal, and the pipe that takes it.
+#[test]
+fn words_and_their_pipe_are_written_and_read_as_ever() {
+    let word = Some("GRACEFUL_STOP".to_owned());
+    let asked = ToSupervisor::Signal { worker: 1, signal: "TERM".into(), scope: Scope::Process, aside: false, word };
+    let pipe = Descriptor { number: 4, source: Source::Command };
+    let spawned = ToSupervisor::Spawn(Box::new(Spawn { descriptors: vec![pipe], ..spawn() }));
+    let lines: Vec<Vec<u8>> = [&asked, &spawned].iter().map(|record| record.encode().expect("encode")).collect();
+    let kept = golden("to-supervisor-with-words", &lines.join(&b'\n'));
+    let read: Vec<ToSupervisor> =
+        kept.split(|byte| *byte == b'\n').map(|line| ToSupervisor::decode(line).expect("decode")).collect();
+    assert_eq!(read, [asked, spawned]);
+    assert_eq!(kept, lines.join(&b'\n'), "their form changed: add fields with a default instead");
+    let kind = serde_json::to_string(&Kept::Command).expect("encode");
+    assert_eq!(kind, r#""command""#);
 }
 
 /// Fields that the first records did not have.

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use evercrew_core::Signal;
 use evercrew_core::fleet::{
     Action, DrainReason, Epoch, Event, Fleet, Generation, Haste, Notice, Scope, ServiceId, ServiceState, Slot,
     StopReason, Wish, WorkerId,
 };
+use evercrew_core::{Signal, Word};
 
 use super::crew::Crew;
 use super::prologue::PROLOGUE;
@@ -30,7 +30,10 @@ impl Oracle {
                 Action::Prepare { worker, service, generation, epoch, command } => {
                     self.judge_prepare(*worker, *service, (*generation, *epoch, *command), fleet)?;
                 }
-                Action::Signal { worker, signal, scope } => self.judge_signal(*worker, *signal, *scope)?,
+                Action::Signal { worker, signal, scope, word } => {
+                    self.judge_word(*worker, *signal, *word)?;
+                    self.judge_signal(*worker, *signal, *scope)?;
+                }
                 Action::Notice(notice) => self.judge_notice(event, notice)?,
                 Action::Exit => {
                     demand(self.halted.is_some(), || "Exit without Shutdown".into())?;
@@ -169,6 +172,14 @@ impl Oracle {
         }
     }
 
+    /// Who is asked to leave is asked by a word first; whatever follows is a signal.
+    fn judge_word(&mut self, worker: WorkerId, signal: Signal, word: Option<Word>) -> Verdict {
+        let Some(seen) = self.seen.get_mut(&worker) else { return Ok(()) };
+        let owed = std::mem::take(&mut seen.owed_word) && signal != Signal::Kill;
+        demand(!owed || word.is_some(), || format!("{worker:?} is asked to leave without a word"))?;
+        demand(word.is_none() || !seen.escalated, || format!("{word:?} to {worker:?}, which has not left when asked"))
+    }
+
     fn judge_signal(&mut self, worker: WorkerId, signal: Signal, scope: Scope) -> Verdict {
         let seen = self.seen.get(&worker).ok_or_else(|| format!("{signal} to {worker:?}, which does not live"))?;
         demand(seen.is_leaving() || seen.bowed.is_some(), || format!("{signal} to {worker:?} without a reason"))?;
@@ -181,6 +192,9 @@ impl Oracle {
         let now = self.now;
         match notice {
             Notice::WorkerDraining { worker, reason: DrainReason::Asked(reason) } => {
+                if let Some(seen) = self.seen.get_mut(worker) {
+                    seen.owed_word = true;
+                }
                 self.judge_leave(event, *worker, *reason)
             }
             Notice::ReadyTimedOut { worker, .. } => self.judge_ready_timeout(*worker),

@@ -47,6 +47,8 @@ pub(crate) struct Seen {
     drain: Option<Duration>,
     /// Its stop went on to the next step.
     escalated: bool,
+    /// It was asked to leave, and its first signal has yet to come.
+    owed_word: bool,
     /// Its time to drain was cut: its service was stopped, or it was of one generation too many.
     cut: bool,
     /// A restart without grace met it.
@@ -86,6 +88,7 @@ impl Seen {
             apart: None,
             drain: None,
             escalated: false,
+            owed_word: false,
             cut: false,
             hasty: false,
             lost_slot: false,

@@ -17,7 +17,8 @@ use crate::output::{print_json, say};
 pub(crate) struct Signal {
     /// A service or one worker: web, web.2
     name: String,
-    /// USR1, SIGUSR1 or 10
+    /// USR1, SIGUSR1 or 10; or a word for programs with a command pipe: RELOAD, DUMP, GRACEFUL_STOP, IMMEDIATE_STOP,
+    /// GRACEFUL_RESTART, IMMEDIATE_RESTART, DETACH
     #[arg(value_name = "SIGNAL")]
     signal: String,
     /// To the worker's whole process group

@@ -26,6 +26,7 @@ const SERVICE: &[(&str, &str, &str)] = &[
     ("env", "", "env = { A = \"b\" }"),
     ("env_file", "env = { A = \"b\" }", "env = { A = \"c\" }"),
     ("clear_env", "", "clear_env = true"),
+    ("command_pipe", "command = [\"a\"]", "command = [\"a\"]\ncommand_pipe = true"),
     ("ready", "", "ready = \"notify\""),
     ("ready.fd", "ready = { fd = 5 }", "ready = { fd = 6 }"),
     ("ready.output", "ready = { output = \"a\" }", "ready = { output = \"b\" }"),

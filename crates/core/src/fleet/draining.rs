@@ -27,6 +27,12 @@ impl Service {
         }
     }
 
+    /// Whether the worker leaves for a set that was started whole beside it.
+    pub(super) fn is_detached(&self, seat: Seat) -> bool {
+        let detached = self.memory.rollout.is_some_and(|rollout| rollout.pace == Pace::Detached);
+        detached && self.worker(seat).ending == Some(ExitReason::Asked(StopReason::Rollout))
+    }
+
     /// Ends generations that drain, the oldest first, until `allowed` are left with the one of `newest`.
     fn end_oldest(&mut self, newest: u64, allowed: u32, step: &mut Step<'_>) {
         let drains = |worker: &WorkerMemory| worker.apart.filter(|_| matches!(worker.phase, Phase::Draining(_)));

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Epoch, Generation, Pace, Policy, ServiceId, Slot, WorkerId};
-use crate::{Mono, Signal};
+use crate::{Mono, Signal, Word};
 
 /// Something that was observed or asked for.
 ///
@@ -255,6 +255,8 @@ pub enum Action {
         signal: Signal,
         /// To whom.
         scope: Scope,
+        /// A worker that takes words is told this instead, where it can be told.
+        word: Option<Word>,
     },
     /// A fact for log, events and waiting commands.
     Notice(Notice),

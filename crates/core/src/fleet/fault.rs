@@ -40,6 +40,7 @@ faults! {
     ProveIgnored: "The first new worker is on trial no longer than the others.",
     PausedGoesOn: "A paused rollout replaces the next worker.",
     UndoForgotten: "Undo ends a rollout and leaves its new version where it is.",
+    WordForgotten: "A worker that takes words is never told one when it is to leave.",
     DrainForgotten: "A replaced worker may drain for ever.",
     DrainingUnbounded: "Every rollout may leave one more generation that drains.",
     LeaversNotCounted: "A draining worker does not count as a process.",

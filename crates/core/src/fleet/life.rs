@@ -35,7 +35,14 @@ impl Service {
             Verdict::Forget => self.forget(seat, step),
             Verdict::Resend => {
                 if let Some(signal) = self.worker(seat).last_signal(&self.policy) {
-                    step.signal(worker, signal);
+                    match self.worker(seat).phase {
+                        Phase::Draining(_) => step.ask(worker, signal, self.is_detached(seat)),
+                        Phase::Spawning
+                        | Phase::Booting { .. }
+                        | Phase::Ready { .. }
+                        | Phase::Stopping(_)
+                        | Phase::Killed => step.signal(worker, signal),
+                    }
                 }
             }
             Verdict::TimeOut => self.time_out(seat, step),
@@ -196,7 +203,7 @@ impl Service {
         self.doom(seat, Phase::Draining(ladder), ExitReason::Asked(reason), step);
         let worker = self.worker(seat).worker;
         step.notice(Notice::WorkerDraining { worker, reason: DrainReason::Asked(reason) });
-        step.signal(worker, first.signal);
+        step.ask(worker, first.signal, self.is_detached(seat));
     }
 
     fn kill(&mut self, seat: Seat, reason: ExitReason, step: &mut Step<'_>) {

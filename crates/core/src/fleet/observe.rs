@@ -29,6 +29,20 @@ impl Fleet {
         Some((service, slot, Generation(worker.generation), worker.epoch, worker.state()))
     }
 
+    /// Workers that run what their service is to run and that nobody has asked to leave: who is not about to be
+    /// replaced.
+    pub fn staying(&self) -> Vec<WorkerId> {
+        let stays = |service: &Service, worker: &WorkerMemory| {
+            let epoch = service.memory.rollout.map_or(service.memory.epoch, |rollout| rollout.epoch);
+            worker.epoch == epoch && worker.holds_slot() && worker.is_untold()
+        };
+        let of = |service: &Service| -> Vec<WorkerId> {
+            let workers = service.memory.slots.iter().flat_map(|slot| &slot.workers);
+            workers.filter(|worker| stays(service, worker)).map(|worker| worker.worker).collect()
+        };
+        self.services.values().flat_map(of).collect()
+    }
+
     /// Whether everything that is kept for speed agrees with what it was made from.
     ///
     /// # Errors

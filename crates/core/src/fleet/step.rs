@@ -6,7 +6,7 @@ use super::fault::{Fault, Faults};
 use super::jitter::Jitter;
 use super::schedule::Schedule;
 use super::{Action, Notice, Scope, ServiceId, Slot, WorkerId};
-use crate::{Mono, Signal};
+use crate::{Mono, Signal, Word};
 
 /// What is not any one service's.
 #[derive(Debug)]
@@ -36,7 +36,13 @@ impl Step<'_> {
     /// KILL reaches the whole group; every other signal the worker's own process, which passes it on as it sees fit.
     pub(super) fn signal(&mut self, worker: WorkerId, signal: Signal) {
         let scope = if signal == Signal::Kill { Scope::Group } else { Scope::Process };
-        self.out.push(Action::Signal { worker, signal, scope });
+        self.out.push(Action::Signal { worker, signal, scope, word: None });
+    }
+
+    /// The first signal of a stop: a worker that takes words is asked by one.
+    pub(super) fn ask(&mut self, worker: WorkerId, signal: Signal, detached: bool) {
+        let word = Word::for_stop(signal, detached).filter(|_| !self.planted(Fault::WordForgotten));
+        self.out.push(Action::Signal { worker, signal, scope: Scope::Process, word });
     }
 
     pub(super) fn new_worker(&mut self) -> WorkerId {

@@ -35,7 +35,7 @@ fn a_silent_worker_is_killed_and_its_replacement_started_at_once() {
     rig.pass(secs(30));
     let lost = Notice::HeartbeatLost { worker: WorkerId(1), silent: secs(30) };
     assert!(rig.noticed(|notice| *notice == lost));
-    let kill = Action::Signal { worker: WorkerId(1), signal: Signal::Kill, scope: Scope::Group };
+    let kill = Action::Signal { worker: WorkerId(1), signal: Signal::Kill, scope: Scope::Group, word: None };
     assert!(rig.log.contains(&kill));
     assert_eq!(rig.spawn(), WorkerId(2));
     rig.exit(WorkerId(1));
@@ -47,7 +47,7 @@ fn another_signal_is_followed_by_kill_after_the_last_step_of_the_ladder() {
     let mut rig =
         Rig::ready(Policy { stop: ladder(&[(Signal::Term, 20), (Signal::Quit, 3)]), ..beating(Signal::Abrt) });
     rig.pass(secs(30));
-    let abort = Action::Signal { worker: WorkerId(1), signal: Signal::Abrt, scope: Scope::Process };
+    let abort = Action::Signal { worker: WorkerId(1), signal: Signal::Abrt, scope: Scope::Process, word: None };
     assert!(rig.log.contains(&abort));
     rig.start_all();
     rig.log.clear();

@@ -23,3 +23,4 @@ mod scale;
 mod shutdown;
 mod steering;
 mod stop;
+mod words;

@@ -47,7 +47,7 @@ fn a_worker_that_is_not_ready_in_time_is_killed_with_its_group_and_replaced() {
     assert_eq!(rig.fleet.deadline(), Some((rig.now.after(secs(60)), Why::Ready(WorkerId(1)))));
     rig.log.clear();
     rig.pass(secs(60));
-    let kill = Action::Signal { worker: WorkerId(1), signal: Signal::Kill, scope: Scope::Group };
+    let kill = Action::Signal { worker: WorkerId(1), signal: Signal::Kill, scope: Scope::Group, word: None };
     assert!(rig.log.contains(&kill));
     assert!(rig.noticed(|notice| matches!(notice, Notice::ReadyTimedOut { .. })));
     assert_eq!(rig.spawn(), WorkerId(2), "surge allows the next one before the killed one is gone");

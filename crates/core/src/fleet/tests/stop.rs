@@ -1,11 +1,11 @@
 use std::time::Duration;
 
 use super::rig::{Rig, WEB, ladder, millis, policy, secs};
-use crate::Signal;
 use crate::fleet::{
     Action, DrainReason, Event, ExitReason, ExitStatus, Notice, Policy, Restart, Scope, ServiceState, StopLadder,
     StopReason, StopStep, WorkerId, WorkerState,
 };
+use crate::{Signal, Word};
 
 fn stop(now: bool) -> Event {
     Event::Stop { service: WEB, now }
@@ -29,10 +29,15 @@ fn a_stop_asks_every_worker_and_starts_none() {
 fn stop_signals_go_to_the_process_and_kill_to_the_group() {
     let mut rig = Rig::ready(Policy { stop: ladder(&[(Signal::Term, 5)]), ..policy(1) });
     rig.send(stop(false));
-    let term = Action::Signal { worker: WorkerId(1), signal: Signal::Term, scope: Scope::Process };
+    let term = Action::Signal {
+        worker: WorkerId(1),
+        signal: Signal::Term,
+        scope: Scope::Process,
+        word: Some(Word::GracefulStop),
+    };
     assert!(rig.log.contains(&term));
     rig.pass(secs(5));
-    let kill = Action::Signal { worker: WorkerId(1), signal: Signal::Kill, scope: Scope::Group };
+    let kill = Action::Signal { worker: WorkerId(1), signal: Signal::Kill, scope: Scope::Group, word: None };
     assert!(rig.log.contains(&kill));
     assert!(rig.noticed(|notice| matches!(notice, Notice::StopEscalated { signal: Signal::Kill, .. })));
 }

@@ -1,0 +1,303 @@
+//! Command pipes: words to programs that take them, and what those answer.
+//!
+//! The word in the place of a stop's first signal goes through the supervisor, which knows what was sent last and sends the
+//! signal where the pipe takes nothing. Every other word is written here: it is told once, or somebody hears that it was
+//! not.
+
+use std::io;
+use std::time::Duration;
+
+use evercrew_core::Word;
+use evercrew_core::fleet::WorkerId;
+use evercrew_sys::stream;
+use evercrew_wire::command_pipe::{self, Answer, MAX_LINE};
+use evercrew_wire::supervisor::Label;
+use serde_json::{Value, json};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::crew::Process;
+use crate::input::Input;
+use crate::link::Shared;
+use crate::manager::Manager;
+use crate::notices::Level;
+use crate::readiness;
+
+/// Lines of one worker that are read in a second; the rest waits in its pipe.
+const LINES_A_SECOND: u32 = 100;
+/// How long it is read after its process is gone.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+/// The longest content that an event keeps, in bytes.
+const LONGEST: usize = 4096;
+/// The longest message, in characters.
+const LONGEST_MESSAGE: usize = 1000;
+
+/// What a reading found.
+#[derive(Debug, PartialEq, Eq)]
+enum Line {
+    Whole(Vec<u8>),
+    /// Longer than a line may be; its rest is read and forgotten.
+    TooLong,
+}
+
+/// Bytes become lines; a line that is too long takes no more room than one that is not.
+#[derive(Debug, Default)]
+struct Lines {
+    begun: Vec<u8>,
+    skipping: bool,
+}
+
+impl Lines {
+    fn take(&mut self, mut bytes: &[u8]) -> Vec<Line> {
+        let mut lines = Vec::new();
+        while !bytes.is_empty() {
+            let end = bytes.iter().position(|byte| *byte == b'\n');
+            let (part, rest) = bytes.split_at(end.unwrap_or(bytes.len()));
+            bytes = rest.get(1..).unwrap_or_default();
+            if !self.skipping && self.begun.len() + part.len() > MAX_LINE {
+                (self.begun, self.skipping) = (Vec::new(), true);
+                lines.push(Line::TooLong);
+            }
+            if !self.skipping {
+                self.begun.extend_from_slice(part);
+            }
+            if end.is_some() {
+                let line = std::mem::take(&mut self.begun);
+                if !std::mem::take(&mut self.skipping) {
+                    lines.push(Line::Whole(line));
+                }
+            }
+        }
+        lines
+    }
+}
+
+/// What a worker wrote on its command pipe.
+#[derive(Debug)]
+pub(crate) struct Said {
+    worker: WorkerId,
+    label: Label,
+    pid: u32,
+    /// `None` for a line that is no answer.
+    answer: Option<Answer>,
+}
+
+/// Whose answers are read, and who hears them.
+#[derive(Debug)]
+struct Listener {
+    worker: WorkerId,
+    label: Label,
+    pid: u32,
+    inputs: mpsc::Sender<Input>,
+}
+
+impl Listener {
+    /// Whether there is still somebody to tell.
+    async fn tell(&self, answer: Option<Answer>) -> bool {
+        let said = Said { worker: self.worker, label: self.label.clone(), pid: self.pid, answer };
+        self.inputs.send(Input::Said(Box::new(said))).await.is_ok()
+    }
+
+    /// Reads until the worker closes its end, or until a little after it is `gone`: what it last wrote is still there
+    /// then, and somebody whom it started may hold its end open.
+    async fn listen(self, pipe: Shared, gone: oneshot::Receiver<()>) {
+        let reading = read_answers(pipe, &self);
+        tokio::pin!(reading);
+        // A pipe that cannot be read says nothing.
+        tokio::select! {
+            _ = &mut reading => {}
+            _ = gone => drop(tokio::time::timeout(LAST_WORDS, reading).await),
+        }
+    }
+}
+
+async fn read_answers(pipe: Shared, listener: &Listener) -> io::Result<()> {
+    let readiness = readiness::watch(&*pipe)?;
+    drop(pipe);
+    let mut bytes = vec![0; 4096];
+    let mut lines = Lines::default();
+    let (mut read, mut since) = (0, tokio::time::Instant::now());
+    loop {
+        let mut ready = readiness.readable().await?;
+        match stream::receive(&readiness, &mut bytes) {
+            Ok(0) => return Ok(()),
+            Ok(count) => {
+                for line in lines.take(&bytes[..count]) {
+                    read += 1;
+                    let answer = match line {
+                        Line::Whole(line) => Answer::decode(&line).ok(),
+                        Line::TooLong => None,
+                    };
+                    // The loop is gone when this fails.
+                    if !listener.tell(answer).await {
+                        return Ok(());
+                    }
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => ready.clear_ready(),
+            Err(error) => return Err(error),
+        }
+        if since.elapsed() >= Duration::from_secs(1) {
+            (read, since) = (0, tokio::time::Instant::now());
+        } else if read >= LINES_A_SECOND {
+            tokio::time::sleep_until(since + Duration::from_secs(1)).await;
+        }
+    }
+}
+
+impl Process {
+    /// Tells it a word.
+    ///
+    /// # Errors
+    /// Why it cannot be told, in words.
+    fn say(&self, word: Word) -> Result<(), String> {
+        let name = &self.label.name;
+        let Some(pipe) = &self.command else { return Err(format!("{name} has no command pipe")) };
+        stream::send_line(pipe, &command_pipe::line(word.name())).map_err(|error| match error.kind() {
+            io::ErrorKind::WouldBlock => format!("{name} does not read its command pipe, which is full"),
+            io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => format!("{name} has closed its command pipe"),
+            _ => format!("the command pipe of {name} cannot be written: {error}"),
+        })
+    }
+}
+
+impl Manager {
+    /// Reads what the process answers; whoever drops what this gives says that it is gone.
+    pub(crate) fn listen(&self, worker: WorkerId, process: &Process) -> Option<oneshot::Sender<()>> {
+        let pipe = process.command.clone()?;
+        let (alive, gone) = oneshot::channel();
+        let (label, pid, inputs) = (process.label.clone(), process.pid, self.inputs.clone());
+        tokio::spawn(Listener { worker, label, pid, inputs }.listen(pipe, gone));
+        Some(alive)
+    }
+
+    /// Tells a worker a word, and everybody else that it was told.
+    pub(crate) fn say(&mut self, worker: WorkerId, word: Word, why: &str) -> Result<(), String> {
+        let Some(process) = self.crew.processes.get(&worker) else { return Err("it has no process".to_owned()) };
+        process.say(word)?;
+        let label = &process.label;
+        let fields = json!({"service": label.service, "worker": label.name, "generation": label.generation,
+                            "pid": process.pid, "word": word.name()});
+        let words = format!("{}: {word}, {why}", label.name);
+        self.tell(Level::Info, "worker.told", fields, &words);
+        Ok(())
+    }
+
+    /// Tells all of `workers` that take words; who cannot be told is named in the log.
+    pub(crate) fn say_to_all(&mut self, workers: &[WorkerId], word: Word, why: &str) {
+        for worker in workers {
+            let takes = self.crew.processes.get(worker).is_some_and(|process| process.command.is_some());
+            if takes && let Err(reason) = self.say(*worker, word, why) {
+                self.write_log(Level::Warn, &format!("{word} was not told: {reason}"));
+            }
+        }
+    }
+
+    /// What programs know of themselves and write down when they are asked.
+    pub(crate) fn ask_for_dumps(&mut self) {
+        let all: Vec<WorkerId> = self.crew.processes.keys().copied().collect();
+        self.say_to_all(&all, Word::Dump, "for a dump");
+    }
+
+    pub(crate) fn worker_said(&mut self, said: &Said) {
+        let Said { worker, label, pid, answer } = said;
+        let name = &label.name;
+        let mut fields = json!({"service": label.service, "worker": name, "generation": label.generation, "pid": pid});
+        let Some(answer) = answer else {
+            let Some(process) = self.crew.processes.get_mut(worker) else { return };
+            process.noise += 1;
+            if process.noise == 1 {
+                let words =
+                    format!("{name} wrote a line that is no answer on its command pipe; such lines are counted");
+                self.tell(Level::Warn, "worker.noise", fields, &words);
+            }
+            return;
+        };
+        let (status, message) = (excerpt(&answer.status), excerpt(&answer.message));
+        fields["status"] = json!(status);
+        fields["message"] = json!(message);
+        for (key, value) in [("id", answer.id.as_ref()), ("content", Some(&answer.content))] {
+            if let Some(value) = value.filter(|value| value.to_string().len() <= LONGEST) {
+                fields[key] = value.clone();
+            }
+        }
+        let words = if message.is_empty() { status } else { format!("{status}: {message}") };
+        let words = format!("{name} answers {}", words.replace(char::is_control, " "));
+        self.tell(Level::Info, "worker.answered", fields, &words);
+    }
+
+    /// A process is gone; what it wrote for nobody is told.
+    pub(crate) fn tell_noise(&mut self, process: &Process) {
+        if process.noise > 1 {
+            let (name, count) = (&process.label.name, process.noise);
+            let words = format!("{name} wrote {count} lines that were no answers on its command pipe");
+            self.write_log(Level::Warn, &words);
+        }
+    }
+}
+
+fn excerpt(text: &str) -> String {
+    text.chars().take(LONGEST_MESSAGE).collect()
+}
+
+/// The words by their names, for messages.
+pub(crate) fn names() -> String {
+    let names: Vec<&str> = Word::ALL.iter().map(|word| word.name()).collect();
+    names.join(", ")
+}
+
+/// What an operator is told when a word did not reach everybody.
+pub(crate) fn untold(word: Word, reasons: &[String], told: &[Value]) -> (String, String) {
+    let mut text = format!("{word} was not told: {}", reasons.join("; "));
+    if !told.is_empty() {
+        let names: Vec<&str> = told.iter().filter_map(|worker| worker["name"].as_str()).collect();
+        text.push_str(&format!("; told: {}", names.join(" ")));
+    }
+    (text, "write `command_pipe = true` for a service whose program reads EVERCREW_COMMAND_FD".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn whole(text: &str) -> Line {
+        Line::Whole(text.into())
+    }
+
+    #[test]
+    fn lines_are_put_together_from_pieces() {
+        let mut lines = Lines::default();
+        assert_eq!(lines.take(b"a"), []);
+        assert_eq!(lines.take(b"b\nc\n\nd"), [whole("ab"), whole("c"), whole("")]);
+        assert_eq!(lines.take(b"\n"), [whole("d")]);
+    }
+
+    #[test]
+    fn a_line_that_is_too_long_is_told_once_and_takes_no_room() {
+        let mut lines = Lines::default();
+        let piece = vec![b'x'; 4096];
+        let told: Vec<Line> = (0..1000).flat_map(|_| lines.take(&piece)).collect();
+        assert_eq!(told, [Line::TooLong]);
+        assert!(lines.begun.capacity() == 0, "{}", lines.begun.capacity());
+        assert_eq!(lines.take(b"x\nafter\n"), [whole("after")]);
+        let longest = vec![b'y'; MAX_LINE];
+        assert_eq!(lines.take(&longest), []);
+        assert_eq!(lines.take(b"\n"), [Line::Whole(longest)]);
+    }
+
+    #[tokio::test]
+    async fn reading_ends_with_the_pipe() {
+        let (ours, theirs) = stream::pair().expect("a pair");
+        stream::send_line(&theirs, b"{\"status\":\"ok\"}\nnoise\nhalf").expect("written");
+        drop(theirs);
+        let (inputs, mut heard) = mpsc::channel(8);
+        let label = Label { name: "s.1".into(), service: "s".into(), slot: 1, generation: 1, epoch: 1 };
+        let listener = Listener { worker: WorkerId(1), label, pid: 2, inputs };
+        read_answers(std::sync::Arc::new(ours), &listener).await.expect("an end");
+        drop(listener);
+        let mut answers = Vec::new();
+        while let Some(Input::Said(said)) = heard.recv().await {
+            answers.push(said.answer.map(|answer| answer.status));
+        }
+        assert_eq!(answers, [Some("ok".to_owned()), None], "half a line is none");
+    }
+}
