@@ -165,7 +165,8 @@ mod tests {
             assert_eq!(begun[0].read(&mut &b"more"[..]).await, Read::GivenUp, "the oldest of the longest");
             assert_eq!(intake.state().lines.len(), begun.len());
             drop((begun, short));
-            assert_eq!((intake.state().bytes, intake.state().lines.len()), (0, 0));
+            let state = intake.state();
+            assert_eq!((state.bytes, state.lines.len()), (0, 0));
         });
     }
 
