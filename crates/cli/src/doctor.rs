@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -86,20 +86,10 @@ fn cgroups() -> Finding {
     let todo = "without one, a process that leaves its worker's group is found by its environment alone; run as root, or \
                 with a delegated cgroup (Delegate=yes in a systemd unit)";
     match cgroup::own() {
-        Ok(path) if may_write(&path) => ok("cgroup2", format!("{} is ours to use", path.display())),
+        Ok(path) if user::may_write(&path) => ok("cgroup2", format!("{} is ours to use", path.display())),
         Ok(path) => wrong("cgroup2", Grade::Warn, format!("{} cannot be written", path.display()), todo),
         Err(error) => wrong("cgroup2", Grade::Warn, format!("there is none: {error}"), todo),
     }
-}
-
-/// Whether a directory could be made there, by its mode: nothing is made to find out.
-fn may_write(path: &Path) -> bool {
-    let (uid, gid) = user::current();
-    fs::metadata(path).is_ok_and(|found| {
-        let mode = found.mode();
-        let by_us = found.uid() == uid && mode & 0o200 != 0 || found.gid() == gid && mode & 0o020 != 0;
-        uid == 0 || by_us || mode & 0o002 != 0
-    })
 }
 
 fn files((soft, hard): (u64, u64)) -> Finding {
@@ -141,7 +131,7 @@ fn directory(directory: &Path) -> Finding {
         Ok(found) if !found.is_dir() => {
             wrong("directory", Grade::Fail, format!("{shown} is no directory"), "remove it, or name another one")
         }
-        Ok(_) if !may_write(directory) => {
+        Ok(_) if !user::may_write(directory) => {
             let todo = "run as its owner, or name another one with --directory";
             wrong("directory", Grade::Fail, format!("{shown} cannot be written"), todo)
         }
@@ -152,7 +142,7 @@ fn directory(directory: &Path) -> Finding {
         Ok(_) => ok("directory", format!("{shown}")),
         Err(_) => {
             let parent = directory.ancestors().skip(1).find(|parent| parent.exists());
-            if parent.is_some_and(may_write) {
+            if parent.is_some_and(user::may_write) {
                 return ok("directory", format!("{shown} is not there yet; `up` makes it"));
             }
             let todo = "name one that you may write to with engine.directory or --directory";

@@ -140,6 +140,11 @@ pub fn current() -> (u32, u32) {
     (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw())
 }
 
+/// Whether the kernel would let this process write there, by mode, groups, capabilities and mount.
+pub fn may_write(path: &std::path::Path) -> bool {
+    rustix::fs::access(path, rustix::fs::Access::WRITE_OK).is_ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -159,5 +164,19 @@ mod tests {
         assert_eq!(find("no-such-user-here").expect("database"), None);
         assert_eq!(find_group("no-such-group-here").expect("database"), None);
         assert!(find("a\0b").is_err());
+    }
+
+    #[test]
+    fn may_write_is_what_a_write_finds() {
+        use std::os::unix::fs::PermissionsExt;
+        let place = std::env::temp_dir().join(format!("evercrew-may-write-{}", std::process::id()));
+        std::fs::create_dir(&place).expect("make a directory");
+        for mode in [0o700, 0o500] {
+            std::fs::set_permissions(&place, std::fs::Permissions::from_mode(mode)).expect("set its mode");
+            assert_eq!(may_write(&place), std::fs::write(place.join("file"), "").is_ok(), "{mode:o}");
+            let _ = std::fs::remove_file(place.join("file"));
+        }
+        std::fs::remove_dir(&place).expect("remove it");
+        assert!(!may_write(&place));
     }
 }
