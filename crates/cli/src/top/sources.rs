@@ -169,7 +169,8 @@ pub(crate) fn read(wanted: &Receiver<Option<(PathBuf, String)>>, heard: &SyncSen
             Some(_) => wanted.recv_timeout(LOOK),
         };
         match told {
-            Ok(told) => (whose, shown) = (told, Vec::new()),
+            // Only the last of them is on the screen.
+            Ok(told) => (whose, shown) = (wanted.try_iter().last().unwrap_or(told), Vec::new()),
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return,
         }
