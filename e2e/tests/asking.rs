@@ -50,7 +50,7 @@ fn down_from_outside_the_engine_s_process_namespace_returns_when_its_supervisor_
     assert_ne!(supervisor.pid, 1);
     let late = engine.run(&["down", "--timeout", "50ms"]);
     assert!(late.code == 124 && supervisor.lives(), "{} {}", late.code, late.stderr);
-    engine.ok(&["down"]);
+    engine.ok(&["down", "--timeout", "30s"]);
     assert!(!supervisor.lives(), "it returned before the end");
     assert_eq!(engine.wait(SOON), 0);
 }
