@@ -166,7 +166,7 @@ pub(crate) const VERBS: &[Entry] = &[
         "signal",
         &[
             NAMES,
-            argument("signal", Kind::Text, "`USR1`, `SIGUSR1` or `10`"),
+            argument("signal", Kind::Text, "`USR1`, `SIGUSR1` or `10`, or a word for a command pipe: `RELOAD`"),
             argument("group", Kind::Flag, "the whole process group of each worker"),
         ],
         "at once with `{\"workers\":[{\"name\",\"pid\"}]}`: those that it was sent to. Never a commanded stop: a worker that ends by it has ended unasked",

@@ -14,6 +14,7 @@ use evercrew_wire::command_pipe::{self, Answer, MAX_LINE};
 use evercrew_wire::supervisor::Label;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 
 use crate::crew::Process;
 use crate::input::Input;
@@ -115,14 +116,13 @@ async fn read_answers(pipe: Shared, listener: &Listener) -> io::Result<()> {
     drop(pipe);
     let mut bytes = vec![0; 4096];
     let mut lines = Lines::default();
-    let (mut read, mut since) = (0, tokio::time::Instant::now());
+    let mut pace = Pace { read: 0, since: Instant::now() };
     loop {
         let mut ready = readiness.readable().await?;
         match stream::receive(&readiness, &mut bytes) {
             Ok(0) => return Ok(()),
             Ok(count) => {
                 for line in lines.take(&bytes[..count]) {
-                    read += 1;
                     let answer = match line {
                         Line::Whole(line) => Answer::decode(&line).ok(),
                         Line::TooLong => None,
@@ -131,16 +131,33 @@ async fn read_answers(pipe: Shared, listener: &Listener) -> io::Result<()> {
                     if !listener.tell(answer).await {
                         return Ok(());
                     }
+                    if let Some(pause) = pace.read(Instant::now()) {
+                        tokio::time::sleep_until(pause).await;
+                    }
                 }
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => ready.clear_ready(),
             Err(error) => return Err(error),
         }
-        if since.elapsed() >= Duration::from_secs(1) {
-            (read, since) = (0, tokio::time::Instant::now());
-        } else if read >= LINES_A_SECOND {
-            tokio::time::sleep_until(since + Duration::from_secs(1)).await;
+    }
+}
+
+/// How fast one worker is listened to.
+#[derive(Debug)]
+struct Pace {
+    read: u32,
+    since: Instant,
+}
+
+impl Pace {
+    /// One more line was read; until when to read no other.
+    fn read(&mut self, now: Instant) -> Option<Instant> {
+        let second = self.since + Duration::from_secs(1);
+        if now >= second {
+            *self = Self { read: 0, since: now };
         }
+        self.read += 1;
+        (self.read >= LINES_A_SECOND).then_some(second).filter(|until| *until > now)
     }
 }
 
@@ -282,6 +299,18 @@ mod tests {
         let longest = vec![b'y'; MAX_LINE];
         assert_eq!(lines.take(&longest), []);
         assert_eq!(lines.take(b"\n"), [Line::Whole(longest)]);
+    }
+
+    #[test]
+    fn a_second_has_so_many_lines_and_no_more() {
+        let begin = Instant::now();
+        let mut pace = Pace { read: 0, since: begin };
+        let at = |millis| begin + Duration::from_millis(millis);
+        assert!((1..LINES_A_SECOND).all(|_| pace.read(at(10)).is_none()));
+        assert_eq!(pace.read(at(20)), Some(at(1000)));
+        assert_eq!(pace.read(at(1000)), None, "the next second has lines of its own");
+        assert!((2..LINES_A_SECOND).all(|_| pace.read(at(1500)).is_none()));
+        assert_eq!(pace.read(at(1500)), Some(at(2000)));
     }
 
     #[tokio::test]
