@@ -193,7 +193,8 @@ impl Oracle {
         match notice {
             Notice::WorkerDraining { worker, reason: DrainReason::Asked(reason) } => {
                 if let Some(seen) = self.seen.get_mut(worker) {
-                    seen.owed_word = true;
+                    // A command before the start has no pipe: it is no program that takes words.
+                    seen.owed_word = seen.slot != PROLOGUE;
                 }
                 self.judge_leave(event, *worker, *reason)
             }
