@@ -76,3 +76,35 @@ fn an_engine_that_lives_is_never_taken_for_a_leftover() {
     assert_eq!(engine.pids("s"), before, "nobody was killed");
     assert_eq!(engine.down(), 0);
 }
+
+/// As a release is switched: the engine stays where it was, and goes on starting workers there.
+#[test]
+fn a_link_on_the_way_to_the_directory_may_lead_elsewhere() {
+    let engine = Engine::new(
+        EVERCREW,
+        "[listen.web]\naddress = \"127.0.0.1:0\"\n[service.web]\nbuiltin = \"hello\"\nlisten = [\"web\"]\nworkers = 2\n",
+    );
+    let [one, two, current] = ["one", "two", "current"].map(|name| engine.home().join(name));
+    for directory in [&one, &two] {
+        std::fs::create_dir(directory).expect("make a directory");
+    }
+    std::os::unix::fs::symlink(&one, &current).expect("link it");
+    let mut engine = engine.with("EVERCREW_DIRECTORY", current.to_str().expect("text"));
+    engine.start();
+    engine.ready();
+    std::fs::remove_file(&current).expect("unlink it");
+    std::os::unix::fs::symlink(&two, &current).expect("link the other");
+    let there = one.to_str().expect("text");
+    for words in [&["restart", "web"][..], &["reload"], &["restart", "web"], &["wait", "--ready"]] {
+        let output = engine.run(&[&["--directory", there], words].concat());
+        assert_eq!(output.code, 0, "{words:?}: {}", output.stderr);
+    }
+    assert_eq!(engine.run(&["--directory", there, "down"]).code, 0);
+    assert_eq!(engine.wait(std::time::Duration::from_secs(20)), 0);
+    assert_eq!(
+        std::fs::read_dir(&two).expect("list it").count(),
+        0,
+        "nothing was written where the link leads by then"
+    );
+    assert!(!one.join("control.sock").exists());
+}

@@ -28,7 +28,7 @@ pub(crate) fn print(text: &str) -> Result<Reader, Failure> {
 /// Writes a result that need not be text.
 ///
 /// # Errors
-/// As [`print`].
+/// As [`print()`].
 pub(crate) fn print_bytes(bytes: &[u8]) -> Result<Reader, Failure> {
     let mut output = io::stdout().lock();
     heard(output.write_all(bytes).and_then(|()| output.flush()))
@@ -37,7 +37,7 @@ pub(crate) fn print_bytes(bytes: &[u8]) -> Result<Reader, Failure> {
 /// A result for programs.
 ///
 /// # Errors
-/// As [`print`].
+/// As [`print()`].
 pub(crate) fn print_json(value: &Value) -> Result<Reader, Failure> {
     print(&format!("{value:#}\n"))
 }

@@ -65,13 +65,20 @@ pub(crate) fn up(global: &Global, watch: bool) -> Result<u8, Failure> {
     // Below the least that any configuration needs, not even the file can be relied on to open.
     let files = limits::nofile().1;
     evercrew_manager::check_open_files(evercrew_manager::Crowd::default(), files).map_err(configuration)?;
-    let (source, settings) = read_configuration(global)?;
+    let (mut source, mut settings) = read_configuration(global)?;
     evercrew_manager::check_open_files(evercrew_manager::most_at_a_time(&settings), files).map_err(configuration)?;
-    let directory = &settings.engine.directory;
     // A worker of another user reaches its notify socket through it; what is in it is open to nobody else all the same.
     let others = settings.services.iter().any(|service| service.user.is_some() || service.group.is_some());
     let mode = if others { 0o711 } else { 0o700 };
-    make_directory(directory, mode)?;
+    make_directory(&settings.engine.directory, mode)?;
+    // A link on the way to it may lead elsewhere while the engine runs, as that to a release does.
+    if let Some(real) =
+        fs::canonicalize(&settings.engine.directory).ok().filter(|real| *real != settings.engine.directory)
+    {
+        source.directory_override = Some(real);
+        settings = source.parse().map_err(|errors| configuration(errors.render(false)))?;
+    }
+    let directory = &settings.engine.directory;
     let tenancy = tenancy::take(directory)?;
     let instance =
         new_instance().map_err(|error| Failure::unavailable(format!("cannot read /dev/urandom: {error}")))?;
