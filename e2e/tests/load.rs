@@ -255,3 +255,31 @@ fn queued_within(port: u16, count: usize, patience: Duration) -> bool {
     }
     true
 }
+
+/// Each after its own number of requests, its replacement first, and nobody is cut off.
+#[test]
+fn workers_that_are_recycled_for_their_requests_cost_no_request() {
+    let port = free_port();
+    let mut engine = Engine::up(
+        EVERCREW,
+        &format!(
+            "[listen.web]\naddress = \"127.0.0.1:{port}\"\n[service.web]\nbuiltin = \"hello\"\nlisten = [\"web\"]\n\
+             workers = 4\nrecycle = {{ requests = 100 }}\nrollout = {{ settle = \"0s\" }}\n"
+        ),
+    );
+    let mut events = engine.events(1);
+    let address = SocketAddr::from(([127, 0, 0, 1], port));
+    let load = Load::builder(address).expect_prefix("Hello from Evercrew\n").pids().rate(500.0);
+    let load = load.keep_alive(8).fresh(8).duration(LONGEST).start_thread().expect("start the load");
+    for _ in 0..8 {
+        let left = events.wait("one is replaced", SOON, |event| event["kind"] == "worker.draining");
+        assert_eq!(left["reason"], "recycle");
+    }
+    let report = load.stop();
+    assert!(report.is_clean(), "{report}");
+    assert_eq!(report.idle_closes + report.idle_resets, 0, "connections ended unannounced\n{report}");
+    for worker in engine.workers("web") {
+        assert_eq!(worker.restarts, 0, "it was planned");
+    }
+    assert_eq!(engine.down(), 0);
+}

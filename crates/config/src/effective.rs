@@ -113,6 +113,7 @@ fn service(under: &mut Under<'_>, service: &Service, env_file: Option<PathBuf>) 
         port,
         before_start,
         recycle_memory: _,
+        recycle_requests: _,
         log,
         ready,
         heartbeat_interval: _,
@@ -209,7 +210,7 @@ fn policy(under: &mut Under<'_>, service: &Service, policy: &Policy, name: &dyn 
         }
     }
     stop(under, &policy.stop);
-    recycle(under, service.recycle_memory, policy.recycle);
+    recycle(under, service, policy.recycle);
     under.put("rollout.surge", json!(policy.rollout.surge));
     under.put("rollout.unavailable", json!(policy.rollout.unavailable));
     under.put("rollout.settle", time(policy.rollout.settle));
@@ -219,12 +220,14 @@ fn policy(under: &mut Under<'_>, service: &Service, policy: &Policy, name: &dyn 
     under.put("rollout.max_draining", json!(policy.rollout.draining));
 }
 
-fn recycle(under: &mut Under<'_>, memory: Option<u64>, recycle: Recycle) {
-    if memory.is_none() && recycle == Recycle::default() {
+fn recycle(under: &mut Under<'_>, service: &Service, recycle: Recycle) {
+    let (memory, requests) = (service.recycle_memory, service.recycle_requests);
+    if memory.is_none() && requests.is_none() && recycle == Recycle::default() {
         return under.put("recycle", None);
     }
     under.put("recycle.age", recycle.age.map(time));
     under.put("recycle.memory", memory.map(|memory| json!(size::format(memory))));
+    under.put("recycle.requests", requests.map(|requests| json!(requests)));
     under.put("recycle.jitter", json!(recycle.jitter));
 }
 

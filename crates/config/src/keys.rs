@@ -74,8 +74,7 @@ pub(crate) static ENGINE: Section = Section {
             "signals",
             Shape::Choice(Preset::NAMES),
             "\"native\"",
-            "whose meanings signals to the engine have: its own, or those of a known system; the page on signals has \
-             the tables",
+            "whose meanings signals to the engine have: its own, or those of a known system",
         )
         .live(),
         later("user"),
@@ -195,7 +194,7 @@ pub(crate) static SERVICE: Section = Section {
             "how a worker is stopped: one signal and a grace, or a ladder of signals; KILL to the whole group follows \
              the last one",
         ).live(),
-        open("recycle", Shape::Table(&RECYCLE), "never", "replace workers for age or memory, replacement first").live(),
+        open("recycle", Shape::Table(&RECYCLE), "never", "replace workers for age, memory or requests, replacement first").live(),
         key(
             "watch",
             Shape::Names("files, which may have wildcards"),
@@ -336,13 +335,17 @@ pub(crate) static RECYCLE: Section = Section {
             "memory",
             Shape::Size,
             "never",
-            "memory in use at which a worker is replaced, looked at every 10 s: anonymous pages of the worker and all its \
-             descendants and what of them is swapped out, each page shared by several processes counted by its share \
-             (where the kernel does not let us read shares, in full). Page cache and files are not counted",
+            "memory in use at which a worker is replaced, looked at every 10 s: its own and its descendants' anonymous and \
+             swapped pages, each by its share (in full where shares cannot be read), without page cache and files",
         )
         .live(),
-        key("jitter", Shape::Share, "0.5", "share of both by which each worker's are lowered at random").live(),
-        later("requests"),
+        key("jitter", Shape::Share, "0.5", "share of these by which each worker's are lowered at random").live(),
+        open(
+            "requests",
+            Shape::Integer { min: 1, max: u32::MAX },
+            "never",
+            "requests that a builtin worker answers before it is replaced; /healthz is not counted",
+        ),
         later("jobs"),
     ],
 };

@@ -50,7 +50,7 @@ pub(crate) fn service(reader: &Reader<'_>, name: &str, name_at: Span, context: &
     let heartbeat = heartbeat(reader, is_builtin);
     let backoff = backoff(reader);
     let limits = limits::limits(reader);
-    let (recycle, recycle_memory) = recycle(reader, limits.memory);
+    let (recycle, recycle_memory, recycle_requests) = recycle(reader, is_builtin, limits.memory);
     let before_start = before_start(reader, context);
     let policy = Policy {
         before_start: u32::try_from(before_start.len()).unwrap_or(u32::MAX),
@@ -97,6 +97,7 @@ pub(crate) fn service(reader: &Reader<'_>, name: &str, name_at: Span, context: &
             port,
             before_start,
             recycle_memory,
+            recycle_requests,
             log: log::style(reader, name, all),
             ready,
             heartbeat_interval: heartbeat.map(|(interval, _)| interval),
@@ -319,8 +320,8 @@ fn watch(reader: &Reader<'_>) -> Vec<String> {
     patterns.into_iter().map(|(pattern, _)| pattern).collect()
 }
 
-fn recycle(reader: &Reader<'_>, limit: Option<u64>) -> (Recycle, Option<u64>) {
-    let Some(table) = reader.table("recycle", &keys::RECYCLE) else { return (Recycle::default(), None) };
+fn recycle(reader: &Reader<'_>, is_builtin: bool, limit: Option<u64>) -> (Recycle, Option<u64>, Option<u32>) {
+    let Some(table) = reader.table("recycle", &keys::RECYCLE) else { return (Recycle::default(), None, None) };
     let recycle = Recycle { age: table.optional_duration("age"), jitter: table.share("jitter") };
     let memory = table.size("memory");
     if let Some((memory, limit)) = memory.zip(limit)
@@ -332,5 +333,16 @@ fn recycle(reader: &Reader<'_>, limit: Option<u64>) -> (Recycle, Option<u64>) {
                 .help("recycle below the limit, so that a worker is replaced before it is killed"),
         );
     }
-    (recycle, memory)
+    let requests = table.optional_integer("requests");
+    if requests.is_some() && !is_builtin {
+        table.report().add(
+            Diagnostic::error(
+                table.at("requests"),
+                format!("`requests` in {} counts for builtin workers only", table.name()),
+            )
+            .label("nobody here sees the requests of a command")
+            .help("use `age` or `memory`, or the program's own limit, like gunicorn's `--max-requests`"),
+        );
+    }
+    (recycle, memory, requests)
 }

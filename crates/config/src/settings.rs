@@ -187,6 +187,8 @@ pub struct Service {
     pub before_start: Vec<Vec<String>>,
     /// Memory, in bytes, at which a worker is replaced; shortened by `policy.recycle.jitter` as the age is.
     pub recycle_memory: Option<u64>,
+    /// Requests after which a builtin worker is replaced; shortened likewise.
+    pub recycle_requests: Option<u32>,
     /// What becomes of the workers' output.
     pub log: LogStyle,
     /// How a worker says that it can work.

@@ -89,11 +89,11 @@ fn share(pid: u32) -> Option<u64> {
     process::anonymous_share(pid).or_else(|| process::anonymous(pid))
 }
 
-/// Each worker's bound is lower by its own part of the jitter, so that equal workers do not leave together.
-fn bound(memory: u64, jitter: f64, worker: WorkerId) -> u64 {
+/// Each worker's bound (of bytes, of requests) is lower by its own part of the jitter, so that equal workers do not leave together.
+pub(crate) fn bound(most: u64, jitter: f64, worker: WorkerId) -> u64 {
     // The low bits of a product with an odd constant are spread evenly over successive ids.
     let lot = (worker.0.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as f64 / (1u64 << 24) as f64;
-    (memory as f64 * (1.0 - jitter.clamp(0.0, 1.0) * lot)) as u64
+    (most as f64 * (1.0 - jitter.clamp(0.0, 1.0) * lot)) as u64
 }
 
 #[cfg(test)]

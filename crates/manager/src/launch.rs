@@ -6,6 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::growth;
 use crate::identity::Identity;
 use crate::listeners;
 use evercrew_config::{Builtin, Listener, Program, Ready, Service, Settings};
@@ -104,7 +105,8 @@ impl Launcher {
         };
         let mut pid_variables = Vec::new();
         let owner = identity.map(|identity| (identity.credentials.uid, identity.credentials.gid));
-        let notify = self.speak_conventions((service, settings), &label, &mut environment, &mut pid_variables);
+        let notify =
+            self.speak_conventions((service, settings), (worker, &label), &mut environment, &mut pid_variables);
         let notify = notify.map(|path| NotifySocket { path, owner });
         let spawn = self.of_service(worker, service, identity, label, (program, arguments), &environment);
         Ok(Spawn { pid_variables, descriptors: descriptors(service, settings), notify, ..spawn })
@@ -190,7 +192,7 @@ impl Launcher {
     fn speak_conventions(
         &self,
         (service, settings): (&Service, &Settings),
-        label: &Label,
+        (worker, label): (WorkerId, &Label),
         environment: &mut BTreeMap<OsString, OsString>,
         pid_variables: &mut Vec<String>,
     ) -> Option<Text> {
@@ -211,6 +213,10 @@ impl Launcher {
         }
         if service.command_pipe {
             set("EVERCREW_COMMAND_FD", &command_descriptor(service).to_string());
+        }
+        if let Some(requests) = service.recycle_requests {
+            let most = growth::bound(requests.into(), service.policy.recycle.jitter, worker).max(1);
+            set("EVERCREW_RECYCLE_REQUESTS", &most.to_string());
         }
         if matches!(service.program, Program::Builtin(_)) {
             pid_variables.push(role_variable("hello"));

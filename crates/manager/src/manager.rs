@@ -382,7 +382,7 @@ impl Manager {
     }
 
     fn notified(&mut self, worker: WorkerId, message: &Message, turn: Turn) {
-        if message.ready || message.stopping || message.extend.is_some() {
+        if message.ready || message.stopping || message.recycle || message.extend.is_some() {
             self.told.push(turn);
         }
         if let (Some(status), Some(process)) = (&message.status, self.crew.processes.get_mut(&worker)) {
@@ -396,6 +396,9 @@ impl Manager {
         }
         if message.watchdog {
             self.decide(Event::Beat { worker });
+        }
+        if message.recycle {
+            self.decide(Event::Outgrown { worker });
         }
         if message.stopping {
             self.decide(Event::Stopping { worker });

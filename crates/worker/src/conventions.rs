@@ -21,6 +21,8 @@ pub(crate) struct Conventions {
     listeners: u32,
     /// The gap between two heartbeats; `None` when nobody waits for them.
     pub(crate) heartbeat: Option<Duration>,
+    /// Requests after which it asks to be replaced.
+    pub(crate) most_requests: Option<u64>,
 }
 
 impl Conventions {
@@ -48,6 +50,7 @@ impl Conventions {
         Ok(Self {
             name: variable("EVERCREW_WORKER").unwrap_or_default(),
             listeners,
+            most_requests: number("EVERCREW_RECYCLE_REQUESTS").filter(|most| *most > 0),
             heartbeat: heartbeat.map(|micros| Duration::from_micros(micros / 2)),
         })
     }

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -33,6 +34,7 @@ pub fn hello() -> ExitCode {
             greeting: Bytes::from(format!("Hello from Evercrew\nworker {name}\npid {pid}\n")),
             pid: Bytes::from(format!("{pid}\n")),
             drain: drain.clone(),
+            left: conventions.most_requests.map(Portion::new),
         }
         .shared()
     });
@@ -51,6 +53,28 @@ struct Hello {
     greeting: Bytes,
     pid: Bytes,
     drain: Drain,
+    left: Option<Portion>,
+}
+
+/// How many requests a worker answers before it asks to be replaced. It answers on until it is told to leave.
+#[derive(Debug)]
+struct Portion {
+    most: u64,
+    answered: AtomicU64,
+    told: AtomicBool,
+}
+
+impl Portion {
+    fn new(most: u64) -> Self {
+        Self { most, answered: AtomicU64::new(0), told: AtomicBool::new(false) }
+    }
+
+    /// Counts one; `tell` is tried again with the next one where it was not heard.
+    fn count(&self, tell: impl FnOnce() -> bool) {
+        if self.answered.fetch_add(1, Ordering::Relaxed) + 1 >= self.most && !self.told.load(Ordering::Relaxed) {
+            self.told.store(tell(), Ordering::Relaxed);
+        }
+    }
 }
 
 impl Hello {
@@ -80,6 +104,9 @@ impl App for Arc<Hello> {
             Some(reply) if [Method::GET, Method::HEAD].contains(request.method()) => reply,
             Some(_) => Reply::now(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n"),
         };
+        if let Some(left) = self.left.as_ref().filter(|_| request.uri().path() != "/healthz") {
+            left.count(notices::recycle);
+        }
         if !reply.wait.is_zero() {
             tokio::time::sleep(reply.wait).await;
         }
@@ -115,6 +142,19 @@ fn wait(query: Option<&str>) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn it_asks_once_its_portion_is_answered_and_again_only_where_it_was_not_heard() {
+        let portion = Portion::new(3);
+        let mut asked = Vec::new();
+        for request in 1..=6 {
+            portion.count(|| {
+                asked.push(request);
+                request > 3
+            });
+        }
+        assert_eq!(asked, [3, 4]);
+    }
 
     #[test]
     fn the_wait_of_slow_is_bounded() {

@@ -27,6 +27,11 @@ pub(crate) fn stopping() {
     let _ = notify::send("STOPPING=1");
 }
 
+/// Asks to be replaced; whether it was heard.
+pub(crate) fn recycle() -> bool {
+    notify::send("X_EVERCREW_RECYCLE=1").is_ok()
+}
+
 /// Beats for ever, from the runtime itself: a handler that blocks it stops the beats, which is what they are for.
 pub(crate) async fn beat(period: Duration) {
     let mut beats = interval(period);

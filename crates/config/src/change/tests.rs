@@ -56,6 +56,11 @@ const SERVICE: &[(&str, &str, &str)] = &[
     ("recycle", "", "recycle = { age = \"1h\" }"),
     ("recycle.age", "recycle = { age = \"1h\" }", "recycle = { age = \"2h\" }"),
     ("recycle.memory", "recycle = { age = \"1h\" }", "recycle = { age = \"1h\", memory = \"64MiB\" }"),
+    (
+        "recycle.requests",
+        "builtin = \"hello\"\nlisten = [\"web\"]\nrecycle = { requests = 10 }",
+        "builtin = \"hello\"\nlisten = [\"web\"]\nrecycle = { requests = 20 }",
+    ),
     ("recycle.jitter", "recycle = { age = \"1h\" }", "recycle = { age = \"1h\", jitter = 0.1 }"),
     ("watch", "", "watch = [\"*.py\"]"),
     ("rollout", "", "rollout = { settle = \"1s\" }"),

@@ -25,6 +25,8 @@ pub struct Message {
     pub status: Option<String>,
     /// `EXTEND_TIMEOUT_USEC=`.
     pub extend: Option<Duration>,
+    /// `X_EVERCREW_RECYCLE=1`: the process has worked enough and asks to be replaced.
+    pub recycle: bool,
     /// `MAINPID=`.
     pub main_pid: Option<u32>,
     /// The descriptors of `BARRIER=1`. Dropping them is the answer: do it when everything before it was handled.
@@ -55,6 +57,7 @@ impl Message {
                 b"WATCHDOG_USEC" => message.watchdog_timeout = micros(value),
                 b"STATUS" => message.status = Some(status(value)),
                 b"EXTEND_TIMEOUT_USEC" => message.extend = micros(value),
+                b"X_EVERCREW_RECYCLE" => message.recycle = value == b"1",
                 b"MAINPID" => message.main_pid = number(value).and_then(|pid| u32::try_from(pid).ok()),
                 _ => {}
             }
@@ -97,6 +100,7 @@ mod tests {
         assert_eq!(message.monotonic, Some(Duration::from_micros(5)));
         assert_eq!(message.watchdog_timeout, Some(Duration::from_micros(9)));
         assert!(Message::parse(b"STOPPING=1\nWATCHDOG=1", Vec::new()).stopping);
+        assert!(Message::parse(b"X_EVERCREW_RECYCLE=1", Vec::new()).recycle && !message.recycle);
     }
 
     #[test]
