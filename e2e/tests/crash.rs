@@ -70,9 +70,11 @@ fn ready(engine: &Engine) -> Vec<u32> {
 
 #[test]
 fn a_bad_deploy_stops_at_its_first_worker_and_the_old_ones_serve_on() {
-    for (broken, reason) in
-        [("exit 1", "unasked"), ("exec sleep 1000", "ready-timeout"), ("echo >&5; sleep 0.3; exit 3", "unasked")]
-    {
+    for (broken, reason) in [
+        ("exit 1", "exit code 1"),
+        ("exec sleep 1000", "not ready in time"),
+        ("echo >&5; sleep 0.3; exit 3", "exit code 3"),
+    ] {
         let mut engine = Engine::new(EVERCREW, "");
         let script = deployable(&engine, broken);
         engine.configure(&format!(
