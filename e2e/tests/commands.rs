@@ -161,6 +161,11 @@ fn scale_stop_start_and_restart_do_what_they_say_before_they_return() {
     {
         assert_eq!(engine.run(&["scale", wrong]).code, code, "{wrong}");
     }
+    let fewer = engine.run(&["scale", "sleep=-4"]);
+    assert!(fewer.code == 2 && fewer.stderr.contains("fewer than no workers"), "{}", fewer.stderr);
+    let twice = engine.run(&["scale", "sleep=2", "sleep=1"]);
+    assert!(twice.code == 2 && twice.stderr.contains("not the only number of workers"), "{}", twice.stderr);
+    assert_eq!(engine.pids("sleep").len(), 3, "refused as a whole");
     assert_eq!(engine.down(), 0);
 }
 
@@ -181,6 +186,11 @@ fn a_slot_that_fails_beside_others_that_serve_ends_the_commands_that_asked_for_i
     assert_eq!(reloaded.code, 1);
     assert!(reloaded.stderr.contains("committed, but web.3 failed, 2 of 3 ready"), "{}", reloaded.stderr);
     assert_eq!(engine.pids("web").len(), 2);
+    // With a bound, so that one who waits with no end fails the test.
+    for command in [&["wait", "--ready", "web"], &["start", "web"][..]] {
+        let told = engine.run(&[command, &["--timeout", "20s"]].concat());
+        assert!(told.code == 1 && told.stderr.contains("web.3 failed, 2 of 3 ready"), "{command:?}: {}", told.stderr);
+    }
     engine.ok(&["scale", "web=2"]);
     assert_eq!(engine.down(), 0);
 }

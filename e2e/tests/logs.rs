@@ -266,6 +266,8 @@ fn logs_are_found_by_name_number_stream_time_and_text_with_or_without_an_engine(
         assert!(none.code == 1 && none.stderr.contains("has no log files (`files = \"none\"`)"), "{}", none.stderr);
         let unknown = engine.run(&["logs", "nobody"]);
         assert!(unknown.code == 4 && unknown.stderr.contains("no service or worker `nobody`"), "{}", unknown.stderr);
+        let never = engine.run(&["logs", "a.99"]);
+        assert!(never.code == 4 && never.stderr.contains("no service or worker `a.99`"), "{}", never.stderr);
     }
     // Of the killed worker, and nothing that is merely told.
     let told = engine.ok(&["logs", "engine"]).stdout;

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::Read;
 use std::num::NonZero;
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -245,6 +246,10 @@ pub(crate) fn explain_unread(path: &Path) -> String {
 /// The text of a file, with bounds.
 pub(crate) fn text(path: &Path) -> Result<String, ConfigError> {
     let failed = |source| ConfigError::Read { path: path.to_path_buf(), source };
+    // To open one waits for somebody who writes. The pipe of a shell's `<(...)` has no path of its own and can be read.
+    if path.canonicalize().and_then(|path| path.metadata()).is_ok_and(|metadata| metadata.file_type().is_fifo()) {
+        return Err(failed(std::io::Error::other("it is a FIFO, no regular file; name one with --config")));
+    }
     let mut bytes = Vec::new();
     File::open(path).and_then(|file| file.take(MOST_BYTES + 1).read_to_end(&mut bytes)).map_err(failed)?;
     if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > MOST_BYTES {

@@ -266,3 +266,15 @@ fn a_pipe_is_not_read_again() {
     assert!(refused.to_string().contains("regular file"), "{refused}");
     drop(folder);
 }
+
+#[test]
+fn nobody_waits_for_one_who_writes_into_a_pipe() {
+    let (folder, path) = folder("");
+    fs::remove_file(&path).expect("remove it");
+    let made = std::process::Command::new("mkfifo").arg(&path).status().expect("run mkfifo");
+    assert!(made.success());
+    let refused = read(&path).expect_err("a pipe").to_string();
+    assert!(refused.contains("regular file") && refused.contains(&path.display().to_string()), "{refused}");
+    let found = engine_directory(&path, &[], std::iter::empty(), None);
+    assert_eq!(found, folder.path().join(".evercrew"), "as without a file");
+}

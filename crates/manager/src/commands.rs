@@ -174,7 +174,17 @@ impl Manager {
             // Of two changes of one service the second starts from the first.
             let before = targets.iter().find(|(known, _)| *known == service).map(|(_, count)| *count);
             let wanted = before.or(self.fleet.service(service).map(|view| view.wanted)).unwrap_or(0);
-            let count = changed(wanted, count).ok_or_else(usage)?;
+            if before.is_some() && !count.starts_with(['+', '-']) {
+                let hint = "give one number of workers for each service".to_owned();
+                return Err((2, format!("`{text}` is not the only number of workers given for `{name}`"), hint));
+            }
+            let count = match changed(wanted, count).ok_or_else(usage)? {
+                Some(count) => count,
+                None => {
+                    let hint = format!("{wanted} are wanted now; `{name}=0` stops them all");
+                    return Err((2, format!("`{text}` would leave fewer than no workers"), hint));
+                }
+            };
             if count > MAX_WORKERS {
                 let hint = format!("at most {MAX_WORKERS}");
                 return Err((2, format!("{count} workers for `{name}` are too many"), hint));
@@ -337,13 +347,13 @@ impl Manager {
     }
 }
 
-/// `4`, `+1` or `-1` on what is wanted; one sign and digits, nothing else.
-fn changed(wanted: u32, text: &str) -> Option<u32> {
+/// `4`, `+1` or `-1` on what is wanted; one sign and digits, nothing else. The inner none is less than no workers.
+fn changed(wanted: u32, text: &str) -> Option<Option<u32>> {
     let number = |digits: &str| digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok()).flatten();
     match (text.strip_prefix('+'), text.strip_prefix('-')) {
-        (Some(more), _) => Some(wanted.saturating_add(number(more)?)),
-        (_, Some(less)) => Some(wanted.saturating_sub(number(less)?)),
-        (None, None) => number(text),
+        (Some(more), _) => Some(Some(wanted.saturating_add(number(more)?))),
+        (_, Some(less)) => Some(wanted.checked_sub(number(less)?)),
+        (None, None) => number(text).map(Some),
     }
 }
 
@@ -367,8 +377,9 @@ mod tests {
 
     #[test]
     fn a_number_of_workers_has_one_sign_at_most() {
-        let known = ["4", "+1", "-1", "-9", "0", "+4294967295"].map(|text| changed(3, text));
-        assert_eq!(known, [Some(4), Some(4), Some(2), Some(0), Some(0), Some(u32::MAX)]);
+        let known = ["4", "+1", "-1", "-3", "-4", "0", "+4294967295"].map(|text| changed(3, text));
+        let counts = [Some(4), Some(4), Some(2), Some(0), None, Some(0), Some(u32::MAX)];
+        assert_eq!(known, counts.map(Some), "three less are none, four less are too few");
         for wrong in ["", "+", "-", "++3", "--3", "+-3", "-+3", " 3", "3 ", "3.0", "x", "4294967296"] {
             assert_eq!(changed(3, wrong), None, "{wrong:?}");
         }

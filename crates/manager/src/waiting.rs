@@ -300,7 +300,11 @@ impl Standings<'_> {
             Goal::Ready(services) => {
                 let standings = self.all(services.iter().copied());
                 let there = |standing: &Standing| standing.state == ServiceState::Ready || idle(standing);
-                self.failed(&standings).unwrap_or_else(|| done(standings.iter().all(there), "ready"))
+                let failed = self.failed(&standings);
+                // Slots of one that is ready, stopped or finished are not waited for, whatever became of them.
+                failed
+                    .or_else(|| self.partly_failed(standings.iter().filter(|standing| !there(standing))))
+                    .unwrap_or_else(|| done(standings.iter().all(there), "ready"))
             }
             Goal::Scaled(targets) => {
                 let standings = self.all(targets.iter().map(|(service, _)| *service));
@@ -308,9 +312,9 @@ impl Standings<'_> {
                 let over = |standing: &Standing| there(standing) || !standing.failed.is_empty();
                 match self.failed(&standings) {
                     Some(failed) => failed,
-                    None if standings.iter().all(over) => {
-                        self.partly_failed(&standings).unwrap_or_else(|| done(standings.iter().all(there), "scaled"))
-                    }
+                    None if standings.iter().all(over) => self
+                        .partly_failed(standings.iter())
+                        .unwrap_or_else(|| done(standings.iter().all(there), "scaled")),
                     None => Outcome::Open,
                 }
             }
@@ -370,8 +374,8 @@ impl Standings<'_> {
         })
     }
 
-    fn partly_failed(&self, standings: &[Standing]) -> Option<Outcome> {
-        standings.iter().find_map(|standing| {
+    fn partly_failed<'s>(&self, mut standings: impl Iterator<Item = &'s Standing>) -> Option<Outcome> {
+        standings.find_map(|standing| {
             let name = self.crew.name(standing.service);
             let hint = format!("`evercrew status {name}` shows how its workers ended");
             standing.failed_slots(name).map(|words| Outcome::Failed(words, hint))

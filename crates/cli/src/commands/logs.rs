@@ -11,8 +11,9 @@ use evercrew_logger::{Entry, Follower, Lines, Snapshot, color, harmless};
 use evercrew_sys::limits;
 use evercrew_sys::watch::Watch;
 use regex_lite::Regex;
-use serde_json::{Map, json};
+use serde_json::{Map, Value, json};
 
+use super::change;
 use crate::arguments::{Color, Global};
 use crate::client::{Engine, Lost, Question};
 use crate::failure::{Failure, code};
@@ -125,7 +126,7 @@ impl Logs {
         let settings = up::read_configuration(global).ok().map(|(_, settings)| settings);
         let mut silent = 0;
         for name in &unseen {
-            match settings.as_ref().map(|settings| known(settings, name)) {
+            match settings.as_ref().map(|settings| known(settings, name, global)) {
                 Some(Some(LogFiles::None)) => {
                     say(format!(
                         "{name} has no log files (`files = \"none\"`): its lines are on the engine's standard output alone"
@@ -355,20 +356,24 @@ impl Style {
 /// Where the log files are: the running engine knows; the file says it where none runs, or none that answers soon.
 fn directory(global: &Global) -> PathBuf {
     let engine = Engine::of(global);
-    let question = Question {
-        verb: "status",
-        args: Map::new(),
-        timeout: Some(ASK),
-        prompt: true,
-        lost: Lost::AskAgain,
-        appearing: false,
-    };
-    let told = engine.ask(&question, |_| {}).ok().and_then(|reply| reply.content["logs"].as_str().map(PathBuf::from));
+    let told = engine
+        .ask(&status(Map::new()), |_| {})
+        .ok()
+        .and_then(|reply| reply.content["logs"].as_str().map(PathBuf::from));
     // An engine in another view of the file system may name what is not there.
     told.filter(|directory| directory.is_dir()).unwrap_or_else(|| {
         let environment = evercrew_config::environment();
         evercrew_config::log_directory(&global.config, &global.set, environment, engine.directory())
     })
+}
+
+/// Whether a running engine has this worker.
+fn has(global: &Global, name: &str) -> bool {
+    Engine::of(global).ask(&status(change::names(&[name.to_owned()])), |_| {}).is_ok()
+}
+
+fn status(args: Map<String, Value>) -> Question {
+    Question { verb: "status", args, timeout: Some(ASK), prompt: true, lost: Lost::AskAgain, appearing: false }
 }
 
 /// Whether the file `base` may have lines of `name`: its own, its service's, or one of its workers'.
@@ -380,10 +385,12 @@ pub(crate) fn may_have(base: &str, name: &str) -> bool {
 }
 
 /// Where lines of this service or worker go, if there is such a one.
-fn known(settings: &Settings, name: &str) -> Option<LogFiles> {
+fn known(settings: &Settings, name: &str, global: &Global) -> Option<LogFiles> {
     let of_worker = || {
         let (service, slot) = name.rsplit_once('.')?;
-        slot.parse::<u32>().ok().filter(|slot| *slot > 0).and_then(|_| settings.service(service))
+        let (service, slot) = (settings.service(service)?, slot.parse::<u32>().ok()?);
+        // More than the file says may be wanted of a running engine.
+        (slot > 0 && (slot <= service.policy.workers || has(global, name))).then_some(service)
     };
     settings.service(name).or_else(of_worker).map(|service| service.log.files)
 }
