@@ -110,7 +110,7 @@ const UNICORN: [Row; 3] = [
     serves(
         Role::Plain,
         &["unicorn", "-l", "127.0.0.1:PORT", "-E", "production", "APPS/config.ru"],
-        "ready = { http = \"/\" }\nstop = { signal = \"QUIT\", grace = \"10s\" }\n",
+        "ready = { http = \"/\" }\nstop = [{ signal = \"QUIT\", repeat = \"1s\", for = \"10s\" }]\n",
         "worker=0 ready",
     ),
     ends(Role::Oneshot, &["unicorn", "--version"], AGAIN, "unicorn v"),
@@ -139,8 +139,8 @@ const NGINX: [Row; 3] = [
         file: Some("nginx.conf"),
         ..serves(
             Role::Web,
-            &["nginx", "-p", "FOLDER", "-c", "FOLDER/nginx.conf", "-e", "stderr"],
-            "stop = { signal = \"QUIT\", grace = \"10s\" }\nenv = { NGINX = \"3;\" }\n",
+            &["python", "APPS/nonblocking.py", "BIN/nginx", "-p", "FOLDER", "-c", "FOLDER/nginx.conf", "-e", "stderr"],
+            "stop = [{ signal = \"QUIT\", repeat = \"1s\", for = \"10s\" }]\nenv = { NGINX = \"3;\" }\n",
             "start worker process",
         )
     },
@@ -149,7 +149,7 @@ const NGINX: [Row; 3] = [
         ..serves(
             Role::Plain,
             &["nginx", "-p", "FOLDER", "-c", "FOLDER/nginx.conf", "-e", "stderr"],
-            "ready = { http = \"/\" }\nstop = { signal = \"QUIT\", grace = \"10s\" }\n",
+            "ready = { http = \"/\" }\nstop = [{ signal = \"QUIT\", repeat = \"1s\", for = \"10s\" }]\n",
             "start worker process",
         )
     },
@@ -200,7 +200,7 @@ const PHP: [Row; 6] = [
         ..serves(
             Role::Web,
             FPM,
-            "stop = { signal = \"QUIT\", grace = \"10s\" }\nenv = { FPM_SOCKETS = \"127.0.0.1:PORT=3\" }\n",
+            "stop = [{ signal = \"QUIT\", repeat = \"1s\", for = \"10s\" }]\nenv = { FPM_SOCKETS = \"127.0.0.1:PORT=3\" }\n",
             FPM_SAYS,
         )
     },
@@ -214,7 +214,7 @@ const PHP: [Row; 6] = [
         ..serves(
             Role::Notify,
             FPM,
-            "ready = \"notify\"\nstop = { signal = \"QUIT\", grace = \"10s\" }\nenv = { FPM_SOCKETS = \"127.0.0.1:PORT=3\" }\n",
+            "ready = \"notify\"\nstop = [{ signal = \"QUIT\", repeat = \"1s\", for = \"10s\" }]\nenv = { FPM_SOCKETS = \"127.0.0.1:PORT=3\" }\n",
             FPM_SAYS,
         )
     },
@@ -225,7 +225,7 @@ const PHP: [Row; 6] = [
             Role::Watchdog,
             FPM,
             "ready = \"notify\"\nheartbeat = { interval = \"1050ms\", timeout = \"2100ms\" }\n\
-             stop = { signal = \"QUIT\", grace = \"10s\" }\nenv = { FPM_SOCKETS = \"127.0.0.1:PORT=3\" }\n",
+             stop = [{ signal = \"QUIT\", repeat = \"1s\", for = \"10s\" }]\nenv = { FPM_SOCKETS = \"127.0.0.1:PORT=3\" }\n",
             FPM_SAYS,
         )
     },
