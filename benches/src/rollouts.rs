@@ -2,7 +2,8 @@
 //!
 //! **What it does.** Starts each program in turn, asks it on kept and new connections and once more slowly, replaces its
 //! processes in the middle, and adds up what clients saw over all runs, as the rows of a table.
-//! `cargo xtask programs && cargo build --release && cargo run --release -p evercrew-benches --bin rollouts [BINARY]`.
+//! `cargo xtask programs && cargo build --release && cargo run --release -p evercrew-benches --bin rollouts [BINARY]`,
+//! where names behind BINARY choose rows by their first word. granian and hypnotoad are looked for on the PATH.
 //!
 //! **Where to start.** `main`, a subject a row; docs/measurements/rollouts.md has the last table.
 //!
@@ -11,7 +12,7 @@
 //! **How it is tested.** By its reader; `load/tests` hold that each failure is counted once, in its class.
 
 use std::net::{SocketAddr, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -33,6 +34,8 @@ const SOON: Duration = Duration::from_secs(30);
 enum By {
     /// As a service, replaced by `restart`.
     Us(Option<Foreign>),
+    /// As a service without a listener, replaced by `restart`: granian takes no socket and shares its port with others.
+    UsUnheld,
     /// By its own master, replaced by this signal to it.
     Itself(&'static str, Signal),
 }
@@ -54,7 +57,9 @@ struct Row {
 }
 
 fn main() {
-    let binary = std::env::args().nth(1).map_or_else(|| workspace().join("target/release/evercrew"), Into::into);
+    let mut arguments = std::env::args().skip(1);
+    let binary = arguments.next().map_or_else(|| workspace().join("target/release/evercrew"), Into::into);
+    let only: Vec<String> = arguments.collect();
     let binary = binary.to_str().unwrap_or_default();
     let notifying = Foreign {
         arguments: &["--app-dir", "APPS", "asgi:app", "--fd", "3", "--no-access-log"],
@@ -75,7 +80,7 @@ fn main() {
         p99: Vec::new(),
         runs: 0,
     };
-    let mut rows = [
+    let mut rows = vec![
         row("built-in, `restart`", By::Us(None), slow),
         row("uvicorn, `restart`", By::Us(Some(notifying)), slow),
         row("uvicorn --workers 2, HUP", By::Itself("uvicorn", Signal::Hup), slow),
@@ -86,11 +91,17 @@ fn main() {
         row("unicorn, `restart`", By::Us(Some(Foreign::UNICORN)), slow),
         row("unicorn with 2 workers, HUP", By::Itself("unicorn", Signal::Hup), slow),
         row("nginx with 2 workers, HUP", By::Itself("nginx", Signal::Hup), "/pid"),
+        row("granian on its own sockets, `restart`", By::UsUnheld, slow),
+        row("granian --workers 2, HUP", By::Itself("granian", Signal::Hup), slow),
+        row("hypnotoad with 2 workers, USR2", By::Itself("hypnotoad", Signal::Usr2), slow),
     ];
+    let first = |row: &Row| row.name.split([' ', ',']).next().unwrap_or_default();
+    rows.retain(|row| only.is_empty() || only.iter().any(|name| name == first(row)));
     for run in 0..RUNS {
         for row in &mut rows {
             match row.by {
                 By::Us(foreign) => by_us(row, binary, foreign),
+                By::UsUnheld => by_us_unheld(row, binary),
                 By::Itself(name, signal) => by_itself(row, name, signal),
             }
         }
@@ -116,17 +127,47 @@ fn by_us(row: &mut Row, binary: &str, foreign: Option<Foreign>) {
     row.measure(port, || drop(engine.ok(&["restart", "web", "--timeout", "60s"])));
 }
 
+fn by_us_unheld(row: &mut Row, binary: &str) {
+    let Some(program) = on_path("granian") else { return };
+    let port = free_port();
+    let command: Vec<String> = std::iter::once(program).chain(granian(1, port)).collect();
+    let engine = Engine::up(
+        binary,
+        &format!("[service.web]\ncommand = {command:?}\nworkers = 2\nrollout = {{ settle = \"1s\" }}\n"),
+    );
+    row.measure(port, || drop(engine.ok(&["restart", "web", "--timeout", "60s"])));
+}
+
+fn granian(workers: u32, port: u16) -> Vec<String> {
+    let apps = apps().display().to_string();
+    let line =
+        format!("--interface asgi --workers {workers} --host 127.0.0.1 --port {port} --working-dir {apps} asgi:app");
+    line.split(' ').map(Into::into).collect()
+}
+
 fn by_itself(row: &mut Row, name: &str, signal: Signal) {
-    let Some(program) = program(name) else { return };
+    let Some(program) = on_path(name).or_else(|| program(name)) else { return };
     let port = free_port();
     let home = tempfile::tempdir().expect("make a directory");
     let master = Master::start(&program, name, port, home.path());
     row.measure(port, || Process::open(master.child.id()).signal(signal));
 }
 
+/// Where a program is that `cargo xtask programs` does not install.
+fn on_path(name: &str) -> Option<String> {
+    if !["granian", "hypnotoad"].contains(&name) {
+        return None;
+    }
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    let path = std::env::split_paths(&folders).map(|folder| folder.join(name)).find(|path| path.is_file())?;
+    Some(path.display().to_string())
+}
+
 /// A program with a master of its own and two workers.
 struct Master {
     child: Child,
+    /// Names the present master of a program that replaces its master too.
+    pid_file: PathBuf,
 }
 
 impl Master {
@@ -156,6 +197,11 @@ impl Master {
                 let conf = write("unicorn.rb", format!("worker_processes 2\nlisten '127.0.0.1:{port}'\n"));
                 vec!["-c".to_owned(), conf, "-E".to_owned(), "production".to_owned(), format!("{apps}/config.ru")]
             }
+            "granian" => granian(2, port),
+            "hypnotoad" => {
+                let text = include_str!("../apps/hypnotoad.pl").replace("PORT", &port.to_string());
+                vec!["-f".to_owned(), write("app.pl", text)]
+            }
             _ => {
                 let text = std::fs::read_to_string(format!("{apps}/nginx.conf")).expect("its configuration");
                 let text = text.replace("PORT", &port.to_string()).replace("worker_processes 1", "worker_processes 2");
@@ -184,20 +230,24 @@ impl Master {
             );
             std::thread::park_timeout(Duration::from_millis(20));
         }
-        Self { child }
+        Self { child, pid_file: home.join("hypnotoad.pid") }
     }
 }
 
 impl Drop for Master {
     fn drop(&mut self) {
         let mut family = vec![Process::open(self.child.id())];
+        // A hot deployment leaves a new master, which is nobody's child by now.
+        let heir = std::fs::read_to_string(&self.pid_file).ok().and_then(|pid| pid.trim().parse().ok());
+        family.extend(heir.filter(|pid| *pid != self.child.id()).and_then(Process::try_open));
+        let masters = family.len();
         let mut next = 0;
         while next < family.len() {
             let children = family[next].children();
             family.extend(children.into_iter().filter_map(Process::try_open));
             next += 1;
         }
-        family[0].signal(Signal::Term);
+        family[..masters].iter().for_each(|master| master.signal(Signal::Term));
         for process in family {
             if !process.gone_within(Duration::from_secs(5)) {
                 process.signal(Signal::Kill);
