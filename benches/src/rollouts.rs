@@ -3,7 +3,7 @@
 //! **What it does.** Starts each program in turn, asks it on kept and new connections and once more slowly, replaces its
 //! processes in the middle, and adds up what clients saw over all runs, as the rows of a table.
 //! `cargo xtask programs && cargo build --release && cargo run --release -p evercrew-benches --bin rollouts [BINARY]`,
-//! where names behind BINARY choose rows by their first word. granian and hypnotoad are looked for on the PATH.
+//! where names behind BINARY choose rows by how they begin. granian and hypnotoad are looked for on the PATH.
 //!
 //! **Where to start.** `main`, a subject a row; docs/measurements/rollouts.md has the last table.
 //!
@@ -95,8 +95,7 @@ fn main() {
         row("granian --workers 2, HUP", By::Itself("granian", Signal::Hup), slow),
         row("hypnotoad with 2 workers, USR2", By::Itself("hypnotoad", Signal::Usr2), slow),
     ];
-    let first = |row: &Row| row.name.split([' ', ',']).next().unwrap_or_default();
-    rows.retain(|row| only.is_empty() || only.iter().any(|name| name == first(row)));
+    rows.retain(|row| only.is_empty() || only.iter().any(|name| row.name.starts_with(name)));
     for run in 0..RUNS {
         for row in &mut rows {
             match row.by {
@@ -135,7 +134,20 @@ fn by_us_unheld(row: &mut Row, binary: &str) {
         binary,
         &format!("[service.web]\ncommand = {command:?}\nworkers = 2\nrollout = {{ settle = \"1s\" }}\n"),
     );
+    assert!(listens(port), "granian: nothing listens");
     row.measure(port, || drop(engine.ok(&["restart", "web", "--timeout", "60s"])));
+}
+
+/// Waits until something listens at this port.
+fn listens(port: u16) -> bool {
+    let until = Instant::now() + SOON;
+    while TcpStream::connect(("127.0.0.1", port)).is_err() {
+        if Instant::now() > until {
+            return false;
+        }
+        std::thread::park_timeout(Duration::from_millis(20));
+    }
+    true
 }
 
 fn granian(workers: u32, port: u16) -> Vec<String> {
@@ -221,15 +233,8 @@ impl Master {
         command.args(arguments).current_dir(home).stdin(Stdio::null());
         let child =
             command.stdout(log.try_clone().expect("share the log")).stderr(log).spawn().expect("run the program");
-        let until = Instant::now() + SOON;
-        while TcpStream::connect(("127.0.0.1", port)).is_err() {
-            assert!(
-                Instant::now() < until,
-                "{name}: {}",
-                std::fs::read_to_string(home.join("log")).unwrap_or_default()
-            );
-            std::thread::park_timeout(Duration::from_millis(20));
-        }
+        let log = || std::fs::read_to_string(home.join("log")).unwrap_or_default();
+        assert!(listens(port), "{name}: {}", log());
         Self { child, pid_file: home.join("hypnotoad.pid") }
     }
 }
