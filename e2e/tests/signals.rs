@@ -21,7 +21,9 @@ fn engine(preset: &str) -> (Engine, Events) {
         ),
     );
     engine.ok(&["stop", "resting"]);
-    let events = engine.events(1);
+    let mut events = engine.events(1);
+    // From here on it is connected, and hears of an end that leaves no time to connect.
+    events.wait("it rests", SOON, |event| of(event, "service.stopped", "resting"));
     (engine, events)
 }
 
