@@ -1,9 +1,10 @@
 //! Values that are one of a few words.
 
+use evercrew_core::Level;
 use evercrew_core::fleet::{EndWhen, GiveUp, OnFailure, Restart};
 use evercrew_core::operator::Preset;
 
-use crate::settings::{Builtin, ListenMode, LogFiles, LogFormat, LogLevel};
+use crate::settings::{Builtin, ListenMode, LogFiles, LogFormat};
 
 /// A value that is one of a few words.
 pub(crate) trait Choice: Copy + 'static {
@@ -38,9 +39,9 @@ impl Choice for LogFormat {
     const VALUES: &'static [Self] = &[Self::Text, Self::Json];
 }
 
-impl Choice for LogLevel {
+impl Choice for Level {
     const NAMES: &'static [&'static str] = &["trace", "debug", "info", "warn", "error", "fatal"];
-    const VALUES: &'static [Self] = &[Self::Trace, Self::Debug, Self::Info, Self::Warn, Self::Error, Self::Fatal];
+    const VALUES: &'static [Self] = Self::ALL;
 }
 
 impl Choice for Builtin {

@@ -68,8 +68,8 @@ pub use nearest::nearest_name;
 pub use reference::reference;
 pub use schema::schema;
 pub use settings::{
-    Address, Builtin, Engine, Limits, ListenMode, Listener, Log, LogFiles, LogFormat, LogLevel, LogStyle, Program,
-    Ready, Service, Settings, Warning,
+    Address, Builtin, Engine, Limits, ListenMode, Listener, Log, LogFiles, LogFormat, LogStyle, Program, Ready,
+    Service, Settings, Warning,
 };
 pub use show::{Provenance, Shown};
 pub use source::{MOST_BYTES, Source, environment};

@@ -1,14 +1,16 @@
 //! `[log]`, and `log` of a service: where lines go and how long they are kept.
 
+use std::path::Path;
+
+use evercrew_core::Level;
+
 use crate::choice::Choice;
 use crate::context::Context;
 use crate::diagnostic::Diagnostic;
 use crate::key::{Section, Shape};
 use crate::keys::{key, open};
 use crate::reader::Reader;
-use crate::settings::{Log, LogFiles, LogFormat, LogLevel, LogStyle};
-
-use std::path::Path;
+use crate::settings::{Log, LogFiles, LogFormat, LogStyle};
 
 /// `[log]`.
 pub(crate) static LOG: Section = Section {
@@ -20,7 +22,7 @@ pub(crate) static LOG: Section = Section {
             .live(),
         key(
             "level",
-            Shape::Choice(LogLevel::NAMES),
+            Shape::Choice(Level::NAMES),
             "\"info\"",
             "what the engine says of itself at least, on standard error and in engine.log",
         )
@@ -90,7 +92,7 @@ pub(crate) fn log(file: &Reader<'_>, context: &Context<'_>, directory: &Path) ->
     let given = table.path("directory").map(|path| context.resolve(table.at("directory"), path));
     Log {
         directory: given.unwrap_or_else(|| directory.join("logs")),
-        level: table.choice("level").unwrap_or(LogLevel::Info),
+        level: table.choice("level").unwrap_or(Level::Info),
         style: LogStyle {
             files: table.choice("files").unwrap_or(LogFiles::Worker),
             format: table.choice("format").unwrap_or(LogFormat::Text),

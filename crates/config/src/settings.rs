@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use evercrew_core::Level;
 use evercrew_core::fleet::{EndWhen, Policy};
 use evercrew_core::operator::Preset;
 
@@ -52,7 +53,7 @@ pub struct Log {
     /// Where the files are. Absolute.
     pub directory: PathBuf,
     /// What the engine says of itself at least.
-    pub level: LogLevel,
+    pub level: Level,
     /// What becomes of the engine's own lines, and of those of services that do not say.
     pub style: LogStyle,
 }
@@ -94,23 +95,6 @@ pub enum LogFormat {
     Text,
     /// An object a line.
     Json,
-}
-
-/// How much the engine says of itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum LogLevel {
-    /// Each step.
-    Trace,
-    /// What helps to understand the engine.
-    Debug,
-    /// What happens.
-    Info,
-    /// What may need somebody.
-    Warn,
-    /// What failed.
-    Error,
-    /// What ends the engine.
-    Fatal,
 }
 
 /// `[listen.NAME]`.

@@ -11,11 +11,13 @@
 //! **How it is tested.** Properties and planted faults in the `sim` crate: seeded simulation with a virtual clock.
 
 pub mod fleet;
+mod level;
 pub mod operator;
 mod signal;
 mod time;
 mod word;
 
+pub use level::Level;
 pub use signal::Signal;
 pub use time::Mono;
 pub use word::Word;

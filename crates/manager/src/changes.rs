@@ -16,8 +16,8 @@ use serde_json::json;
 use tokio::sync::mpsc;
 
 use crate::input::Input;
-use crate::log::Level;
 use crate::manager::Manager;
+use evercrew_core::Level;
 
 /// Directories watched at most.
 const MOST_DIRECTORIES: usize = 8192;

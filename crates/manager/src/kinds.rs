@@ -1,7 +1,7 @@
 //! The one table of notable facts: each kind of event with its level in the log, its fields and its counter. The reference
 //! page `docs/reference/events.md` is written from it.
 
-use crate::log::Level;
+use evercrew_core::Level;
 
 /// One kind of event.
 #[derive(Debug)]
@@ -131,7 +131,7 @@ mod tests {
                         `evercrew log-level` filters. The counter is shown by `evercrew dump`.\n\n\
                         | kind | level | fields beside those | counter |\n|---|---|---|---|\n"
             .to_owned();
-        let upper = |level: Level| level.word().to_uppercase();
+        let upper = |level: Level| level.name().to_uppercase();
         for kind in KINDS {
             let or = kind.or.map_or_else(String::new, |(level, when)| format!(", {} when {when}", upper(level)));
             page += &format!(

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::io;
 
-use evercrew_config::LogLevel;
+use evercrew_core::Level;
 use evercrew_sys::clock;
 use evercrew_sys::terminal::Stderr;
 use evercrew_wire::control::{Reply, Request};
@@ -18,70 +18,11 @@ use crate::status;
 /// Lines that wait for a logger; what comes then is on standard error alone.
 const MOST_WAITING: usize = 1024;
 
-/// How loud a fact is. WARN means worth waking someone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Level {
-    Trace,
-    Debug,
-    Info,
-    Warn,
-    Error,
-}
-
-impl Level {
-    /// As it stands in the file.
-    pub(crate) fn word(self) -> &'static str {
-        match self {
-            Self::Trace => "trace",
-            Self::Debug => "debug",
-            Self::Info => "info",
-            Self::Warn => "warn",
-            Self::Error => "error",
-        }
-    }
-
-    fn is_within(self, least: LogLevel) -> bool {
-        let level = match self {
-            Self::Trace => LogLevel::Trace,
-            Self::Debug => LogLevel::Debug,
-            Self::Info => LogLevel::Info,
-            Self::Warn => LogLevel::Warn,
-            Self::Error => LogLevel::Error,
-        };
-        level >= least
-    }
-}
-
-/// The level of this name.
-pub(crate) fn level(name: &str) -> Option<LogLevel> {
-    Some(match name {
-        "trace" => LogLevel::Trace,
-        "debug" => LogLevel::Debug,
-        "info" => LogLevel::Info,
-        "warn" => LogLevel::Warn,
-        "error" => LogLevel::Error,
-        "fatal" => LogLevel::Fatal,
-        _ => return None,
-    })
-}
-
-/// As it is named.
-fn name(level: LogLevel) -> &'static str {
-    match level {
-        LogLevel::Trace => "trace",
-        LogLevel::Debug => "debug",
-        LogLevel::Info => "info",
-        LogLevel::Warn => "warn",
-        LogLevel::Error => "error",
-        LogLevel::Fatal => "fatal",
-    }
-}
-
 /// The engine's own log.
 #[derive(Debug)]
 pub(crate) struct Log {
     stderr: Stderr,
-    least: LogLevel,
+    least: Level,
     /// An operator set it while the engine ran.
     set: bool,
     waiting: VecDeque<ToLogger>,
@@ -93,20 +34,20 @@ impl Log {
     ///
     /// # Errors
     /// The kernel's: no descriptor is left.
-    pub(crate) fn new(least: LogLevel) -> io::Result<Self> {
-        let variable = std::env::var("EVERCREW_LOG").ok().and_then(|name| level(&name));
+    pub(crate) fn new(least: Level) -> io::Result<Self> {
+        let variable = std::env::var("EVERCREW_LOG").ok().and_then(|name| Level::named(&name));
         let least = variable.unwrap_or(least);
         Ok(Self { stderr: Stderr::new()?, least, set: false, waiting: VecDeque::new(), dropped: 0 })
     }
 
     /// Lines of this level and above from now on, also for the next manager.
-    pub(crate) fn set_level(&mut self, least: LogLevel) {
+    pub(crate) fn set_level(&mut self, least: Level) {
         (self.least, self.set) = (least, true);
     }
 
     /// What the last manager left of an operator's wish.
     pub(crate) fn restore(&mut self, set: Option<&str>) {
-        if let Some(least) = set.and_then(level) {
+        if let Some(least) = set.and_then(Level::named) {
             self.set_level(least);
         }
     }
@@ -118,20 +59,20 @@ impl Log {
 
     /// The name of the quietest level that is written.
     pub(crate) fn level(&self) -> &'static str {
-        name(self.least)
+        self.least.name()
     }
 
     /// Whether every decision is wanted.
     pub(crate) fn traces(&self) -> bool {
-        self.least == LogLevel::Trace
+        self.least == Level::Trace
     }
 
     /// Adds a line.
     pub(crate) fn write(&mut self, level: Level, words: &str) {
-        if !level.is_within(self.least) {
+        if level < self.least {
             return;
         }
-        self.stderr.line(&format!("evercrew: {:<5} {words}", level.word().to_uppercase()));
+        self.stderr.line(&format!("evercrew: {:<5} {words}", level.name().to_uppercase()));
         if self.waiting.len() >= MOST_WAITING {
             self.dropped += 1;
             return;
@@ -147,7 +88,7 @@ impl Log {
     fn wait(&mut self, level: Level, text: String) {
         let since = clock::wall().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         let at = since.as_millis().try_into().unwrap_or(u64::MAX);
-        self.waiting.push_back(ToLogger::Line { at, level: level.word().to_owned(), text });
+        self.waiting.push_back(ToLogger::Line { at, level: level.name().to_owned(), text });
     }
 
     /// The next line for the logger.
@@ -172,7 +113,7 @@ impl Manager {
     /// Shows or sets which lines of the engine's own log are written, the supervisor's among them.
     pub(crate) fn log_level(&mut self, request: &Request) -> Result<Reply, Refusal> {
         if let Some(text) = request.args.get("filter").and_then(Value::as_str) {
-            let least = level(&text.to_ascii_lowercase()).ok_or_else(|| {
+            let least = Level::named(&text.to_ascii_lowercase()).ok_or_else(|| {
                 let text: String = text.chars().take(40).collect();
                 (2, format!("`{text}` is no level of the log"), "trace, debug, info, warn, error or fatal".to_owned())
             })?;
@@ -225,21 +166,21 @@ mod tests {
 
     #[test]
     fn lines_below_the_level_are_not_written_and_it_can_be_changed() {
-        let mut log = Log::new(LogLevel::Warn).expect("stderr");
+        let mut log = Log::new(Level::Warn).expect("stderr");
         log.write(Level::Info, "quiet");
         log.write(Level::Warn, "loud");
         assert_eq!(texts(&mut log), ["warn loud"]);
-        log.set_level(LogLevel::Trace);
+        log.set_level(Level::Trace);
         log.write(Level::Debug, "heard");
         assert_eq!(texts(&mut log), ["debug heard"]);
-        log.set_level(LogLevel::Fatal);
+        log.set_level(Level::Fatal);
         log.write(Level::Error, "unheard");
         assert!(texts(&mut log).is_empty());
     }
 
     #[test]
     fn what_waits_for_a_logger_is_bounded_and_the_rest_is_told() {
-        let mut log = Log::new(LogLevel::Info).expect("stderr");
+        let mut log = Log::new(Level::Info).expect("stderr");
         for _ in 0..MOST_WAITING + 3 {
             log.write(Level::Info, "x");
         }

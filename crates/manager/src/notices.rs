@@ -5,8 +5,8 @@ use serde_json::{Map, Value, json};
 
 use crate::crew::{Crew, LOGGER, PROLOGUE};
 use crate::kinds;
-pub(crate) use crate::log::Level;
 use crate::text;
+pub(crate) use evercrew_core::Level;
 
 /// A fact as log and subscribers get it.
 #[derive(Debug)]

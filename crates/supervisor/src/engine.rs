@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use evercrew_core::{Mono, Signal};
+use evercrew_core::{Level, Mono, Signal};
 use evercrew_sys::channel::Received;
 use evercrew_sys::epoll::{Epoll, Interest};
 use evercrew_sys::lock::Lock;
@@ -13,7 +13,6 @@ use evercrew_sys::pid_file::PidFile;
 use evercrew_sys::signal::SignalFd;
 use evercrew_sys::terminal::Stderr;
 use evercrew_sys::{clock, limits, notify, process, record, signal};
-use evercrew_wire::log::Level;
 use evercrew_wire::supervisor::{self as wire, Inventory, Scope, ToManager, ToSupervisor};
 
 use crate::care::{Blame, Care, Duty};
@@ -21,6 +20,7 @@ use crate::cgroups::Cgroups;
 use crate::children::Children;
 use crate::custody::Custody;
 use crate::hangup::Terminal;
+use crate::level;
 use crate::manager::Manager;
 use crate::outgoing::{Beside, Flushed};
 use crate::premises::Premises;
@@ -107,7 +107,7 @@ impl Engine {
         terminal.watch(&epoll);
         let log = Stderr::new()?;
         let (cgroups, remark) = Cgroups::new(&std::env::var("EVERCREW_INSTANCE").unwrap_or_default());
-        let log_level = std::env::var("EVERCREW_LOG").ok().and_then(|name| Level::named(&name)).unwrap_or(Level::Info);
+        let log_level = std::env::var("EVERCREW_LOG").ok().and_then(|name| level::named(&name)).unwrap_or(Level::Info);
         if let Some(remark) = remark.filter(|_| log_level <= Level::Warn) {
             log.line(&format!("evercrew: WARN  {remark}"));
         }
@@ -174,7 +174,7 @@ impl Engine {
     }
 
     pub(crate) fn say(&self, text: &str) {
-        if Level::of_line(text) >= self.log_level {
+        if level::of_line(text) >= self.log_level {
             self.log.line(&format!("evercrew: {text}"));
         }
     }
@@ -385,7 +385,7 @@ impl Engine {
                 let _ = notify::send(&text);
             }
             ToSupervisor::LogLevel { level } => {
-                self.log_level = Level::named(&level).unwrap_or(self.log_level);
+                self.log_level = level::named(&level).unwrap_or(self.log_level);
             }
             ToSupervisor::Ack { n } => self.acknowledged(n),
             ToSupervisor::Exit { code, message } => {

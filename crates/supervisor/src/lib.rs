@@ -20,6 +20,7 @@ mod ending;
 mod engine;
 mod hangup;
 mod launch;
+mod level;
 mod manager;
 mod outgoing;
 mod premises;

@@ -16,7 +16,6 @@ pub mod command_pipe;
 pub mod control;
 pub mod deposit;
 mod error;
-pub mod log;
 pub mod logger;
 mod mirror;
 mod stops;
