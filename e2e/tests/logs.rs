@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use evercrew_core::Signal;
 use evercrew_e2e::processes::Process;
 use evercrew_e2e::{Engine, programs, volume};
-use evercrew_sys::watch::Watch;
+use evercrew_sys::inotify::Inotify;
 use serde_json::Value;
 
 use crate::EVERCREW;
@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Looks again whenever a file in `directory` changes.
 fn until(what: &str, directory: &Path, mut so: impl FnMut() -> bool) {
-    let watch = Watch::directory(directory).expect("watch");
+    let watch = Inotify::of_writes(directory).expect("watch");
     let deadline = Instant::now() + PATIENCE;
     while !so() {
         assert!(Instant::now() < deadline, "never: {what}");

@@ -11,9 +11,9 @@ use std::path::{Path, PathBuf};
 
 use evercrew_sys::clock;
 use evercrew_sys::epoll::Interest;
+use evercrew_sys::inotify::Inotify;
 use evercrew_sys::lock::Lock;
 use evercrew_sys::pid_file::PidFile;
-use evercrew_sys::removal::Removals;
 use evercrew_wire::control::LISTENER as CONTROL;
 
 use crate::engine::{Engine, REMOVALS};
@@ -30,18 +30,18 @@ pub(crate) struct Premises {
     lock: Lock,
     _claim: Option<OwnedFd>,
     pid_file: Option<PidFile>,
-    removals: Option<Removals>,
+    removals: Option<Inotify>,
 }
 
 impl Premises {
     pub(crate) fn new(directory: PathBuf, lock: Lock, claim: Option<OwnedFd>, pid_file: Option<PidFile>) -> Self {
         let mode = fs::metadata(&directory).map_or(0o700, |metadata| metadata.permissions().mode() & 0o777);
         // Without a watch nothing is made again, as a remark says.
-        let removals = Removals::new().ok();
+        let removals = Inotify::new().ok();
         Self { directory, mode, lock, _claim: claim, pid_file, removals }
     }
 
-    pub(crate) fn removals(&self) -> Option<&Removals> {
+    pub(crate) fn removals(&self) -> Option<&Inotify> {
         self.removals.as_ref()
     }
 
@@ -52,7 +52,7 @@ impl Premises {
         let pid_file = self.pid_file.as_ref().map(|file| file.path().to_owned());
         for path in own.into_iter().chain([self.directory.clone()]).chain(pid_file) {
             // What is missing was told of already.
-            let _ = removals.watch(&path);
+            let _ = removals.watch_removal(&path);
         }
     }
 

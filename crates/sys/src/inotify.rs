@@ -1,4 +1,4 @@
-//! Changes below directories, as the kernel tells them.
+//! Changes of files and directories, as the kernel tells them.
 
 use std::ffi::OsString;
 use std::io;
@@ -6,13 +6,20 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
+use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
+use rustix::io::retry_on_intr;
 
 /// Room for the events of one read.
 const BUFFER: usize = 16 * 1024;
 
-/// Watches directories, each by itself.
+/// Entries that come, go or get another name.
+const ENTRIES: WatchFlags =
+    WatchFlags::CREATE.union(WatchFlags::DELETE).union(WatchFlags::MOVED_FROM).union(WatchFlags::MOVED_TO);
+
+/// Watches files and directories, each by itself; readable when one has changed.
 #[derive(Debug)]
 pub struct Inotify(OwnedFd);
 
@@ -43,19 +50,57 @@ impl Inotify {
         Ok(Self(inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?))
     }
 
-    /// Watches the directory, whose number this is.
+    /// Watches one directory: its entries, and every write to one.
+    ///
+    /// # Errors
+    /// As [`Inotify::new`] and [`Inotify::watch`].
+    pub fn of_writes(directory: &Path) -> io::Result<Self> {
+        let inotify = Self::new()?;
+        inotify.add(directory, ENTRIES | WatchFlags::MODIFY | WatchFlags::ONLYDIR)?;
+        Ok(inotify)
+    }
+
+    /// Watches the directory, whose number this is: its entries, and what is written once it is closed.
     ///
     /// # Errors
     /// The kernel's: it is gone or no directory, not readable, or too many are watched.
     pub fn watch(&self, directory: &Path) -> io::Result<i32> {
-        let what = WatchFlags::CLOSE_WRITE
-            | WatchFlags::CREATE
-            | WatchFlags::DELETE
-            | WatchFlags::MOVED_FROM
-            | WatchFlags::MOVED_TO
-            | WatchFlags::ONLYDIR
-            | WatchFlags::DONT_FOLLOW;
-        Ok(inotify::add_watch(&self.0, directory, what)?)
+        self.add(directory, ENTRIES | WatchFlags::CLOSE_WRITE | WatchFlags::ONLYDIR | WatchFlags::DONT_FOLLOW)
+    }
+
+    /// Watches the file that is at `path` at present: that it is removed, replaced or moved (or gets other rights), not
+    /// that it is written. Watching it again changes nothing.
+    ///
+    /// # Errors
+    /// The kernel's: there is none.
+    pub fn watch_removal(&self, path: &Path) -> io::Result<()> {
+        // A file that is still open somewhere says only that its number of names changed.
+        let told = WatchFlags::ATTRIB | WatchFlags::DELETE_SELF | WatchFlags::MOVE_SELF;
+        self.add(path, told | WatchFlags::DONT_FOLLOW).map(drop)
+    }
+
+    fn add(&self, path: &Path, what: WatchFlags) -> io::Result<i32> {
+        Ok(inotify::add_watch(&self.0, path, what)?)
+    }
+
+    /// Waits for a change that was not told yet, `patience` at most. Whether there was one; which, the owner looks for.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn wait(&self, patience: Duration) -> io::Result<bool> {
+        let patience = Timespec::try_from(patience).ok();
+        let mut poll_fd = [PollFd::new(&self.0, PollFlags::IN)];
+        if retry_on_intr(|| poll(&mut poll_fd, patience.as_ref()))? == 0 {
+            return Ok(false);
+        }
+        self.drain();
+        Ok(true)
+    }
+
+    /// Reads away what waits to be told.
+    pub fn drain(&self) {
+        let mut events = [0; BUFFER];
+        while retry_on_intr(|| rustix::io::read(&self.0, &mut events)).is_ok_and(|length| length > 0) {}
     }
 
     /// Everything that waits to be told.
@@ -89,5 +134,45 @@ impl Inotify {
 impl AsFd for Inotify {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::epoll::{Epoll, Interest};
+
+    #[test]
+    fn a_change_is_told_once() {
+        let directory = tempfile::tempdir().expect("directory");
+        let inotify = Inotify::of_writes(directory.path()).expect("watch");
+        assert!(!inotify.wait(Duration::ZERO).expect("wait"));
+        std::fs::write(directory.path().join("a"), "text").expect("write");
+        assert!(inotify.wait(Duration::from_secs(10)).expect("wait"));
+        assert!(!inotify.wait(Duration::ZERO).expect("wait"));
+        assert!(Inotify::of_writes(&directory.path().join("a")).is_err());
+    }
+
+    #[test]
+    fn a_file_that_is_removed_is_told_also_while_it_is_open_and_one_that_is_written_is_not() {
+        let directory = tempfile::tempdir().expect("directory");
+        let path = directory.path().join("file");
+        let file = std::fs::File::create(&path).expect("create");
+        let inotify = Inotify::new().expect("inotify");
+        inotify.watch_removal(&path).expect("watch");
+        let epoll = Epoll::new().expect("epoll");
+        epoll.add(&inotify, 1, Interest::READABLE).expect("add");
+        let told = || {
+            let mut ready = Vec::new();
+            epoll.wait(&mut ready, Some(Duration::ZERO)).expect("wait");
+            !ready.is_empty()
+        };
+        std::io::Write::write_all(&mut &file, b"text").expect("write");
+        assert!(!told());
+        std::fs::remove_file(&path).expect("remove");
+        assert!(told());
+        inotify.drain();
+        assert!(!told());
+        drop(file);
     }
 }

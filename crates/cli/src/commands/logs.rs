@@ -8,14 +8,14 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use evercrew_config::{LogFiles, Settings};
 use evercrew_logger::{Entry, Follower, Lines, Snapshot, color, harmless};
+use evercrew_sys::inotify::Inotify;
 use evercrew_sys::limits;
-use evercrew_sys::watch::Watch;
 use regex_lite::Regex;
 use serde_json::{Map, Value, json};
 
 use super::change;
-use crate::arguments::{Color, Global};
-use crate::client::{Engine, Lost, Question};
+use crate::arguments::Global;
+use crate::client::{Engine, Question};
 use crate::failure::{Failure, code};
 use crate::output::{Reader, print_bytes, say};
 use crate::up;
@@ -72,7 +72,7 @@ impl Logs {
         let directory = directory(global);
         // One descriptor for each file that is followed.
         let _ = limits::raise_nofile();
-        let watch = if self.follow { Watch::directory(&directory).ok() } else { None };
+        let watch = if self.follow { Inotify::of_writes(&directory).ok() } else { None };
         let bases = evercrew_logger::names(&directory).map_err(|error| unreadable(&directory, &error))?;
         self.check_names(&bases, &directory, global)?;
         let style = Style::of(global);
@@ -220,7 +220,7 @@ struct Following<'a> {
     logs: &'a Logs,
     directory: PathBuf,
     /// `None` where the kernel tells nothing: then it is looked every now and then.
-    watch: Option<Watch>,
+    watch: Option<Inotify>,
     followers: BTreeMap<String, Follower>,
     style: Style,
 }
@@ -285,7 +285,7 @@ impl Following<'_> {
     /// Workers that are new have files that are new.
     fn find_new(&mut self) {
         if self.watch.is_none() {
-            self.watch = Watch::directory(&self.directory).ok();
+            self.watch = Inotify::of_writes(&self.directory).ok();
         }
         for base in evercrew_logger::names(&self.directory).unwrap_or_default() {
             if self.logs.reads(&base) && !self.followers.contains_key(&base) {
@@ -308,11 +308,7 @@ struct Style {
 impl Style {
     fn of(global: &Global) -> Self {
         let terminal = io::stdout().is_terminal();
-        let color = match global.color {
-            Color::Auto => terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
-            Color::Always => true,
-            Color::Never => false,
-        };
+        let color = up::colored_on(global.color, &io::stdout());
         Self { json: global.json, color, harmless: terminal }
     }
 
@@ -373,7 +369,7 @@ fn has(global: &Global, name: &str) -> bool {
 }
 
 fn status(args: Map<String, Value>) -> Question {
-    Question { verb: "status", args, timeout: Some(ASK), prompt: true, lost: Lost::AskAgain, appearing: false }
+    Question::look("status", args, Some(ASK))
 }
 
 /// Whether the file `base` may have lines of `name`: its own, its service's, or one of its workers'.
