@@ -8,7 +8,7 @@ use super::step::Step;
 use super::worker::LONGEST_EXTENSION;
 use super::{
     DrainReason, ExitReason, ExitStatus, Generation, Ladder, LastExit, Notice, Phase, Readiness, Restart, Role, Slot,
-    Standing, StopReason, Trial, WorkerId, WorkerMemory, ladder::Rung,
+    StopReason, Trial, WorkerId, WorkerMemory, ladder::Rung,
 };
 use crate::Signal;
 
@@ -352,16 +352,6 @@ impl Service {
         }
         let Self { policy, memory, .. } = self;
         memory.slots[slot].fall(policy, had.ready, how, step);
-        let (service, number) = (memory.service, slot_number(slot));
-        match memory.slots[slot].standing {
-            Standing::Open | Standing::Finished => {}
-            Standing::Backoff { until } => {
-                step.notice(Notice::SlotBackoff { service, slot: number, wait: until.since(step.now) });
-            }
-            Standing::Failed { retry } => {
-                let retry = retry.map(|at| at.since(step.now));
-                step.notice(Notice::SlotFailed { service, slot: number, retry });
-            }
-        }
+        memory.slots[slot].standing.tell(memory.service, slot_number(slot), step);
     }
 }

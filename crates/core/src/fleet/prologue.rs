@@ -297,17 +297,7 @@ impl Service {
         }
         // What was killed for its time failed like any other, whatever its exit says.
         slot.fall(policy, None, if process.ending.is_some() { End::Doomed } else { how }, step);
-        let (service, number) = (memory.service, PROLOGUE);
-        match slot.standing {
-            Standing::Open | Standing::Finished => {}
-            Standing::Backoff { until } => {
-                step.notice(Notice::SlotBackoff { service, slot: number, wait: until.since(step.now) });
-            }
-            Standing::Failed { retry } => {
-                let retry = retry.map(|at| at.since(step.now));
-                step.notice(Notice::SlotFailed { service, slot: number, retry });
-            }
-        }
+        slot.standing.tell(memory.service, PROLOGUE, step);
     }
 
     /// What it does while no process runs that it owes.

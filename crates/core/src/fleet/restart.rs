@@ -15,7 +15,7 @@ use super::fault::Fault;
 use super::jitter::Jitter;
 use super::phase::End;
 use super::step::Step;
-use super::{Backoff, ExitStatus, GiveUp, Policy, Restart, SlotMemory, Standing};
+use super::{Backoff, ExitStatus, GiveUp, Notice, Policy, Restart, ServiceId, Slot, SlotMemory, Standing};
 use crate::Mono;
 
 /// The least wait after a start of which no process came.
@@ -168,6 +168,20 @@ impl SlotMemory {
         let wait = waiting_time(backoff, self.failures, &mut step.tools.jitter);
         self.failures = self.failures.saturating_add(1);
         if step.planted(Fault::NoBackoff) { Duration::ZERO } else { wait }
+    }
+}
+
+impl Standing {
+    /// Tells what an empty slot does next, where it is not started at once.
+    pub(super) fn tell(self, service: ServiceId, slot: Slot, step: &mut Step<'_>) {
+        match self {
+            Self::Open | Self::Finished => {}
+            Self::Backoff { until } => step.notice(Notice::SlotBackoff { service, slot, wait: until.since(step.now) }),
+            Self::Failed { retry } => {
+                let retry = retry.map(|at| at.since(step.now));
+                step.notice(Notice::SlotFailed { service, slot, retry });
+            }
+        }
     }
 }
 
