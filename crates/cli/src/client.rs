@@ -55,6 +55,18 @@ pub(crate) struct Question {
     pub(crate) appearing: bool,
 }
 
+impl Question {
+    /// One that changes nothing and is answered at once.
+    pub(crate) fn look(verb: &'static str, args: Map<String, Value>, timeout: Option<Duration>) -> Self {
+        Self { verb, args, timeout, prompt: true, lost: Lost::AskAgain, appearing: false }
+    }
+
+    /// One that is answered when what it asks for has come to be.
+    pub(crate) fn change(verb: &'static str, args: Map<String, Value>, timeout: Option<Duration>) -> Self {
+        Self { verb, args, timeout, prompt: false, lost: Lost::Tell, appearing: false }
+    }
+}
+
 /// How long something may take, and whose bound that is.
 #[derive(Clone, Copy, Debug)]
 struct Patience {

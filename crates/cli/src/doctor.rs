@@ -11,7 +11,7 @@ use evercrew_sys::{cgroup, limits, user};
 use serde_json::Map;
 
 use crate::arguments::Global;
-use crate::client::{Engine, Lost, Question};
+use crate::client::{Engine, Question};
 
 /// The oldest Linux that this is made for.
 const OLDEST: (u32, u32) = (5, 14);
@@ -158,26 +158,22 @@ fn socket(engine: &Engine) -> (Finding, Finding) {
     match engine.runs() {
         Err(failure) => (this, wrong("socket", Grade::Fail, failure.message, failure.hint)),
         Ok(false) => (this, ok("socket", "no engine runs here")),
-        Ok(true) => {
-            let (args, timeout, lost) = (Map::new(), Some(PATIENCE), Lost::AskAgain);
-            let question = Question { verb: "version", args, timeout, prompt: true, lost, appearing: false };
-            match engine.ask(&question, |_| {}) {
-                Err(failure) => (this, wrong("socket", Grade::Fail, failure.message, "look at the engine's log")),
-                Ok(reply) => {
-                    let theirs = reply.content["version"].as_str().unwrap_or_default().to_owned();
-                    let version = match theirs == own {
-                        true => this,
-                        false => wrong(
-                            "version",
-                            Grade::Warn,
-                            format!("this is evercrew {own}, the engine that runs is {theirs}"),
-                            "start the engine anew to change it",
-                        ),
-                    };
-                    (version, ok("socket", "the engine answers"))
-                }
+        Ok(true) => match engine.ask(&Question::look("version", Map::new(), Some(PATIENCE)), |_| {}) {
+            Err(failure) => (this, wrong("socket", Grade::Fail, failure.message, "look at the engine's log")),
+            Ok(reply) => {
+                let theirs = reply.content["version"].as_str().unwrap_or_default().to_owned();
+                let version = match theirs == own {
+                    true => this,
+                    false => wrong(
+                        "version",
+                        Grade::Warn,
+                        format!("this is evercrew {own}, the engine that runs is {theirs}"),
+                        "start the engine anew to change it",
+                    ),
+                };
+                (version, ok("socket", "the engine answers"))
             }
-        }
+        },
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::io::{self, IsTerminal};
 
+use evercrew_wire::control::Reply;
 use serde_json::{Map, Value, json};
 
 use crate::arguments::Global;
@@ -31,7 +32,7 @@ pub(super) fn with_flag(mut args: Map<String, Value>, name: &str, set: bool) -> 
 /// # Errors
 /// When it did not.
 pub(super) fn ask(global: &Global, verb: &'static str, args: Map<String, Value>, lost: Lost) -> Result<u8, Failure> {
-    let question = Question { verb, args, timeout: global.timeout, prompt: false, lost, appearing: verb == "wait" };
+    let question = Question { lost, appearing: verb == "wait", ..Question::change(verb, args, global.timeout) };
     let live = io::stderr().is_terminal();
     let mut shown = false;
     let result = Engine::of(global).ask(&question, |reply| {
@@ -44,7 +45,14 @@ pub(super) fn ask(global: &Global, verb: &'static str, args: Map<String, Value>,
     if shown {
         say_raw("\n");
     }
-    let reply = result?;
+    done(global, &result?)
+}
+
+/// Shows the answer of a change that came to be.
+///
+/// # Errors
+/// When it cannot be written.
+pub(super) fn done(global: &Global, reply: &Reply) -> Result<u8, Failure> {
     if global.json {
         print_json(&json!({"status": "ok", "message": reply.message, "content": reply.content}))?;
     } else {

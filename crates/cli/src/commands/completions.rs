@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use std::time::Duration;
 
 use crate::arguments::{Arguments, Global};
-use crate::client::{Engine, Lost, Question};
+use crate::client::{Engine, Question};
 use crate::failure::Failure;
 use crate::output::print;
 
@@ -111,9 +111,7 @@ pub(crate) struct Names {}
 impl Names {
     /// Those of the running engine; where none answers, those of the file; else none. It never fails.
     pub(crate) fn run(&self, global: &Global) -> Result<u8, Failure> {
-        let args = Map::new();
-        let timeout = Some(TAB);
-        let question = Question { verb: "status", args, timeout, prompt: true, lost: Lost::AskAgain, appearing: false };
+        let question = Question::look("status", Map::new(), Some(TAB));
         let names: Vec<String> = match Engine::of(global).ask(&question, |_| {}) {
             Ok(reply) => live(&reply.content),
             Err(_) => configured(global),

@@ -10,7 +10,7 @@ use serde_json::Map;
 
 use super::change;
 use crate::arguments::Global;
-use crate::client::{Engine, Lost, Question};
+use crate::client::{Engine, Question};
 use crate::failure::{Failure, code};
 use crate::output::say;
 
@@ -28,14 +28,7 @@ impl Down {
     pub(crate) fn run(&self, global: &Global) -> Result<u8, Failure> {
         let engine = Engine::of(global);
         let args = change::with_flag(Map::new(), "now", self.now);
-        let question = Question {
-            verb: "shutdown",
-            args,
-            timeout: global.timeout,
-            prompt: true,
-            lost: Lost::AskAgain,
-            appearing: false,
-        };
+        let question = Question::look("shutdown", args, global.timeout);
         let mut supervisor = None;
         let asked = engine.ask_over(&question, |stream| supervisor = peer::process(stream).ok().flatten(), |_| {});
         match asked {

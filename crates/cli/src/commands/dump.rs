@@ -9,7 +9,7 @@ use clap::Args;
 use serde_json::{Map, Value, json};
 
 use crate::arguments::Global;
-use crate::client::{Engine, Lost, Question};
+use crate::client::{Engine, Question};
 use crate::failure::Failure;
 use crate::output::{print, print_json, say};
 
@@ -28,10 +28,8 @@ impl Dump {
     pub(crate) fn run(&self, global: &Global) -> Result<u8, Failure> {
         let mut args = Map::new();
         args.insert("last".into(), json!(self.last));
-        let (timeout, lost) = (global.timeout, Lost::AskAgain);
-        let question = Question { verb: "dump", args, timeout, prompt: true, lost, appearing: false };
         let engine = Engine::of(global);
-        let document = engine.ask(&question, |_| {})?.content;
+        let document = engine.ask(&Question::look("dump", args, global.timeout), |_| {})?.content;
         if self.write {
             write(&engine, &document)?;
         }

@@ -4,7 +4,7 @@ use clap::Args;
 use serde_json::{Map, Value, json};
 
 use crate::arguments::Global;
-use crate::client::{Engine, Lost, Question};
+use crate::client::{Engine, Question};
 use crate::failure::Failure;
 use crate::output::{Reader, print};
 use crate::table;
@@ -41,14 +41,7 @@ impl Events {
             args.insert("since".into(), json!(since));
         }
         let engine = Engine::of(global);
-        let mut question = Question {
-            verb: "events",
-            args,
-            timeout: global.timeout,
-            prompt: true,
-            lost: Lost::AskAgain,
-            appearing: false,
-        };
+        let mut question = Question::look("events", args, global.timeout);
         let line = |event: &Value| format!("{}\n", if global.json { event.to_string() } else { table::event(event) });
         if self.follow {
             engine.follow(&mut question, |event| Ok(print(&line(event))? == Reader::Listens))?;

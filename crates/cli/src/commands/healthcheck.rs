@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::{Map, json};
 
 use crate::arguments::Global;
-use crate::client::{Engine, Lost, Question};
+use crate::client::{Engine, Question};
 use crate::failure::{Failure, code};
 use crate::output::{print_json, say};
 use crate::table;
@@ -38,9 +38,7 @@ impl Healthcheck {
     pub(crate) fn run(&self, global: &Global) -> Result<u8, Failure> {
         let timeout = Some(global.timeout.unwrap_or(PROBE).min(PROBE));
         let verb = if self.question.ready { "status" } else { "version" };
-        let (args, lost) = (Map::new(), Lost::AskAgain);
-        let question = Question { verb, args, timeout, prompt: true, lost, appearing: false };
-        let why = match Engine::of(global).ask(&question, |_| {}) {
+        let why = match Engine::of(global).ask(&Question::look(verb, Map::new(), timeout), |_| {}) {
             Err(failure) => Some(failure.message),
             Ok(reply) if self.question.ready => table::unwell(&reply.content),
             Ok(_) => None,

@@ -4,7 +4,7 @@ use clap::Args;
 use serde_json::{Map, json};
 
 use crate::arguments::Global;
-use crate::client::{Engine, Lost, Question};
+use crate::client::{Engine, Question};
 use crate::failure::Failure;
 use crate::output::{print, print_json};
 
@@ -22,9 +22,7 @@ impl LogLevel {
     pub(crate) fn run(&self, global: &Global) -> Result<u8, Failure> {
         let mut args = Map::new();
         args.extend(self.filter.as_ref().map(|filter| ("filter".to_owned(), json!(filter))));
-        let (timeout, lost) = (global.timeout, Lost::AskAgain);
-        let question = Question { verb: "log-level", args, timeout, prompt: true, lost, appearing: false };
-        let reply = Engine::of(global).ask(&question, |_| {})?;
+        let reply = Engine::of(global).ask(&Question::look("log-level", args, global.timeout), |_| {})?;
         if global.json {
             print_json(&reply.content)?;
         } else {

@@ -2,12 +2,13 @@
 
 use std::io::{self, IsTerminal};
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
+use super::change;
 use crate::arguments::Global;
-use crate::client::{Engine, Lost, Question};
+use crate::client::{Engine, Question};
 use crate::failure::Failure;
-use crate::output::{print_json, say, say_raw};
+use crate::output::{say, say_raw};
 
 /// The lines on the terminal, in the order in which their services were first heard of.
 #[derive(Debug, Default)]
@@ -36,7 +37,7 @@ impl Lines {
 /// # Errors
 /// When it did not come to that.
 pub(super) fn ask(global: &Global, verb: &'static str, args: Map<String, Value>) -> Result<u8, Failure> {
-    let question = Question { verb, args, timeout: global.timeout, prompt: false, lost: Lost::Tell, appearing: false };
+    let question = Question::change(verb, args, global.timeout);
     let (live, mut lines) = (io::stderr().is_terminal(), Lines::default());
     let reply = Engine::of(global).ask(&question, |reply| {
         if reply.message.is_empty() {
@@ -47,12 +48,7 @@ pub(super) fn ask(global: &Global, verb: &'static str, args: Map<String, Value>)
             Some(_) | None => say(&reply.message),
         }
     })?;
-    if global.json {
-        print_json(&json!({"status": "ok", "message": reply.message, "content": reply.content}))?;
-    } else {
-        say(&reply.message);
-    }
-    Ok(0)
+    change::done(global, &reply)
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::change;
 use crate::arguments::Global;
-use crate::client::{Engine, Lost, Question};
+use crate::client::{Engine, Question};
 use crate::failure::Failure;
 use crate::output::{print, print_json, say};
 
@@ -25,14 +25,7 @@ impl Reload {
     pub(crate) fn run(&self, global: &Global) -> Result<u8, Failure> {
         let args = change::with_flag(Map::new(), "dry_run", self.dry_run);
         let args = change::with_flag(args, "no_wait", self.no_wait);
-        let question = Question {
-            verb: "reload",
-            args,
-            timeout: global.timeout,
-            prompt: false,
-            lost: Lost::Tell,
-            appearing: false,
-        };
+        let question = Question::change("reload", args, global.timeout);
         let mut printed = Ok(());
         let mut planned = Value::Null;
         let result = Engine::of(global).ask(&question, |reply| {

@@ -67,7 +67,7 @@ impl Rollout {
 }
 
 fn question(global: &Global, verb: &'static str, names: &[String], lost: Lost) -> Question {
-    Question { verb, args: change::names(names), timeout: global.timeout, prompt: true, lost, appearing: false }
+    Question { lost, ..Question::look(verb, change::names(names), global.timeout) }
 }
 
 fn steer(global: &Global, verb: &'static str, names: &[String]) -> Result<u8, Failure> {

@@ -12,7 +12,7 @@ use evercrew_wire::control::Surroundings;
 
 use super::change;
 use crate::arguments::Global;
-use crate::client::{Engine, Lost, Question};
+use crate::client::{Engine, Question};
 use crate::failure::{Failure, code};
 use crate::up;
 
@@ -59,14 +59,7 @@ impl Run {
 
     fn surroundings(&self, global: &Global) -> Result<Surroundings, Failure> {
         let engine = Engine::of(global);
-        let question = Question {
-            verb: "surroundings",
-            args: change::names(std::slice::from_ref(&self.name)),
-            timeout: global.timeout,
-            prompt: true,
-            lost: Lost::AskAgain,
-            appearing: false,
-        };
+        let question = Question::look("surroundings", change::names(std::slice::from_ref(&self.name)), global.timeout);
         match engine.ask(&question, |_| {}) {
             Err(failure) if failure.code == code::UNAVAILABLE && !engine.runs()? => self.configured(global),
             reply => serde_json::from_value(reply?.content).map_err(|error| {

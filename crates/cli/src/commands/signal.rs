@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::change;
 use crate::arguments::Global;
-use crate::client::{Engine, Lost, Question};
+use crate::client::{Engine, Question};
 use crate::failure::Failure;
 use crate::output::{print_json, say};
 
@@ -30,14 +30,7 @@ impl Signal {
     pub(crate) fn run(&self, global: &Global) -> Result<u8, Failure> {
         let mut args = change::with_flag(change::names(std::slice::from_ref(&self.name)), "group", self.group);
         args.insert("signal".into(), json!(self.signal));
-        let question = Question {
-            verb: "signal",
-            args,
-            timeout: global.timeout,
-            prompt: true,
-            lost: Lost::Tell,
-            appearing: false,
-        };
+        let question = Question { prompt: true, ..Question::change("signal", args, global.timeout) };
         let reply = Engine::of(global).ask(&question, |_| {})?;
         if global.json {
             print_json(&json!({"status": "ok", "message": reply.message, "content": reply.content}))?;

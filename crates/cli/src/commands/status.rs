@@ -5,7 +5,7 @@ use evercrew_sys::terminal;
 
 use super::change;
 use crate::arguments::Global;
-use crate::client::{Engine, Lost, Question};
+use crate::client::{Engine, Question};
 use crate::failure::{Failure, code};
 use crate::output::{print, print_json};
 use crate::{table, up};
@@ -27,14 +27,7 @@ fn style(global: &Global) -> table::Style {
 impl Status {
     pub(crate) fn run(&self, global: &Global) -> Result<u8, Failure> {
         let engine = Engine::of(global);
-        let question = Question {
-            verb: "status",
-            args: change::names(&self.names),
-            timeout: global.timeout,
-            prompt: true,
-            lost: Lost::AskAgain,
-            appearing: false,
-        };
+        let question = Question::look("status", change::names(&self.names), global.timeout);
         let reply = match engine.ask(&question, |_| {}) {
             Err(failure) if failure.code == code::UNAVAILABLE && !engine.runs()? => {
                 return Err(Failure { code: code::NOT_RUNNING, ..failure });

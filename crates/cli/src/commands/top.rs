@@ -7,7 +7,7 @@ use evercrew_sys::terminal;
 use serde_json::{Map, Value, json};
 
 use crate::arguments::Global;
-use crate::client::{Engine, Lost, Question};
+use crate::client::{Engine, Question};
 use crate::failure::Failure;
 use crate::output::{print, print_json};
 use crate::top::{self, MINUTE, Rates};
@@ -58,7 +58,5 @@ impl Top {
 }
 
 fn ask(engine: &Engine, global: &Global, verb: &'static str) -> Result<Value, Failure> {
-    let timeout = global.timeout;
-    let question = Question { verb, args: Map::new(), timeout, prompt: true, lost: Lost::AskAgain, appearing: false };
-    Ok(engine.ask(&question, |_| {})?.content)
+    Ok(engine.ask(&Question::look(verb, Map::new(), global.timeout), |_| {})?.content)
 }

@@ -17,7 +17,7 @@ use super::model::Input;
 use super::order::Order;
 use super::rates::MINUTE;
 use crate::arguments::Global;
-use crate::client::{Engine, Lost, Question};
+use crate::client::{Engine, Question};
 use crate::commands::may_have;
 use crate::failure::Failure;
 
@@ -135,21 +135,12 @@ fn look(engine: &Engine, next: &mut Option<u64>, of: &mut Option<u64>) -> Result
 }
 
 fn ask(engine: &Engine, verb: &'static str, args: Map<String, Value>) -> Result<Value, Failure> {
-    let timeout = Some(ANSWER);
-    let question = Question { verb, args, timeout, prompt: true, lost: Lost::AskAgain, appearing: false };
-    Ok(engine.ask(&question, |_| {})?.content)
+    Ok(engine.ask(&Question::look(verb, args, Some(ANSWER)), |_| {})?.content)
 }
 
 /// Asks for a change and waits for its end.
 pub(crate) fn carry_out(global: &Global, order: &Order, heard: &SyncSender<Heard>) {
-    let question = Question {
-        verb: order.verb(),
-        args: order.args(),
-        timeout: global.timeout,
-        prompt: false,
-        lost: Lost::Tell,
-        appearing: false,
-    };
+    let question = Question::change(order.verb(), order.args(), global.timeout);
     let answer = Engine::of(global).ask(&question, |reply| {
         let _ = heard.send(Heard::Input(Input::Progress(reply.message.clone())));
     });
