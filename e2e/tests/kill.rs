@@ -123,18 +123,24 @@ fn a_stopped_manager_is_replaced_once_it_owes_an_acknowledgement_for_five_second
     assert_eq!(engine.pids("web")[1], pids[1]);
 }
 
+/// Each manager ends by itself as soon as it has taken over; those that follow are of these generations.
+pub(crate) fn managers_die(engine: &Engine, events: &mut Events, generations: std::ops::Range<u64>) {
+    for generation in generations {
+        // A trap is no kill from outside: nobody else's doing. (The runtime swallows a SEGV that no access caused.)
+        engine.manager().signal(Signal::Trap);
+        events.wait("takeover", SOON, |event| {
+            event["kind"] == "engine.manager-started" && event["generation"] == generation
+        });
+    }
+}
+
 #[test]
 fn managers_that_keep_dying_on_a_state_are_followed_by_one_without_it() {
     let port = free_port();
     let mut engine = Engine::up(EVERCREW, &hello(port, 2));
     let before = engine.pids("web");
     let mut events = engine.events(1);
-    for round in 2..5 {
-        // A trap is no kill from outside: nobody else's doing. (The runtime swallows a SEGV that no access caused.)
-        engine.manager().signal(Signal::Trap);
-        events
-            .wait("takeover", SOON, |event| event["kind"] == "engine.manager-started" && event["generation"] == round);
-    }
+    managers_die(&engine, &mut events, 2..5);
     assert!(engine.log().contains("starts from the inventory alone"), "{}", engine.log());
     assert_eq!(engine.pids("web"), before, "no worker was touched");
     assert_eq!(engine.status()["services"][0]["state"], "ready");
@@ -319,10 +325,7 @@ fn a_stop_that_was_acknowledged_is_not_forgotten_with_the_state() {
     let mut events = engine.events(1);
     engine.supervisor().signal(Signal::Term);
     events.worker("worker.draining", "slow.1", SOON);
-    for round in 2..6 {
-        engine.manager().signal(Signal::Trap);
-        events.wait("takeover", SOON, |event| event["generation"] == round);
-    }
+    managers_die(&engine, &mut events, 2..6);
     assert_eq!(engine.wait(SOON), 0);
     assert!(engine.log().contains("from the inventory alone"), "{}", engine.log());
     assert!(engine.nothing_left_within(Duration::ZERO));

@@ -6,6 +6,7 @@ use evercrew_core::Signal;
 use evercrew_e2e::{Engine, volume};
 
 use crate::EVERCREW;
+use crate::kill::managers_die;
 
 const SOON: Duration = Duration::from_secs(20);
 /// Says that it is ready, in three ways, once the file `go` is there.
@@ -80,11 +81,7 @@ fn what_operators_asked_for_outlives_a_state_that_managers_die_of() {
     engine.ok(&["stop", "b"]);
     let before = engine.pids("a");
     let mut events = engine.events(1);
-    for round in 2..5 {
-        engine.manager().signal(Signal::Trap);
-        events
-            .wait("takeover", SOON, |event| event["kind"] == "engine.manager-started" && event["generation"] == round);
-    }
+    managers_die(&engine, &mut events, 2..5);
     assert!(engine.log().contains("starts from the inventory alone"), "{}", engine.log());
     engine.ready();
     assert_eq!(engine.pids("a"), before, "no worker was touched");
@@ -107,10 +104,7 @@ fn a_commanded_end_outlives_a_state_that_managers_die_of() {
     std::thread::scope(|scope| {
         let down = scope.spawn(|| engine.run(&["down"]));
         events.worker("worker.draining", "slow.1", SOON);
-        for round in 2..5 {
-            engine.manager().signal(Signal::Trap);
-            events.wait("takeover", SOON, |event| event["generation"] == round);
-        }
+        managers_die(&engine, &mut events, 2..5);
         assert_eq!(down.join().expect("no panic").code, 0);
     });
     assert_eq!(engine.wait(SOON), 0);
