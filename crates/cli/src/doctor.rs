@@ -7,6 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use evercrew_config::Source;
+use evercrew_sys::listener::PATH_LIMIT;
 use evercrew_sys::{cgroup, limits, user};
 use serde_json::Map;
 
@@ -17,8 +18,6 @@ use crate::client::{Engine, Question};
 const OLDEST: (u32, u32) = (5, 14);
 /// Fewer open files than this are soon too few: each worker takes about eight.
 const FEW_FILES: u64 = 4096;
-/// The kernel's 108, less the zero byte.
-const LONGEST_SOCKET_PATH: usize = 107;
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// How a check ended.
@@ -123,8 +122,8 @@ fn configuration(global: &Global) -> Finding {
 fn directory(directory: &Path) -> Finding {
     let shown = directory.display();
     let length = directory.join("control.sock").as_os_str().as_bytes().len();
-    if length > LONGEST_SOCKET_PATH {
-        let found = format!("{shown} is too deep for a socket: {length} bytes of {LONGEST_SOCKET_PATH}");
+    if length > PATH_LIMIT {
+        let found = format!("{shown} is too deep for a socket: {length} bytes of {PATH_LIMIT}");
         return wrong("directory", Grade::Fail, found, "set engine.directory to a shorter path, like /run/evercrew");
     }
     match fs::metadata(directory) {

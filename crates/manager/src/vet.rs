@@ -4,10 +4,9 @@ use std::io;
 
 use evercrew_config::{ConfigErrors, Ready, Service, Settings};
 use evercrew_core::fleet::MAX_WORKERS;
+use evercrew_sys::listener::PATH_LIMIT;
 use evercrew_sys::user;
 
-/// The kernel's 108, less the zero byte.
-const LONGEST_SOCKET_PATH: usize = 107;
 /// Exit codes of the contract.
 const CONFIGURATION: u8 = 78;
 const FORBIDDEN: u8 = 77;
@@ -72,9 +71,9 @@ fn check_sockets(settings: &Settings) -> Result<(), Unfit> {
         let name = format!("{}.{MAX_WORKERS}.{}", service.name, u32::MAX);
         let path = settings.engine.directory.join("notify").join(name);
         let length = path.as_os_str().len();
-        if length > LONGEST_SOCKET_PATH {
+        if length > PATH_LIMIT {
             let text = format!(
-                "service `{}`: the path of a worker's notify socket, {}, may have {LONGEST_SOCKET_PATH} bytes; it has \
+                "service `{}`: the path of a worker's notify socket, {}, may have {PATH_LIMIT} bytes; it has \
                  {length}",
                 service.name,
                 path.display()
