@@ -1,4 +1,4 @@
-//! Which crate may depend on which: `cli → {supervisor, manager, logger, worker} → {config, wire, sys} → core`.
+//! Which crate may depend on which: `cli → {supervisor, manager, logger, worker} → {config, wire, sys, store} → core`.
 
 use anyhow::Result;
 
@@ -8,7 +8,7 @@ use crate::stage::refuse;
 /// The rings, innermost first. A crate may depend on crates of inner rings, never on one of its own ring.
 const RINGS: [&[&str]; 4] = [
     &["evercrew-core"],
-    &["evercrew-config", "evercrew-sys", "evercrew-wire"],
+    &["evercrew-config", "evercrew-store", "evercrew-sys", "evercrew-wire"],
     &["evercrew-logger", "evercrew-manager", "evercrew-supervisor", "evercrew-worker"],
     &["evercrew-cli"],
 ];
