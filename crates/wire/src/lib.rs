@@ -2,7 +2,8 @@
 //!
 //! **What it does.** [`supervisor`] is the protocol between supervisor and manager, [`deposit`] what a manager leaves
 //! for the next one, [`control`] the lines of the command socket,
-//! [`command_pipe`] those of programs that take words, [`logger`] what the manager tells the logger.
+//! [`command_pipe`] those of programs that take words, [`logger`] what the manager tells the logger, [`faktory`] the work
+//! protocol of the queue server.
 //!
 //! **Where to start.** [`supervisor::ToSupervisor`] and [`supervisor::ToManager`].
 //!
@@ -16,6 +17,7 @@ pub mod command_pipe;
 pub mod control;
 pub mod deposit;
 mod error;
+pub mod faktory;
 pub mod logger;
 mod mirror;
 mod stops;
