@@ -22,6 +22,7 @@ use evercrew_wire::supervisor::{self as wire, Bind, Inventory, Numbered, ToManag
 use crate::crew::{Crew, Parts};
 use crate::deposit;
 use crate::edition::Edition;
+use crate::inheritance::Inheritance;
 use crate::link::{self, Link, Record};
 use crate::listeners;
 
@@ -90,6 +91,7 @@ pub(crate) struct Model {
     pub(crate) crew: Crew,
     pub(crate) fleet: Fleet,
     pub(crate) state: Option<State>,
+    pub(crate) inheritance: Inheritance,
     pub(crate) news: News,
 }
 
@@ -199,7 +201,8 @@ pub(crate) fn model(found: &mut Found) -> Result<Model, Fatal> {
     let fleet = Fleet::restore(seed(), &memory, &policies);
     compare(&fleet, &memory, &crew, &found.workers, &mut news);
     news.events.extend(untried(&memory, &crew));
-    Ok(Model { configuration, crew, fleet, state, news })
+    let inheritance = Inheritance::new(std::mem::take(&mut found.inventory.inherited));
+    Ok(Model { configuration, crew, fleet, state, inheritance, news })
 }
 
 /// Descriptors that the engine holds for each worker (pidfd, two pipes, a notify socket and its watch), for one that
@@ -371,8 +374,9 @@ pub(crate) async fn bind(
         wanted.iter().map(|(name, bind)| (bind.listener.clone(), name.clone())).collect();
     model.news.remarks.extend(make_socket_directories(model.crew.settings()));
     let mut open = 0;
-    for (_, bind) in wanted {
+    for (_, mut bind) in wanted {
         if found.listeners.get(&bind.listener).is_none_or(|(address, _)| *address != bind.address) {
+            model.news.remarks.extend(model.inheritance.claim(&mut bind));
             let bytes = ToSupervisor::Bind(bind).encode().map_err(io::Error::other)?;
             link.push(Record { bytes, descriptors: Vec::new() });
             open += 1;
@@ -432,6 +436,8 @@ fn wanted_listeners(settings: &Settings) -> Vec<(String, Bind)> {
         backlog: 1024,
         mode: Some(0o600),
         reuse_port: false,
+        inherited: None,
+        store: None,
     };
     let named = |listener: &Listener| {
         let name = listener.name.clone();

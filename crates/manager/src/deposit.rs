@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use evercrew_config::Source;
 use evercrew_core::Mono;
+use evercrew_core::herald::Herald;
 use evercrew_core::fleet::{Event, Haste, MAX_WORKERS, ServiceMemory, Snapshot, Wish, WorkerId};
 use evercrew_sys::{clock, memfd};
 use evercrew_wire::Text;
@@ -105,6 +106,7 @@ impl Manager {
             stop_signal_at: self.operator.stopped_at().map(Mono::as_nanos),
             exit_code: self.exit_code,
             log: self.log.set(),
+            told_ready: self.herald.as_ref().is_some_and(Herald::told_ready),
             services: names(&self.crew),
             rollouts: self.rollouts.known().cloned().collect(),
             fleet,

@@ -30,14 +30,11 @@ pub(crate) fn keys(listener: &Listener) -> impl Iterator<Item = String> {
     (1..=listener.queues()).map(move |queue| if several { format!("{key} queue {queue}") } else { key.clone() })
 }
 
-/// The address, where its port was the kernel's choice.
+/// The address, where it is another than was asked for: its port was the kernel's choice, or the socket was left to us.
 pub(crate) fn chosen_port(asked: &wire::Address, socket: &OwnedFd) -> Option<SocketAddr> {
-    match asked {
-        wire::Address::Tcp(asked) if asked.port() == 0 => match listener::local_address(socket) {
-            Ok(listener::Address::Tcp(address)) => Some(address),
-            Ok(listener::Address::Unix(_)) | Err(_) => None,
-        },
-        wire::Address::Tcp(_) | wire::Address::Unix(_) => None,
+    match listener::local_address(socket) {
+        Ok(listener::Address::Tcp(address)) if *asked != wire::Address::Tcp(address) => Some(address),
+        Ok(listener::Address::Tcp(_) | listener::Address::Unix(_)) | Err(_) => None,
     }
 }
 
@@ -54,7 +51,16 @@ pub(crate) fn binds(listener: &Listener) -> impl Iterator<Item = Bind> {
         Address::Unix(path) => wire::Address::Unix(Text::from(path)),
     };
     let (backlog, reuse_port) = (listener.backlog, listener.queues() > 1);
-    keys(listener).map(move |key| Bind { listener: key, address: address.clone(), backlog, mode: None, reuse_port })
+    let name = listener.name.clone();
+    keys(listener).map(move |key| Bind {
+        listener: key,
+        address: address.clone(),
+        backlog,
+        mode: None,
+        reuse_port,
+        inherited: None,
+        store: Some(name.clone()),
+    })
 }
 
 /// All that some service uses, by their keys: those of the configuration in force, and those that workers were started

@@ -85,6 +85,13 @@ impl Log {
         self.wait(level, words.to_owned());
     }
 
+    /// Adds a line that is on standard error already.
+    fn keep(&mut self, level: Level, words: String) {
+        if level >= self.least && self.waiting.len() < MOST_WAITING {
+            self.wait(level, words);
+        }
+    }
+
     fn wait(&mut self, level: Level, text: String) {
         let since = clock::wall().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         let at = since.as_millis().try_into().unwrap_or(u64::MAX);
@@ -98,6 +105,11 @@ impl Log {
 }
 
 impl Manager {
+    /// The supervisor has no log of its own.
+    pub(crate) fn supervisor_said(&mut self, level: &str, text: String) {
+        self.log.keep(Level::named(level).unwrap_or(Level::Info), text);
+    }
+
     /// Records a fact that is not the fleet's.
     pub(crate) fn tell(&mut self, level: Level, kind: &'static str, fields: Value, words: &str) {
         self.write_log(level, words);

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use evercrew_core::fleet::{Event, Fleet, Scope, WorkerId};
+use evercrew_core::herald::Herald;
 use evercrew_core::operator::Operator;
 use evercrew_core::{Mono, Signal};
 use evercrew_sys::clock;
@@ -28,6 +29,8 @@ use crate::dump::Decisions;
 use crate::ending;
 use crate::events::Events;
 use crate::growth::{self, Growth};
+use crate::heralding;
+use crate::inheritance::Inheritance;
 use crate::input::Input;
 use crate::launch::Launcher;
 use crate::link::{self, Link, Record, Shared};
@@ -76,6 +79,10 @@ pub(crate) struct Manager {
     /// Listeners that the supervisor holds, by their keys.
     pub(crate) open: BTreeSet<String>,
     pub(crate) reloads: Reloads,
+    /// Sockets that were left to the engine and that no listener is yet.
+    pub(crate) inheritance: Inheritance,
+    /// What the service manager above is told, where there is one.
+    pub(crate) herald: Option<Herald>,
     /// The configuration changed since the last deposit.
     pub(crate) reconfigured: bool,
     /// The engine's own binary, as this manager was started from it.
@@ -186,7 +193,7 @@ fn first_event(found: &Found) -> u64 {
 
 impl Manager {
     fn new(link: Link, found: &Found, model: Model, inputs: mpsc::Sender<Input>) -> io::Result<(Self, News)> {
-        let Model { configuration, crew, fleet, state, news } = model;
+        let Model { configuration, crew, fleet, state, inheritance, news } = model;
         let state = state.as_ref();
         let directory = crew.settings().engine.directory.clone();
         let growth = Growth::new(growth::is_asked(crew.settings()), clock::mono());
@@ -213,6 +220,8 @@ impl Manager {
             launcher: Launcher::new(directory, configuration.instance.clone(), found.inventory.nofile),
             open: found.listeners.keys().cloned().collect(),
             reloads: Reloads::restore(tried(found, state)),
+            inheritance,
+            herald: heralding::herald(found.inventory.above, state.is_some_and(|state| state.told_ready)),
             reconfigured: false,
             operator,
             link,
@@ -258,6 +267,7 @@ impl Manager {
         for remark in &news.remarks {
             self.tell(Level::Error, "engine.problem", json!({"message": remark}), remark);
         }
+        self.settle_inheritance();
         // Those that have ended too: what they last wrote is still in their pipes.
         for (worker, mut parts) in found.workers {
             self.process_found(&worker, &mut parts);
@@ -354,7 +364,7 @@ impl Manager {
     fn next_deadline(&self) -> Option<Mono> {
         let fleet = self.fleet.deadline().map(|(at, _)| at);
         let own = [self.growth.deadline(), self.rollouts.deadline(), self.reloads.deadline()];
-        let own = own.into_iter().chain([self.discard.deadline(), self.deposit_again]);
+        let own = own.into_iter().chain([self.discard.deadline(), self.deposit_again, self.herald_deadline()]);
         [fleet, self.waitings.deadline()].into_iter().chain(own).flatten().min()
     }
 
@@ -415,7 +425,10 @@ impl Manager {
         let mut actions = Vec::new();
         self.fleet.handle(now, event.clone(), &mut actions);
         // A beat alone is not worth a deposit: supervision starts afresh after a takeover.
-        self.dirty |= !beat || !actions.is_empty();
+        if !beat || !actions.is_empty() {
+            self.dirty = true;
+            self.herald_later();
+        }
         self.decisions.keep(now, &event, &actions);
         if self.log.traces() {
             self.write_log(Level::Trace, &format!("{event:?} → {actions:?}"));
@@ -439,6 +452,7 @@ impl Manager {
             }
         }
         self.tend_listeners();
+        self.herald_changes();
         if !self.dirty || self.leave_deposit() {
             for record in std::mem::take(&mut self.decided) {
                 self.link.push(record);

@@ -179,6 +179,7 @@ impl Manager {
             ToManager::Inventory(_) | ToManager::Worker(_) | ToManager::InventoryEnd => {}
             // It is acknowledged with the batch, which is all that is asked.
             ToManager::CallerWaits => {}
+            ToManager::Said { level, text } => self.supervisor_said(&level, text),
         }
     }
 

@@ -118,6 +118,11 @@ impl Reloads {
         self.tried
     }
 
+    /// The number of the one that runs, where it may change something.
+    pub(crate) fn changing(&self) -> Option<u64> {
+        self.running.as_ref().map(|running| running.asked).filter(|asked| !asked.is_dry()).map(|asked| asked.number)
+    }
+
     pub(crate) fn deadline(&self) -> Option<Mono> {
         self.running.as_ref().map(|running| running.until)
     }

@@ -129,7 +129,7 @@ impl Manager {
         }
         let keys: BTreeSet<String> = missing.iter().map(|bind| bind.listener.clone()).collect();
         for bind in missing {
-            self.send(&ToSupervisor::Bind(bind), Vec::new());
+            self.ask_for_listener(bind);
         }
         let until = clock::mono().after(BINDING);
         let running = Running { asked, stage: Stage::Binding(candidate, keys), until };
@@ -380,7 +380,7 @@ impl Manager {
         for bind in missing {
             // Asked for once; what comes of it is told.
             self.open.insert(bind.listener.clone());
-            self.send(&ToSupervisor::Bind(bind), Vec::new());
+            self.ask_for_listener(bind);
         }
         for listener in useless {
             self.open.remove(&listener);

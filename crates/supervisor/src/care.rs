@@ -70,6 +70,10 @@ pub(crate) struct Care {
     restore_at: Option<Mono>,
     /// Managers that ended by themselves before any left a deposit.
     stillborn: u32,
+    /// How long a manager may go without the sign of life that the service manager above wants to hear.
+    watchdog: Option<Duration>,
+    /// It is overdue then.
+    lives_until: Option<Mono>,
 }
 
 impl Care {
@@ -83,8 +87,20 @@ impl Care {
         self.least_wait = wait;
     }
 
+    /// The service manager above ends all of us without a sign of life in this time: a manager that gives none is
+    /// replaced before that, by one that does.
+    pub(crate) fn watch(&mut self, watchdog: Duration) {
+        self.watchdog = Some(watchdog / 4 * 3).filter(|time| !time.is_zero());
+    }
+
+    /// The manager gave that sign of life.
+    pub(crate) fn lives(&mut self, now: Mono) {
+        self.lives_until = self.watchdog.map(|time| now.after(time));
+    }
+
     /// A manager was started.
     pub(crate) fn manager_started(&mut self, now: Mono) {
+        self.lives(now);
         self.started = Some(now);
         self.start_at = None;
         self.patience = None;
@@ -95,6 +111,7 @@ impl Care {
     pub(crate) fn manager_died(&mut self, now: Mono, blame: Blame) {
         let lived = self.started.take().map_or(Duration::ZERO, |started| now.since(started));
         self.patience = None;
+        self.lives_until = None;
         let hung = std::mem::take(&mut self.killed);
         let suspect = hung || (blame == Blame::Itself && lived < TOO_SOON);
         // One that lived long enough has outlived its state; one that was killed from outside says nothing about it.
@@ -169,7 +186,8 @@ impl Care {
         if self.alone {
             return None;
         }
-        [self.start_at, self.patience, self.stop_by, self.look_at, self.restore_at].into_iter().flatten().min()
+        let own = [self.start_at, self.stop_by, self.look_at, self.restore_at];
+        own.into_iter().chain([self.patience, self.lives_until]).flatten().min()
     }
 
     /// The duty that is due, if one is. A supervisor that was itself stopped or suspended moves its waits on first
@@ -180,7 +198,7 @@ impl Care {
             return None;
         }
         if now.since(deadline) > AWAY {
-            for until in [&mut self.patience, &mut self.stop_by].into_iter().flatten() {
+            for until in [&mut self.patience, &mut self.lives_until, &mut self.stop_by].into_iter().flatten() {
                 *until = (*until).max(now.after(AWAY));
             }
         }
@@ -188,8 +206,8 @@ impl Care {
             self.alone = true;
             return Some(Duty::StopAlone);
         }
-        if self.patience.is_some_and(|at| now >= at) {
-            self.patience = None;
+        if [self.patience, self.lives_until].into_iter().flatten().any(|at| now >= at) {
+            (self.patience, self.lives_until) = (None, None);
             self.killed = true;
             return Some(Duty::KillManager);
         }
@@ -360,6 +378,26 @@ mod tests {
         assert_eq!(care.due(at(5010)), Some(Duty::StopAlone));
         assert!(care.alone());
         assert_eq!(care.deadline(), None);
+    }
+
+    #[test]
+    fn a_manager_without_a_sign_of_life_is_replaced_before_the_one_above_ends_everything() {
+        let mut care = Care::new(at(0));
+        care.watch(Duration::from_secs(8));
+        care.manager_started(at(0));
+        for ms in [4000, 8000, 12_000] {
+            assert_eq!(care.due(at(ms)), None);
+            care.lives(at(ms));
+        }
+        assert_eq!(care.deadline(), Some(at(18_000)), "a fourth of the time is left to the next one");
+        assert_eq!(care.due(at(18_000)), Some(Duty::KillManager));
+        assert_eq!(care.deadline(), None, "it is being killed, once");
+        care.manager_died(at(18_001), Blame::Outside);
+        assert_eq!(care.due(at(18_001)), Some(Duty::StartManager { poisoned: false }));
+        let mut none = Care::new(at(0));
+        none.watch(Duration::ZERO);
+        none.manager_started(at(0));
+        assert_eq!(none.deadline(), None);
     }
 
     #[test]

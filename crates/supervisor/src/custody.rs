@@ -8,13 +8,17 @@ use std::path::{Path, PathBuf};
 use evercrew_sys::listener::{self, Address, BindError, Options};
 use evercrew_wire::supervisor::{self as wire, Bind, ToManager};
 
+use crate::above::{Above, Heirloom};
+
 /// An open listening socket.
 #[derive(Debug)]
 struct Listener {
     bind: Bind,
     socket: OwnedFd,
-    /// Which file a unix socket's is.
+    /// Which file a unix socket's is; none for one whose file is somebody else's.
     file: Option<(u64, u64)>,
+    /// What the service manager above keeps it under.
+    stored: Option<String>,
 }
 
 impl Listener {
@@ -39,7 +43,7 @@ impl Listener {
 }
 
 /// Which file is at a path.
-fn file_at(path: &Path) -> Option<(u64, u64)> {
+pub(crate) fn file_at(path: &Path) -> Option<(u64, u64)> {
     std::fs::symlink_metadata(path).ok().map(|metadata| (metadata.dev(), metadata.ino()))
 }
 
@@ -57,8 +61,8 @@ impl Custody {
         Self { listeners: BTreeMap::new(), configuration, state: None, wishes: None }
     }
 
-    /// Opens a listener; the answer to the manager either way.
-    pub(crate) fn bind(&mut self, bind: Bind) -> ToManager {
+    /// Opens a listener, or takes the one that was left to us; the answer to the manager either way.
+    pub(crate) fn bind(&mut self, bind: Bind, above: &mut Above) -> ToManager {
         if let Some(open) = self.listeners.get_mut(&bind.listener).filter(|open| open.bind.address == bind.address) {
             // What the kernel refuses leaves the queue as long as it was.
             if open.bind.backlog != bind.backlog && listener::set_backlog(&open.socket, bind.backlog).is_ok() {
@@ -66,8 +70,17 @@ impl Custody {
             }
             return ToManager::Bound { listener: bind.listener, address: bind.address };
         }
+        if let Some(Heirloom { socket, stored, file, .. }) = bind.inherited.and_then(|number| above.give(number)) {
+            // Whoever opened it chose its queue; a kernel that refuses another leaves it so.
+            let _ = listener::set_backlog(&socket, bind.backlog);
+            return self.keep(Listener { bind, socket, file, stored });
+        }
         match open(&bind) {
-            Ok(opened) => self.keep(opened),
+            Ok(mut opened) => {
+                let name = opened.bind.store.clone();
+                opened.stored = name.and_then(|name| above.keep(&name, &opened.socket, opened.path().as_deref()));
+                self.keep(opened)
+            }
             Err(error) => ToManager::BindFailed {
                 listener: bind.listener,
                 address: bind.address,
@@ -99,16 +112,21 @@ impl Custody {
 
     /// Closes a listener and removes a unix socket's file. Workers that share it find no newcomers in its queue, so that
     /// they can empty it before they close it too.
-    pub(crate) fn unbind(&mut self, name: &str) {
+    pub(crate) fn unbind(&mut self, name: &str, above: &Above) {
         if let Some(listener) = self.listeners.remove(name) {
+            if let Some(stored) = &listener.stored {
+                above.forget(stored);
+            }
             // Without it the last ones in the queue are cut off; there is nothing to do about that.
             let _ = listener::retire(&listener.socket);
             listener.remove_file();
         }
     }
 
+    /// Closes all. One that is kept for the next engine keeps its file, by which it is found.
     pub(crate) fn unbind_all(&mut self) {
-        for listener in std::mem::take(&mut self.listeners).into_values() {
+        let listeners = std::mem::take(&mut self.listeners);
+        for listener in listeners.into_values().filter(|listener| listener.stored.is_none()) {
             listener.remove_file();
         }
     }
@@ -160,5 +178,5 @@ fn open(bind: &Bind) -> Result<Listener, BindError> {
         Address::Unix(path) => file_at(path),
         Address::Tcp(_) => None,
     };
-    Ok(Listener { bind: bind.clone(), socket, file })
+    Ok(Listener { bind: bind.clone(), socket, file, stored: None })
 }

@@ -5,26 +5,26 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use evercrew_core::{Level, Mono, Signal};
+use evercrew_core::{Mono, Signal};
 use evercrew_sys::channel::Received;
 use evercrew_sys::epoll::{Epoll, Interest};
 use evercrew_sys::lock::Lock;
 use evercrew_sys::pid_file::PidFile;
 use evercrew_sys::signal::SignalFd;
-use evercrew_sys::terminal::Stderr;
-use evercrew_sys::{clock, limits, notify, process, record, signal};
+use evercrew_sys::{clock, limits, process, record, signal};
 use evercrew_wire::supervisor::{self as wire, Inventory, Scope, ToManager, ToSupervisor};
 
+use crate::above::Above;
 use crate::care::{Blame, Care, Duty};
 use crate::cgroups::Cgroups;
 use crate::children::Children;
 use crate::custody::Custody;
 use crate::hangup::Terminal;
-use crate::level;
 use crate::manager::Manager;
 use crate::outgoing::{Beside, Flushed};
 use crate::premises::Premises;
 use crate::stops::Stops;
+use crate::voice::Voice;
 
 /// What the supervisor starts from.
 #[derive(Debug)]
@@ -69,8 +69,8 @@ pub fn run(boot: Boot) -> io::Result<u8> {
 pub(crate) struct Engine {
     pub(crate) epoll: Epoll,
     pub(crate) signals: SignalFd,
-    log: Stderr,
-    log_level: Level,
+    pub(crate) voice: Voice,
+    pub(crate) above: Above,
     pub(crate) premises: Premises,
     pub(crate) terminal: Terminal,
     binary: OwnedFd,
@@ -105,24 +105,25 @@ impl Engine {
         let epoll = Epoll::new()?;
         epoll.add(signals.as_fd(), SIGNALS, Interest::READABLE)?;
         terminal.watch(&epoll);
-        let log = Stderr::new()?;
+        let voice = Voice::new(&boot.directory)?;
+        let mut above = Above::of_this_process();
         let (cgroups, remark) = Cgroups::new(&std::env::var("EVERCREW_INSTANCE").unwrap_or_default());
-        let log_level = std::env::var("EVERCREW_LOG").ok().and_then(|name| level::named(&name)).unwrap_or(Level::Info);
-        if let Some(remark) = remark.filter(|_| log_level <= Level::Warn) {
-            log.line(&format!("evercrew: WARN  {remark}"));
-        }
+        let remarks = remark.map(|remark| format!("WARN  {remark}")).into_iter().chain(above.remarks.drain(..));
+        remarks.for_each(|remark| voice.say(&remark));
+        let mut care = Care::new(clock::mono());
+        care.watch(above.watchdog());
         Ok(Self {
             epoll,
             signals,
-            log,
-            log_level,
+            voice,
+            above,
             premises: Premises::new(boot.directory, boot.lock, boot.claim, boot.pid_file),
             terminal,
             binary: boot.binary,
             custody: Custody::new(boot.configuration),
             children: Children::default(),
             cgroups,
-            care: Care::new(clock::mono()),
+            care,
             manager: None,
             managers: 0,
             last_words: String::new(),
@@ -173,12 +174,6 @@ impl Engine {
         [self.care.deadline(), alone, self.retry].into_iter().flatten().min()
     }
 
-    pub(crate) fn say(&self, text: &str) {
-        if level::of_line(text) >= self.log_level {
-            self.log.line(&format!("evercrew: {text}"));
-        }
-    }
-
     // Duties of its own.
 
     fn do_duties(&mut self) {
@@ -186,7 +181,7 @@ impl Engine {
             match duty {
                 Duty::StartManager { poisoned } => self.start_manager(poisoned),
                 Duty::KillManager => {
-                    self.say("ERROR manager did not acknowledge for 5 s, killing it");
+                    self.say("ERROR manager owes a sign of life, killing it");
                     if let Some(manager) = &self.manager {
                         manager.kill();
                     }
@@ -252,6 +247,8 @@ impl Engine {
             highest_worker: self.highest_worker,
             cgroups: self.cgroups.describe(),
             wishes: self.custody.wishes(),
+            above: self.above.describe(),
+            inherited: self.above.inherited(),
         };
         let beside = Beside::Deposit { state: inventory.state };
         out.push(ToManager::Inventory(inventory), beside);
@@ -283,12 +280,14 @@ impl Engine {
                 | ToManager::Worker(_)
                 | ToManager::InventoryEnd
                 | ToManager::CallerWaits
+                | ToManager::Said { .. }
                 | ToManager::Spawned(_) => {}
             },
         }
     }
 
     fn flush(&mut self) {
+        self.tell_what_was_said();
         let Self { manager: Some(manager), custody, children, care, epoll, retry, .. } = self else { return };
         let result = manager.outgoing.flush(&manager.channel, |beside| match beside {
             Beside::Nothing => Vec::new(),
@@ -349,7 +348,7 @@ impl Engine {
         match request {
             ToSupervisor::Bind(bind) => {
                 let name = bind.listener.clone();
-                let answer = self.custody.bind(bind);
+                let answer = self.custody.bind(bind, &mut self.above);
                 self.await_callers(&name);
                 let beside = match answer {
                     ToManager::Bound { .. } => Beside::Listener(name),
@@ -357,7 +356,8 @@ impl Engine {
                 };
                 self.tell(answer, beside);
             }
-            ToSupervisor::Unbind { listener } => self.custody.unbind(&listener),
+            ToSupervisor::Unbind { listener } => self.custody.unbind(&listener, &self.above),
+            ToSupervisor::Disown { number } => self.above.disown(number),
             ToSupervisor::Spawn(spawn) => self.spawn(&spawn, descriptors.pop()),
             ToSupervisor::Signal { worker, signal, scope, aside, word } => {
                 if let (Some(child), Ok(signal)) = (self.children.of_mut(worker), signal.parse()) {
@@ -381,16 +381,16 @@ impl Engine {
                 }
             }
             ToSupervisor::Notify { text } => {
-                // Nobody above us listens, or not any more: nothing depends on it.
-                let _ = notify::send(&text);
+                if text.lines().any(|line| line == "WATCHDOG=1") {
+                    self.care.lives(clock::mono());
+                }
+                self.above.tell(&text);
             }
-            ToSupervisor::LogLevel { level } => {
-                self.log_level = level::named(&level).unwrap_or(self.log_level);
-            }
+            ToSupervisor::LogLevel { level } => self.voice.set_level(&level),
             ToSupervisor::Ack { n } => self.acknowledged(n),
             ToSupervisor::Exit { code, message } => {
                 if !message.is_empty() {
-                    self.log.line(&message);
+                    self.voice.print(&message);
                 }
                 self.exit = Some(code);
             }

@@ -11,6 +11,7 @@
 //! **How it is tested.** `care.rs` by unit tests with written times; the process by end-to-end tests that kill every
 //! part of the engine.
 
+mod above;
 mod callers;
 mod care;
 mod cgroups;
@@ -26,6 +27,7 @@ mod outgoing;
 mod premises;
 mod stops;
 mod subtree;
+mod voice;
 mod workers;
 
 pub use engine::{Boot, run};

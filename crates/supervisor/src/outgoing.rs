@@ -152,6 +152,7 @@ impl Outgoing {
                 | ToManager::Worker(_)
                 | ToManager::InventoryEnd
                 | ToManager::CallerWaits
+                | ToManager::Said { .. }
                 | ToManager::Spawned(_) => false,
             })
             .collect()

@@ -133,6 +133,18 @@ pub fn local_address(fd: impl AsFd) -> io::Result<Address> {
     }
 }
 
+/// The address of a socket that somebody else opened, if it listens for connections.
+///
+/// # Errors
+/// The kernel's, for what is no socket; `InvalidInput` for one that takes no connections; as [`local_address`].
+pub fn adopt(fd: impl AsFd) -> io::Result<Address> {
+    let listens = sockopt::socket_type(&fd)? == SocketType::STREAM && sockopt::socket_acceptconn(&fd)?;
+    if !listens {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it does not listen for connections"));
+    }
+    local_address(fd)
+}
+
 /// Changes how many connections may wait to be accepted.
 ///
 /// # Errors

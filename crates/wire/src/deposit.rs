@@ -92,6 +92,8 @@ pub struct State {
     pub exit_code: u8,
     /// The level of the log, where an operator set one.
     pub log: Option<String>,
+    /// The service manager above was told that the engine is ready.
+    pub told_ready: bool,
     /// Services by number, as the snapshot names them.
     pub services: Vec<(u32, String)>,
     /// Rollouts that run and the last ones that ended, oldest first.
@@ -195,6 +197,8 @@ struct StateForm {
     exit_code: u8,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     log: Option<String>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    told_ready: bool,
     services: Vec<(u32, String)>,
     #[serde(default)]
     rollouts: Vec<Rollout>,
@@ -294,6 +298,7 @@ impl State {
             stop_signal_at: self.stop_signal_at,
             exit_code: self.exit_code,
             log: self.log.clone(),
+            told_ready: self.told_ready,
             services: self.services.clone(),
             rollouts: self.rollouts.clone(),
             fleet: SnapshotForm::of(&self.fleet),
@@ -317,6 +322,7 @@ impl State {
             stop_signal_at: form.stop_signal_at,
             exit_code: form.exit_code,
             log: form.log,
+            told_ready: form.told_ready,
             services: form.services,
             rollouts: form.rollouts,
             fleet: form.fleet.back(),

@@ -72,6 +72,11 @@ pub enum ToSupervisor {
         /// Lines of `KEY=value`.
         text: String,
     },
+    /// Close an [`Inherited`] socket that was kept for this engine and that it has no use for any more.
+    Disown {
+        /// Its number.
+        number: u32,
+    },
     /// Every record up to this number is handled.
     Ack {
         /// The number.
@@ -102,6 +107,12 @@ pub struct Bind {
     /// One of several sockets on its address (SO_REUSEPORT).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub reuse_port: bool,
+    /// The number of the [`Inherited`] socket that it is to be, instead of a new one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inherited: Option<u32>,
+    /// The name that the service manager above keeps it under for the next engine, where it is to (`FDSTORE=1`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub store: Option<String>,
 }
 
 /// A socket address, already resolved.
@@ -375,6 +386,13 @@ pub enum ToManager {
     },
     /// Somebody waits at the control socket: only the acknowledgement is asked for.
     CallerWaits,
+    /// A line of the supervisor's own, which is on its standard error already: for the engine's log.
+    Said {
+        /// `warn`.
+        level: String,
+        /// In words.
+        text: String,
+    },
 }
 
 /// The engine as the supervisor knows it.
@@ -406,6 +424,35 @@ pub struct Inventory {
     /// The last wishes that a manager left.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wishes: Option<String>,
+    /// The service manager above us, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub above: Option<Above>,
+    /// Sockets that it left us and that no listener is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub inherited: Vec<Inherited>,
+}
+
+/// The service manager that started us, and what it wants to hear.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Above {
+    /// Without a sign of life for so many microseconds it ends us; 0 is never.
+    #[serde(default)]
+    pub watchdog_us: u64,
+}
+
+/// A listening socket that the service manager above left us (`LISTEN_FDS`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Inherited {
+    /// Its number.
+    pub number: u32,
+    /// Its name (`LISTEN_FDNAMES`, or what an engine before us stored it as); empty where it has none.
+    #[serde(default)]
+    pub name: String,
+    /// Whether an engine before us opened it and had it kept.
+    #[serde(default)]
+    pub stored: bool,
+    /// Where it listens.
+    pub address: Address,
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "the form that serde asks for")]

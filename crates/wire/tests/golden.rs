@@ -15,7 +15,7 @@ use evercrew_wire::deposit::{
 };
 use evercrew_wire::logger::{FromLogger, Stream, Style, ToLogger};
 use evercrew_wire::supervisor::{
-    Address, Bind, Bounds, Credentials, Descriptor, Inventory, Kept, Label, NotifySocket, Numbered, Program, Scope,
+    Above, Address, Bind, Bounds, Credentials, Descriptor, Inherited, Inventory, Kept, Label, NotifySocket, Numbered, Program, Scope,
     Source, Spawn, Status, StopSignals, ToManager, ToSupervisor, Worker,
 };
 
@@ -123,6 +123,7 @@ fn state() -> State {
         stop_signal_at: Some(18),
         exit_code: 1,
         log: None,
+        told_ready: false,
         services: vec![(0, "web".into())],
         rollouts: Vec::new(),
         fleet: Snapshot { at: at(19), next_worker: 7, shutdown: Some(Haste::Now), services: vec![service] },
@@ -258,7 +259,15 @@ fn spawn() -> Spawn {
 
 #[test]
 fn records_to_the_supervisor_are_written_and_read_as_ever() {
-    let bind = |address| Bind { listener: "web".into(), address, backlog: 1024, mode: Some(0o600), reuse_port: false };
+    let bind = |address| Bind {
+        listener: "web".into(),
+        address,
+        backlog: 1024,
+        mode: Some(0o600),
+        reuse_port: false,
+        inherited: None,
+        store: None,
+    };
     let records = [
         ToSupervisor::Bind(bind(Address::Tcp("127.0.0.1:80".parse().expect("an address")))),
         ToSupervisor::Bind(bind(Address::Unix(Text::from("/run/s")))),
@@ -318,6 +327,8 @@ fn records_to_the_manager_are_written_and_read_as_ever() {
         highest_worker: 7,
         cgroups: Vec::new(),
         wishes: None,
+        above: None,
+        inherited: Vec::new(),
     };
     let records = [
         ToManager::Inventory(inventory.clone()),
@@ -340,6 +351,48 @@ fn records_to_the_manager_are_written_and_read_as_ever() {
         golden.split(|byte| *byte == b'\n').map(|line| Numbered::decode(line).expect("decode")).collect();
     assert_eq!(read, numbered);
     assert_eq!(golden, lines.join(&b'\n'), "their form changed: add fields with a default instead");
+}
+
+#[test]
+fn what_a_service_manager_left_is_written_and_read_as_ever() {
+    let address = Address::Unix(Text::from("/run/web.sock"));
+    let bind = Bind {
+        listener: "unix:/run/web.sock".into(),
+        address: address.clone(),
+        backlog: 1024,
+        mode: None,
+        reuse_port: false,
+        inherited: Some(3),
+        store: Some("web".into()),
+    };
+    let records = [ToSupervisor::Bind(bind), ToSupervisor::Disown { number: 4 }];
+    let lines: Vec<Vec<u8>> = records.iter().map(|record| record.encode().expect("encode")).collect();
+    let first = golden("inherited-to-supervisor", &lines.join(&b'\n'));
+    let read: Vec<ToSupervisor> =
+        first.split(|byte| *byte == b'\n').map(|line| ToSupervisor::decode(line).expect("decode")).collect();
+    assert_eq!(read, records);
+    let inventory = Inventory {
+        version: 1,
+        supervisor: 2,
+        generation: 1,
+        last_words: String::new(),
+        state: false,
+        poisoned: false,
+        nofile: (1024, 4096),
+        highest_worker: 0,
+        cgroups: Vec::new(),
+        wishes: None,
+        above: Some(Above { watchdog_us: 30_000_000 }),
+        inherited: vec![Inherited { number: 3, name: "web".into(), stored: true, address }],
+    };
+    let records =
+        [ToManager::Inventory(inventory), ToManager::Said { level: "warn".into(), text: "manager 7 ended".into() }];
+    let numbered: Vec<Numbered> = (1..).zip(records).map(|(n, record)| Numbered { n, record }).collect();
+    let lines: Vec<Vec<u8>> = numbered.iter().map(|record| record.encode().expect("encode")).collect();
+    let second = golden("inherited-to-manager", &lines.join(&b'\n'));
+    let read: Vec<Numbered> =
+        second.split(|byte| *byte == b'\n').map(|line| Numbered::decode(line).expect("decode")).collect();
+    assert_eq!(read, numbered);
 }
 
 fn exited(status: Status, oom_kills: u64) -> ToManager {
@@ -383,6 +436,8 @@ fn bounds_and_what_came_of_them_are_written_and_read_as_ever() {
         highest_worker: 7,
         cgroups: vec![Text::from("/sys/fs/cgroup/evercrew-abc")],
         wishes: None,
+        above: None,
+        inherited: Vec::new(),
     };
     let records = [ToManager::Inventory(inventory), exited(Status::Signal(9), 2)];
     let numbered: Vec<Numbered> = (1..).zip(records).map(|(n, record)| Numbered { n, record }).collect();
