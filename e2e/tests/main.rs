@@ -4,6 +4,7 @@ mod asking;
 mod commands;
 mod control;
 mod crash;
+mod daemon;
 mod deploys;
 mod ends;
 mod faults;

@@ -8,6 +8,7 @@ mod arguments;
 mod client;
 mod commands;
 mod configuration;
+mod daemon;
 mod doctor;
 mod example;
 mod failure;

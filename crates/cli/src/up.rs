@@ -18,7 +18,7 @@ use evercrew_wire::deposit::{self, Configuration};
 use crate::arguments::{Color, Global};
 use crate::failure::{Failure, code};
 use crate::tenancy::{self, Tenancy};
-use crate::{example, leftovers, output, role};
+use crate::{daemon, example, leftovers, output, role};
 
 /// Reads and checks the file; errors are written as rustc writes them.
 ///
@@ -57,11 +57,31 @@ pub(crate) fn unread(error: &ConfigError) -> Failure {
     ))
 }
 
+/// Where an engine is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// On the terminal, or wherever its standard error goes.
+    Foreground,
+    /// In a session of its own.
+    Background,
+}
+
+/// What the file says, for who needs to know before there is an engine to ask.
+///
+/// # Errors
+/// When it cannot be read, or is wrong.
+pub(crate) fn read_settings(global: &Global) -> Result<Settings, Failure> {
+    let source =
+        Source::read(&global.config, global.set.clone(), evercrew_config::environment(), global.directory.clone());
+    let source = source.map_err(|error| unread(&error))?;
+    source.parse().map_err(|errors| configuration(errors.render(false)))
+}
+
 /// Becomes the supervisor; returns only when that fails.
 ///
 /// # Errors
 /// Why the engine cannot be started.
-pub(crate) fn up(global: &Global, watch: bool) -> Result<u8, Failure> {
+pub(crate) fn up(global: &Global, watch: bool, place: Place) -> Result<u8, Failure> {
     // Below the least that any configuration needs, not even the file can be relied on to open.
     let files = limits::nofile().1;
     evercrew_manager::check_open_files(evercrew_manager::Crowd::default(), files).map_err(configuration)?;
@@ -97,11 +117,15 @@ pub(crate) fn up(global: &Global, watch: bool) -> Result<u8, Failure> {
         cpus: source.cpus,
         instance,
         watch,
-        terminal: true,
+        terminal: place == Place::Foreground,
         revision: 1,
         earlier: Vec::new(),
     };
-    let error = become_supervisor(&configuration, &tenancy, pid_file.as_ref(), directory);
+    let settled = if place == Place::Background { daemon::settle(directory) } else { Ok(()) };
+    let error = match settled {
+        Ok(()) => become_supervisor(&configuration, &tenancy, pid_file.as_ref(), directory),
+        Err(error) => error,
+    };
     if let Some(file) = pid_file {
         file.remove();
     }

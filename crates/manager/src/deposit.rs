@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use evercrew_config::Source;
 use evercrew_core::Mono;
-use evercrew_core::herald::Herald;
 use evercrew_core::fleet::{Event, Haste, MAX_WORKERS, ServiceMemory, Snapshot, Wish, WorkerId};
+use evercrew_core::herald::Herald;
 use evercrew_sys::{clock, memfd};
 use evercrew_wire::Text;
 use evercrew_wire::deposit::{Configuration, Earlier, ServiceWish, State, StopWish, VERSION, Wishes};

@@ -34,7 +34,11 @@ impl Manager {
         if herald.looks(now, stopping, reload) {
             let views: Vec<ServiceView> =
                 self.fleet.services().into_iter().filter(|view| view.service != LOGGER).collect();
-            let sight = Sight { stage: stage(&views, stopping, herald.told_ready()), reload, status: status(&views, &self.crew) };
+            let sight = Sight {
+                stage: stage(&views, stopping, herald.told_ready()),
+                reload,
+                status: status(&views, &self.crew),
+            };
             let before = herald.told_ready();
             herald.see(now, &sight, &mut tidings);
             // The next manager must know.

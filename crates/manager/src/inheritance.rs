@@ -61,7 +61,9 @@ impl Inheritance {
         let one = |inherited: &Inherited| {
             let at = display(&inherited.address);
             match inherited.name.as_str() {
-                name if unused(name) => format!("the inherited socket `{name}` at {at} waits: no service uses [listen.{name}]"),
+                name if unused(name) => {
+                    format!("the inherited socket `{name}` at {at} waits: no service uses [listen.{name}]")
+                }
                 name => format!(
                     "the inherited socket `{name}` at {at} is no listener of this configuration: name a [listen] so, or give it \
                      that address"

@@ -2,12 +2,13 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::path::Path;
 
 use evercrew_core::Level;
 use evercrew_sys::clock;
 use evercrew_sys::terminal::Stderr;
 use evercrew_wire::control::{Reply, Request};
-use evercrew_wire::logger::ToLogger;
+use evercrew_wire::logger::{DAEMON_LOG, MOST_DAEMON_LOG, ToLogger};
 use evercrew_wire::supervisor::ToSupervisor;
 use serde_json::{Map, Value, json};
 
@@ -34,10 +35,11 @@ impl Log {
     ///
     /// # Errors
     /// The kernel's: no descriptor is left.
-    pub(crate) fn new(least: Level) -> io::Result<Self> {
+    pub(crate) fn new(least: Level, directory: &Path) -> io::Result<Self> {
         let variable = std::env::var("EVERCREW_LOG").ok().and_then(|name| Level::named(&name));
         let least = variable.unwrap_or(least);
-        Ok(Self { stderr: Stderr::new()?, least, set: false, waiting: VecDeque::new(), dropped: 0 })
+        let stderr = Stderr::new()?.bounded(&directory.join(DAEMON_LOG), MOST_DAEMON_LOG);
+        Ok(Self { stderr, least, set: false, waiting: VecDeque::new(), dropped: 0 })
     }
 
     /// Lines of this level and above from now on, also for the next manager.
@@ -178,7 +180,7 @@ mod tests {
 
     #[test]
     fn lines_below_the_level_are_not_written_and_it_can_be_changed() {
-        let mut log = Log::new(Level::Warn).expect("stderr");
+        let mut log = Log::new(Level::Warn, Path::new("/")).expect("stderr");
         log.write(Level::Info, "quiet");
         log.write(Level::Warn, "loud");
         assert_eq!(texts(&mut log), ["warn loud"]);
@@ -192,7 +194,7 @@ mod tests {
 
     #[test]
     fn what_waits_for_a_logger_is_bounded_and_the_rest_is_told() {
-        let mut log = Log::new(Level::Info).expect("stderr");
+        let mut log = Log::new(Level::Info, Path::new("/")).expect("stderr");
         for _ in 0..MOST_WAITING + 3 {
             log.write(Level::Info, "x");
         }

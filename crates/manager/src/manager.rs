@@ -199,7 +199,7 @@ impl Manager {
         let growth = Growth::new(growth::is_asked(crew.settings()), clock::mono());
         let stopped_at = state.and_then(|state| state.stop_signal_at).map(Mono::from_nanos);
         let operator = Operator::new(crew.settings().engine.signals, stopped_at);
-        let mut log = Log::new(crew.settings().log.level)?;
+        let mut log = Log::new(crew.settings().log.level, &directory)?;
         log.restore(state.and_then(|state| state.log.as_deref()));
         let manager = Self {
             fleet,

@@ -68,6 +68,15 @@ pub fn take_descriptor(number: RawFd) -> Option<OwnedFd> {
     Some(fd)
 }
 
+/// Makes `to` our standard output and standard error, for us and whatever we execute.
+///
+/// # Errors
+/// The kernel's.
+pub fn redirect_output(to: impl AsFd) -> io::Result<()> {
+    rustix::stdio::dup2_stdout(&to)?;
+    Ok(rustix::stdio::dup2_stderr(&to)?)
+}
+
 /// Removes a variable from our environment. Call it before there are threads: others may be reading it.
 pub fn remove_variable(name: &str) {
     // SAFETY: the caller has no other thread that could read the environment.

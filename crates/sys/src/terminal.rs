@@ -8,6 +8,7 @@ use rustix::io::{Errno, retry_on_intr};
 use rustix::net::SendFlags;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// A write of that many bytes to a pipe that polls as writable does not block.
@@ -152,6 +153,8 @@ struct State {
 pub struct Stderr {
     output: Output,
     state: Mutex<State>,
+    /// Where standard error is a file that nobody else bounds: its most bytes.
+    most: Option<u64>,
 }
 
 impl Stderr {
@@ -168,7 +171,16 @@ impl Stderr {
     /// # Errors
     /// The kernel's: no descriptor is left.
     pub fn over(fd: impl AsFd) -> io::Result<Self> {
-        Ok(Self { output: Output::open(fd)?, state: Mutex::default() })
+        Ok(Self { output: Output::open(fd)?, state: Mutex::default(), most: None })
+    }
+
+    /// Where standard error is this very file, opened for appending, it is begun anew above `most` bytes.
+    #[must_use]
+    pub fn bounded(mut self, file: &Path, most: u64) -> Self {
+        let (ours, named) = (fstat(&self.output.fd), rustix::fs::stat(file));
+        let is_it = matches!((ours, named), (Ok(ours), Ok(named)) if (ours.st_dev, ours.st_ino) == (named.st_dev, named.st_ino));
+        self.most = (is_it && self.output.way == Way::File).then_some(most);
+        self
     }
 
     /// Writes `text` (its first 64 KiB) and a newline, or drops it. A line that only began to fit is finished by the
@@ -184,6 +196,10 @@ impl Stderr {
             0 => format!("{text}\n"),
             count => format!("… {count} lines dropped\n{text}\n"),
         };
+        if self.most.is_some_and(|most| self.is_above(most)) {
+            // What cannot be cut stays; what is written now is worth more than what was.
+            let _ = rustix::fs::ftruncate(&self.output.fd, 0);
+        }
         match self.output.write(line.as_bytes()) {
             Ok(written) => {
                 state.unreported = 0;
@@ -197,6 +213,10 @@ impl Stderr {
     /// Lines dropped so far.
     pub fn dropped(&self) -> u64 {
         self.state().dropped
+    }
+
+    fn is_above(&self, most: u64) -> bool {
+        fstat(&self.output.fd).is_ok_and(|status| u64::try_from(status.st_size).is_ok_and(|size| size > most))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

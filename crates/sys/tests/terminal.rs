@@ -126,3 +126,19 @@ fn a_line_is_bounded() {
     stderr.line(&"é".repeat(1 << 20));
     assert_eq!(file.seek(std::io::SeekFrom::End(0)).expect("seek"), 64 * 1024 + 1);
 }
+
+#[test]
+fn a_file_of_its_own_is_bounded_and_no_other_one_is() {
+    let own = tempfile::NamedTempFile::new().expect("file");
+    let other = tempfile::NamedTempFile::new().expect("file");
+    let appending = File::options().append(true).open(own.path()).expect("open");
+    for (named, bounded) in [(own.path(), true), (other.path(), false)] {
+        let stderr = Stderr::over(&appending).expect("open").bounded(named, 1000);
+        for _ in 0..100 {
+            stderr.line(&"x".repeat(99));
+        }
+        let size = std::fs::metadata(own.path()).expect("stat").len();
+        assert_eq!(size <= 1100, bounded, "{size}");
+        assert_eq!(stderr.dropped(), 0);
+    }
+}

@@ -13,6 +13,8 @@
 //! **How it is tested.** Golden files of every released version still decode (`tests/golden`); decoders are fed
 //! random bytes.
 
+mod above;
+mod bounds;
 pub mod command_pipe;
 pub mod control;
 pub mod deposit;

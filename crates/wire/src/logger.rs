@@ -8,6 +8,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, Text};
 
+/// The standard error of an engine in the background, in its directory: what is said where no logger is.
+pub const DAEMON_LOG: &str = "daemon.log";
+/// It is begun anew above this many bytes.
+pub const MOST_DAEMON_LOG: u64 = 1024 * 1024;
+
 /// A record to the logger.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "kebab-case")]

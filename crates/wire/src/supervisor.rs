@@ -7,6 +7,8 @@
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::above::{Above, Inherited};
+pub use crate::bounds::Bounds;
 pub use crate::stops::StopSignals;
 use crate::{Error, Text};
 
@@ -197,27 +199,6 @@ pub struct Spawn {
     pub stop_signal: String,
     /// How long it then waits before KILL.
     pub stop_grace_ms: u64,
-}
-
-/// What the processes of a worker may use together.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Bounds {
-    /// Bytes of memory.
-    #[serde(default)]
-    pub memory: Option<u64>,
-    /// Processes and threads.
-    #[serde(default)]
-    pub pids: Option<u32>,
-    /// Thousandths of a processor.
-    #[serde(default)]
-    pub cpu: Option<u32>,
-}
-
-impl Bounds {
-    /// Whether there is none.
-    pub fn is_none(&self) -> bool {
-        *self == Self::default()
-    }
 }
 
 /// Whom a process runs as.
@@ -430,29 +411,6 @@ pub struct Inventory {
     /// Sockets that it left us and that no listener is.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub inherited: Vec<Inherited>,
-}
-
-/// The service manager that started us, and what it wants to hear.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Above {
-    /// Without a sign of life for so many microseconds it ends us; 0 is never.
-    #[serde(default)]
-    pub watchdog_us: u64,
-}
-
-/// A listening socket that the service manager above left us (`LISTEN_FDS`).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Inherited {
-    /// Its number.
-    pub number: u32,
-    /// Its name (`LISTEN_FDNAMES`, or what an engine before us stored it as); empty where it has none.
-    #[serde(default)]
-    pub name: String,
-    /// Whether an engine before us opened it and had it kept.
-    #[serde(default)]
-    pub stored: bool,
-    /// Where it listens.
-    pub address: Address,
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "the form that serde asks for")]

@@ -1,5 +1,7 @@
 //! Golden files: what a released version wrote is still understood. `EVERCREW_BLESS=1` writes those of this version.
 
+mod support;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -15,19 +17,10 @@ use evercrew_wire::deposit::{
 };
 use evercrew_wire::logger::{FromLogger, Stream, Style, ToLogger};
 use evercrew_wire::supervisor::{
-    Above, Address, Bind, Bounds, Credentials, Descriptor, Inherited, Inventory, Kept, Label, NotifySocket, Numbered, Program, Scope,
+    Address, Bind, Bounds, Credentials, Descriptor, Inventory, Kept, Label, NotifySocket, Numbered, Program, Scope,
     Source, Spawn, Status, StopSignals, ToManager, ToSupervisor, Worker,
 };
-
-fn golden(name: &str, bytes: &[u8]) -> Vec<u8> {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(format!("v{VERSION}-{name}.json"));
-    if std::env::var_os("EVERCREW_BLESS").is_some() {
-        std::fs::create_dir_all(path.parent().expect("a directory")).expect("make the directory");
-        std::fs::write(&path, [bytes, b"\n"].concat()).expect("write the golden file");
-    }
-    let found = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    found.strip_suffix(b"\n").map(<[u8]>::to_vec).unwrap_or(found)
-}
+use support::golden;
 
 fn at(ms: u64) -> Mono {
     Mono::from_nanos(ms * 1_000_000)
@@ -351,48 +344,6 @@ fn records_to_the_manager_are_written_and_read_as_ever() {
         golden.split(|byte| *byte == b'\n').map(|line| Numbered::decode(line).expect("decode")).collect();
     assert_eq!(read, numbered);
     assert_eq!(golden, lines.join(&b'\n'), "their form changed: add fields with a default instead");
-}
-
-#[test]
-fn what_a_service_manager_left_is_written_and_read_as_ever() {
-    let address = Address::Unix(Text::from("/run/web.sock"));
-    let bind = Bind {
-        listener: "unix:/run/web.sock".into(),
-        address: address.clone(),
-        backlog: 1024,
-        mode: None,
-        reuse_port: false,
-        inherited: Some(3),
-        store: Some("web".into()),
-    };
-    let records = [ToSupervisor::Bind(bind), ToSupervisor::Disown { number: 4 }];
-    let lines: Vec<Vec<u8>> = records.iter().map(|record| record.encode().expect("encode")).collect();
-    let first = golden("inherited-to-supervisor", &lines.join(&b'\n'));
-    let read: Vec<ToSupervisor> =
-        first.split(|byte| *byte == b'\n').map(|line| ToSupervisor::decode(line).expect("decode")).collect();
-    assert_eq!(read, records);
-    let inventory = Inventory {
-        version: 1,
-        supervisor: 2,
-        generation: 1,
-        last_words: String::new(),
-        state: false,
-        poisoned: false,
-        nofile: (1024, 4096),
-        highest_worker: 0,
-        cgroups: Vec::new(),
-        wishes: None,
-        above: Some(Above { watchdog_us: 30_000_000 }),
-        inherited: vec![Inherited { number: 3, name: "web".into(), stored: true, address }],
-    };
-    let records =
-        [ToManager::Inventory(inventory), ToManager::Said { level: "warn".into(), text: "manager 7 ended".into() }];
-    let numbered: Vec<Numbered> = (1..).zip(records).map(|(n, record)| Numbered { n, record }).collect();
-    let lines: Vec<Vec<u8>> = numbered.iter().map(|record| record.encode().expect("encode")).collect();
-    let second = golden("inherited-to-manager", &lines.join(&b'\n'));
-    let read: Vec<Numbered> =
-        second.split(|byte| *byte == b'\n').map(|line| Numbered::decode(line).expect("decode")).collect();
-    assert_eq!(read, numbered);
 }
 
 fn exited(status: Status, oom_kills: u64) -> ToManager {

@@ -65,10 +65,7 @@ fn time_is_asked_for_while_something_is_under_way_and_hope_is_left() {
     assert_eq!(see(&mut herald, 10_000, STARTING, None, "a"), [Tiding::Extend(EXTENSION)]);
     assert_eq!(see(&mut herald, 20_000, Stage::Starting { hopeful: false }, None, "a"), []);
     assert_eq!(herald.deadline(), None, "the one above gives up by its own clock");
-    assert_eq!(
-        see(&mut herald, 30_000, Stage::Stopping, None, "a"),
-        [Tiding::Stopping, Tiding::Extend(EXTENSION)]
-    );
+    assert_eq!(see(&mut herald, 30_000, Stage::Stopping, None, "a"), [Tiding::Stopping, Tiding::Extend(EXTENSION)]);
     assert_eq!(see(&mut herald, 40_000, Stage::Stopping, None, "a"), [Tiding::Extend(EXTENSION)]);
 }
 
@@ -106,7 +103,9 @@ fn whatever_happens_texts_are_bounded_the_last_one_is_right_and_every_reload_end
             now += next(700);
             match next(6) {
                 0 if stage == STARTING => stage = Stage::Complete,
-                1 if stage != STARTING => stage = if stage == Stage::Complete { Stage::Lacking } else { Stage::Complete },
+                1 if stage != STARTING => {
+                    stage = if stage == Stage::Complete { Stage::Lacking } else { Stage::Complete }
+                }
                 2 if stage != STARTING => reload = if reload.is_none() { Some(step) } else { None },
                 _ => status += next(2),
             }
