@@ -1,7 +1,9 @@
 //! Decisions of the engine: pure state machines that turn observations into actions.
 //!
 //! **What it does.** [`fleet`] decides which workers should exist, when one is started, signalled or given up, and
-//! how a rollout proceeds; [`operator`] what a signal to the engine means; [`herald`] what the service manager above is told. Events say what was observed, actions say what to do; a shell performs them.
+//! how a rollout proceeds; [`operator`] what a signal to the engine means; [`herald`] what the service manager above is
+//! told; [`patience`] how long a client is waited for. Events say what was observed, actions say what to do; a shell
+//! performs them.
 //!
 //! **Where to start.** [`fleet::Fleet`], then `fleet/reconcile.rs`.
 //!
@@ -14,6 +16,7 @@ pub mod fleet;
 pub mod herald;
 mod level;
 pub mod operator;
+pub mod patience;
 mod signal;
 mod time;
 mod word;

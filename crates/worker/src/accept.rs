@@ -17,6 +17,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::time::{sleep, timeout};
 
 use crate::drain::{Stage, begun};
+use crate::http::Spare;
 use crate::notices;
 
 /// The thread does nothing but to wait.
@@ -25,6 +26,9 @@ const STACK: usize = 128 * 1024;
 const INTERRUPT_PAUSES: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(50));
 /// Pauses while descriptors or memory are short: the connection waits in the queue, or a sibling takes it.
 const SHORTAGE_PAUSES: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(500));
+
+/// After this pause the shortage is no passing one: a connection is told so, with the descriptor in reserve.
+const LASTING_SHORTAGE: Duration = Duration::from_millis(500);
 
 /// A retired listener whose queue had nothing for this long is empty.
 const QUIET: Duration = Duration::from_millis(100);
@@ -117,22 +121,24 @@ fn accept_with_permits(
 }
 
 /// Accepts from one listener until the drain begins, and hands each connection to `serve` with its place among
-/// `places`.
+/// `places`. One that found the process without descriptors for a while goes to `turn_away` instead.
 ///
 /// # Errors
 /// When the thread cannot be started, or the listener fails for another reason than a shortage.
-pub(crate) async fn accept_until_drain(
+pub(crate) async fn accept_until_drain<F: Future<Output = ()>>(
     listener: OwnedFd,
     places: Arc<Semaphore>,
     mut stages: watch::Receiver<Stage>,
     started: impl FnOnce(),
     mut serve: impl FnMut(OwnedFd, OwnedSemaphorePermit),
+    turn_away: impl Fn(OwnedFd) -> F,
 ) -> io::Result<()> {
     let watched = listener.try_clone()?;
     let mut thread = Thread::start(listener)?;
     started();
     let (mut pause, longest) = SHORTAGE_PAUSES;
     let (mut place, mut granted) = (None, false);
+    let (mut spare, mut is_spare_given) = (Spare::new(), false);
     let result = loop {
         if place.is_none() {
             place = tokio::select! {
@@ -150,6 +156,11 @@ pub(crate) async fn accept_until_drain(
         };
         granted = false;
         match accepted {
+            Some(Ok(connection)) if is_spare_given => {
+                turn_away(connection).await;
+                spare.take();
+                is_spare_given = false;
+            }
             Some(Ok(connection)) => {
                 if let Some(place) = place.take() {
                     serve(connection, place);
@@ -164,8 +175,12 @@ pub(crate) async fn accept_until_drain(
                 }
                 tokio::select! {
                     () = begun(&mut stages) => break Ok(()),
-                    () = sleep(pause) => pause = (pause * 2).min(longest),
+                    () = sleep(pause) => {}
                 }
+                if pause >= LASTING_SHORTAGE && !is_spare_given {
+                    is_spare_given = spare.give();
+                }
+                pause = (pause * 2).min(longest);
             }
             Some(Err(error)) => break Err(error),
             None => break Err(io::Error::other("the accept thread ended")),

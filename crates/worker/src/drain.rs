@@ -1,6 +1,7 @@
 //! Finishing what is begun: the stages of a stop, in order and each with its end.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -8,6 +9,7 @@ use tokio::time::{Instant, sleep_until};
 
 /// How far a stop has come. Stages only follow each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
 pub(crate) enum Stage {
     /// Not asked to stop.
     Serving,
@@ -44,30 +46,49 @@ impl Default for Limits {
 /// The stop of this worker: begun once, seen by every connection.
 #[derive(Clone, Debug)]
 pub(crate) struct Drain {
-    stage: Arc<watch::Sender<Stage>>,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    stage: watch::Sender<Stage>,
+    /// The same, for whoever asks with each request.
+    present: AtomicU8,
 }
 
 impl Drain {
     pub(crate) fn new() -> Self {
-        Self { stage: Arc::new(watch::Sender::new(Stage::Serving)) }
+        let present = AtomicU8::new(Stage::Serving as u8);
+        Self { shared: Arc::new(Shared { stage: watch::Sender::new(Stage::Serving), present }) }
     }
 
     pub(crate) fn begun(&self) -> bool {
-        *self.stage.borrow() != Stage::Serving
+        self.stage() != Stage::Serving
+    }
+
+    pub(crate) fn stage(&self) -> Stage {
+        let present = self.shared.present.load(Ordering::Relaxed);
+        let stages = [Stage::Serving, Stage::Announcing, Stage::Closing];
+        stages.into_iter().find(|stage| *stage as u8 == present).unwrap_or(Stage::Cutting)
+    }
+
+    fn set(&self, stage: Stage) {
+        self.shared.present.store(stage as u8, Ordering::Relaxed);
+        self.shared.stage.send_replace(stage);
     }
 
     pub(crate) fn watch(&self) -> watch::Receiver<Stage> {
-        self.stage.subscribe()
+        self.shared.stage.subscribe()
     }
 
     /// Goes through the stages and returns at the deadline. Whoever knows that nothing is left drops it before.
     pub(crate) async fn run(&self, limits: Limits) {
         let begin = Instant::now();
-        self.stage.send_replace(Stage::Announcing);
+        self.set(Stage::Announcing);
         sleep_until(begin + limits.keep_alive).await;
-        self.stage.send_replace(Stage::Closing);
+        self.set(Stage::Closing);
         sleep_until(begin + limits.half_request).await;
-        self.stage.send_replace(Stage::Cutting);
+        self.set(Stage::Cutting);
         sleep_until(begin + limits.deadline).await;
     }
 }

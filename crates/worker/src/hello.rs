@@ -2,17 +2,17 @@
 
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::body::Incoming;
 use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 
-use crate::connection::App;
+use crate::app::App;
+use crate::body::Body;
 use crate::drain::Drain;
+use crate::http::HttpOptions;
 use crate::notices;
 use crate::process;
 
@@ -27,14 +27,13 @@ const LONGEST_WAIT: u64 = 60_000;
 ///
 /// Call it on the main thread, before there are others: it takes the inherited descriptors and blocks all signals.
 pub fn hello() -> ExitCode {
-    let outcome = process::run(|conventions, drain| {
+    let outcome = process::run(HttpOptions::default(), |conventions, drain| {
         let pid = std::process::id();
         let name = if conventions.name.is_empty() { "hello" } else { &conventions.name };
         Hello {
             greeting: Bytes::from(format!("Hello from Evercrew\nworker {name}\npid {pid}\n")),
             pid: Bytes::from(format!("{pid}\n")),
             drain: drain.clone(),
-            left: conventions.most_requests.map(Portion::new),
         }
         .shared()
     });
@@ -53,28 +52,6 @@ struct Hello {
     greeting: Bytes,
     pid: Bytes,
     drain: Drain,
-    left: Option<Portion>,
-}
-
-/// How many requests a worker answers before it asks to be replaced. It answers on until it is told to leave.
-#[derive(Debug)]
-struct Portion {
-    most: u64,
-    answered: AtomicU64,
-    told: AtomicBool,
-}
-
-impl Portion {
-    fn new(most: u64) -> Self {
-        Self { most, answered: AtomicU64::new(0), told: AtomicBool::new(false) }
-    }
-
-    /// Counts one; `tell` is tried again with the next one where it was not heard.
-    fn count(&self, tell: impl FnOnce() -> bool) {
-        if self.answered.fetch_add(1, Ordering::Relaxed) + 1 >= self.most && !self.told.load(Ordering::Relaxed) {
-            self.told.store(tell(), Ordering::Relaxed);
-        }
-    }
 }
 
 impl Hello {
@@ -98,15 +75,20 @@ impl Hello {
 }
 
 impl App for Arc<Hello> {
-    async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    type Body = Full<Bytes>;
+
+    fn answer(&self, request: Request<Body>) -> impl Future<Output = Response<Full<Bytes>>> + Send + use<> {
+        Self::clone(self).reply(request)
+    }
+}
+
+impl Hello {
+    async fn reply(self: Arc<Self>, request: Request<Body>) -> Response<Full<Bytes>> {
         let reply = match self.known(request.uri().path(), request.uri().query()) {
             None => Reply::now(StatusCode::NOT_FOUND, "not found\n"),
             Some(reply) if [Method::GET, Method::HEAD].contains(request.method()) => reply,
             Some(_) => Reply::now(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n"),
         };
-        if let Some(left) = self.left.as_ref().filter(|_| request.uri().path() != "/healthz") {
-            left.count(notices::recycle);
-        }
         if !reply.wait.is_zero() {
             tokio::time::sleep(reply.wait).await;
         }
@@ -142,19 +124,6 @@ fn wait(query: Option<&str>) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn it_asks_once_its_portion_is_answered_and_again_only_where_it_was_not_heard() {
-        let portion = Portion::new(3);
-        let mut asked = Vec::new();
-        for request in 1..=6 {
-            portion.count(|| {
-                asked.push(request);
-                request > 3
-            });
-        }
-        assert_eq!(asked, [3, 4]);
-    }
 
     #[test]
     fn the_wait_of_slow_is_bounded() {

@@ -13,13 +13,17 @@
 //! **How it is tested.** Units beside the code, and `tests/` with the real worker as a child process on real sockets.
 
 mod accept;
-mod connection;
+mod app;
+mod body;
 mod conventions;
 mod drain;
 mod error;
 mod hello;
+mod http;
 mod notices;
 mod process;
-mod socket;
 
+pub use app::{App, BoxError, Hyper, Tower};
+pub use body::Body;
 pub use hello::hello;
+pub use http::{Field, Figures, Format, FormatError, HttpOptions, Refusal, Statistics};

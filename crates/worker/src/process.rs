@@ -13,21 +13,21 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::accept::accept_until_drain;
-use crate::connection::{App, serve};
+use crate::app::App;
 use crate::conventions::Conventions;
 use crate::drain::{Drain, Limits};
 use crate::error::WorkerError;
+use crate::http::{Family, Host, HttpOptions, Stream, serve, turn_away};
 use crate::notices;
-use crate::socket::{Family, Socket};
-
-/// Connections at once; one more waits in the queue, where a sibling may take it.
-const CONNECTIONS: u32 = 10_000;
 
 /// Serves `app` on the inherited listeners until a signal ends it.
 ///
 /// # Errors
 /// When the environment names no listener, or the process cannot be set up, or a listener fails.
-pub(crate) fn run<A: App>(app: impl FnOnce(&Conventions, &Drain) -> A) -> Result<(), WorkerError> {
+pub(crate) fn run<A: App>(
+    options: HttpOptions,
+    app: impl FnOnce(&Conventions, &Drain) -> A,
+) -> Result<(), WorkerError> {
     let conventions = Conventions::from_environment()?;
     // Before there is any thread: each inherits this mask, and only accept threads unblock their one signal.
     let signals = SignalFd::block_all().map_err(|error| WorkerError::Start("reading signals by descriptor", error))?;
@@ -43,8 +43,18 @@ pub(crate) fn run<A: App>(app: impl FnOnce(&Conventions, &Drain) -> A) -> Result
         .map_err(|error| WorkerError::Start("starting the runtime", error))?;
     let drain = Drain::new();
     let app = app(&conventions, &drain);
-    runtime.block_on(async { live(&conventions, listeners, app, drain, Signals::watched(signals)?).await })
+    let host = Host::new(options, &conventions.name, drain, conventions.most_requests)
+        .map_err(|error| WorkerError::Start("starting the access log", error))?;
+    let result =
+        runtime.block_on(async { live(&conventions, listeners, app, &host, Signals::watched(signals)?).await });
+    if let Some(log) = &host.log {
+        log.finish();
+    }
+    result
 }
+
+/// The semaphore that counts them takes no more.
+const MOST_CONNECTIONS: u32 = 1 << 24;
 
 struct Listener {
     number: i32,
@@ -57,16 +67,26 @@ async fn live<A: App>(
     conventions: &Conventions,
     listeners: Vec<Listener>,
     app: A,
-    drain: Drain,
+    host: &Arc<Host>,
     signals: AsyncFd<Signals>,
 ) -> Result<(), WorkerError> {
-    let places = Arc::new(Semaphore::new(CONNECTIONS as usize));
+    let connections = host.options.connections.clamp(1, MOST_CONNECTIONS);
+    let places = Arc::new(Semaphore::new(connections as usize));
     let mut accepting = JoinSet::new();
     let (started, mut all_started) = mpsc::channel::<()>(1);
     for listener in listeners {
-        accepting.spawn(accept(listener, Arc::clone(&places), app.clone(), drain.clone(), started.clone()));
+        accepting.spawn(accept(listener, Arc::clone(&places), app.clone(), Arc::clone(host), started.clone()));
     }
     drop(started);
+    let mut watching = JoinSet::new();
+    let (crowd, mut stages) = (Arc::clone(host), host.drain.watch());
+    watching.spawn(async move { crowd.crowd.watch().await });
+    let crowd = Arc::clone(host);
+    watching.spawn(async move {
+        while stages.changed().await.is_ok() {
+            crowd.crowd.wake_all();
+        }
+    });
     let heartbeat = conventions.heartbeat;
     let mut speaking = JoinSet::new();
     speaking.spawn(async move {
@@ -93,13 +113,13 @@ async fn live<A: App>(
         // Whoever hears it may rely on that no connection is taken from the queue any more.
         notices::stopping();
         // Every place is free once every connection is closed.
-        let _ = places.acquire_many(CONNECTIONS).await;
+        let _ = places.acquire_many(connections).await;
     };
     tokio::select! {
         biased;
         () = rest => Ok(()),
-        () = drain.run(Limits::default()) => {
-            let left = CONNECTIONS as usize - places.available_permits();
+        () = host.drain.run(Limits::default()) => {
+            let left = connections as usize - places.available_permits();
             notices::line(format_args!("{left} connections were not finished in time and are cut"));
             Ok(())
         }
@@ -111,22 +131,31 @@ async fn accept<A: App>(
     listener: Listener,
     places: Arc<Semaphore>,
     app: A,
-    drain: Drain,
+    host: Arc<Host>,
     started: mpsc::Sender<()>,
 ) -> Result<(), WorkerError> {
     let Listener { number, fd, family } = listener;
-    let stages: watch::Receiver<_> = drain.watch();
-    let begin = |fd: OwnedFd, place| match Socket::new(fd, family) {
-        Ok(socket) => {
-            let (app, drain) = (app.clone(), drain.clone());
+    let stages: watch::Receiver<_> = host.drain.watch();
+    let turning = Arc::clone(&host);
+    let turn_away = move |fd: OwnedFd| {
+        let host = Arc::clone(&turning);
+        async move {
+            if let Ok(stream) = Stream::new(fd, family) {
+                turn_away(stream, &host).await;
+            }
+        }
+    };
+    let begin = move |fd: OwnedFd, place| match Stream::new(fd, family) {
+        Ok(stream) => {
+            let (app, host) = (app.clone(), Arc::clone(&host));
             tokio::spawn(async move {
-                serve(Arc::new(socket), app, drain).await;
+                serve(stream, host, app).await;
                 drop(place);
             });
         }
         Err(error) => notices::line(format_args!("a connection was dropped: {error}")),
     };
-    accept_until_drain(fd, places, stages, || drop(started), begin)
+    accept_until_drain(fd, places, stages, || drop(started), begin, turn_away)
         .await
         .map_err(|error| WorkerError::Accept(number, error))
 }

@@ -30,7 +30,9 @@ fn acceptor(
         };
         let places = Arc::new(Semaphore::new(100));
         let started = move || started.send(()).expect("the test listens");
-        runtime.block_on(accept_until_drain(listener, places, stages, started, serve)).expect("a listener");
+        runtime
+            .block_on(accept_until_drain(listener, places, stages, started, serve, |_| std::future::ready(())))
+            .expect("a listener");
     });
     has_started.recv().expect("it starts");
     (open, thread)
@@ -82,7 +84,8 @@ async fn a_connection_that_comes_with_the_stop_is_served_or_left_in_the_queue() 
         let (sender, mut served) = mpsc::unbounded_channel();
         let serve = move |connection: OwnedFd, _| sender.send(connection).expect("the test listens");
         let places = Arc::new(Semaphore::new(10));
-        let accepting = tokio::spawn(accept_until_drain(copy, places, stage.subscribe(), || (), serve));
+        let accepting =
+            tokio::spawn(accept_until_drain(copy, places, stage.subscribe(), || (), serve, |_| std::future::ready(())));
         let client = thread::spawn(move || TcpStream::connect(address).expect("it listens"));
         tokio::task::yield_now().await;
         stage.send_replace(Stage::Announcing);
