@@ -6,6 +6,8 @@
 //! restarts, deploys good and bad versions, stops and removes. Then the weather turns good and everything has to
 //! become as wanted; then the engine is stopped.
 //!
+//! [`gather`] plays one seed of askers and workers around a gathering.
+//!
 //! **Where to start.** `oracle/` says what must hold; `simulation.rs` is the run; `shell.rs` stands for the manager,
 //! `world.rs` for the machine and the supervisor.
 //!
@@ -14,6 +16,7 @@
 //! **How it is tested.** `tests/seeds.rs` runs 256 seeds; `tests/faults.rs` plants known mistakes into the fleet and
 //! shows that each is found.
 
+mod gathering;
 mod oracle;
 mod plan;
 mod program;
@@ -22,4 +25,5 @@ mod shell;
 mod simulation;
 mod world;
 
+pub use gathering::gather;
 pub use simulation::{Failure, Summary, run};

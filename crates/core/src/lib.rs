@@ -1,9 +1,9 @@
 //! Decisions of the engine: pure state machines that turn observations into actions.
 //!
 //! **What it does.** [`fleet`] decides which workers should exist, when one is started, signalled or given up, and
-//! how a rollout proceeds; [`operator`] what a signal to the engine means; [`herald`] what the service manager above is
-//! told; [`patience`] how long a client is waited for. Events say what was observed, actions say what to do; a shell
-//! performs them.
+//! how a rollout proceeds; [`gather`] when somebody who asks workers something has an answer, and which; [`operator`]
+//! what a signal to the engine means; [`herald`] what the service manager above is told; [`patience`] how long a client
+//! is waited for. Events say what was observed, actions say what to do; a shell performs them.
 //!
 //! **Where to start.** [`fleet::Fleet`], then `fleet/reconcile.rs`.
 //!
@@ -13,6 +13,7 @@
 //! **How it is tested.** Properties and planted faults in the `sim` crate: seeded simulation with a virtual clock.
 
 pub mod fleet;
+pub mod gather;
 pub mod herald;
 mod level;
 pub mod operator;
