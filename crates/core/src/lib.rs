@@ -3,7 +3,7 @@
 //! **What it does.** [`fleet`] decides which workers should exist, when one is started, signalled or given up, and
 //! how a rollout proceeds; [`gather`] when somebody who asks workers something has an answer, and which; [`operator`]
 //! what a signal to the engine means; [`herald`] what the service manager above is told; [`patience`] how long a client
-//! is waited for. Events say what was observed, actions say what to do; a shell performs them.
+//! is waited for; [`jobs`] which job of the queue server is ready, who has it and what becomes of it. Events say what was observed, actions say what to do; a shell performs them.
 //!
 //! **Where to start.** [`fleet::Fleet`], then `fleet/reconcile.rs`.
 //!
@@ -15,6 +15,7 @@
 pub mod fleet;
 pub mod gather;
 pub mod herald;
+pub mod jobs;
 mod level;
 pub mod operator;
 pub mod patience;

@@ -1,0 +1,439 @@
+//! All jobs of one server: one event in, actions and a verdict out.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::Mono;
+
+use super::batches::{Batches, Pending, Step};
+use super::change::Change;
+use super::consumers::Consumers;
+use super::event::{Action, Event, Found, Mutation, NewJob, Verdict};
+use super::number::{JobNumber, LeaseNumber};
+use super::queues::Queues;
+use super::record::{Place, Record};
+use super::retry::Lots;
+use super::totals::Totals;
+use super::waits::Waits;
+use super::wall::{Now, Wall};
+
+/// Most jobs that are kept.
+pub const MOST_JOBS: usize = 50_000_000;
+/// Dead jobs that are taken away at once for their age.
+const AT_ONCE: usize = 100;
+/// How long a deadline on the wall's clock is believed: it may be set meanwhile.
+const BELIEVED: Duration = Duration::from_secs(1);
+
+/// What a server is told once.
+#[derive(Clone, Copy, Debug)]
+pub struct Policy {
+    /// How long a dead job is kept.
+    pub keep_dead: Duration,
+    /// Workers that may die with a job before it is parked with the dead ones.
+    pub most_deaths: u32,
+    /// Draws the spread of retries.
+    pub seed: u64,
+}
+
+/// A job, and what happens to it.
+#[derive(Debug)]
+pub(super) struct Job {
+    pub(super) record: Record,
+    /// Changes whenever it enters or leaves its queue.
+    pub(super) stamp: u32,
+    /// A change of it is not committed yet: until then it is nowhere.
+    pub(super) is_pending: bool,
+    /// It was in its queue when the server started: a worker may have had it before.
+    pub(super) is_recovered: bool,
+}
+
+/// A lease, and when it runs out.
+#[derive(Debug)]
+pub(super) struct Held {
+    pub(super) number: JobNumber,
+    pub(super) until: Mono,
+}
+
+/// All jobs of one server.
+#[derive(Debug)]
+pub struct Jobs {
+    pub(super) policy: Policy,
+    pub(super) jobs: HashMap<JobNumber, Job>,
+    pub(super) by_jid: HashMap<Arc<str>, JobNumber>,
+    pub(super) kinds: HashMap<Arc<str>, ()>,
+    pub(super) queues: Queues,
+    pub(super) scheduled: BTreeSet<(Wall, JobNumber)>,
+    pub(super) retries: BTreeSet<(Wall, JobNumber)>,
+    pub(super) dead: BTreeSet<(Wall, JobNumber)>,
+    pub(super) leases: BTreeMap<LeaseNumber, Held>,
+    pub(super) expiries: BTreeSet<(Mono, LeaseNumber)>,
+    pub(super) consumers: Consumers,
+    pub(super) waits: Waits,
+    pub(super) batches: Batches,
+    pub(super) next_job: u64,
+    pub(super) next_lease: u64,
+    pub(super) lots: Lots,
+    pub(super) totals: Totals,
+}
+
+impl Jobs {
+    /// A server with what its store has. Jobs that a worker had stay its own until it is silent for too long.
+    pub fn start(policy: Policy, now: Now, found: Found) -> Self {
+        let mut jobs = Self {
+            policy,
+            jobs: HashMap::with_capacity(found.records.len()),
+            by_jid: HashMap::with_capacity(found.records.len()),
+            kinds: HashMap::new(),
+            queues: Queues::default(),
+            scheduled: BTreeSet::new(),
+            retries: BTreeSet::new(),
+            dead: BTreeSet::new(),
+            leases: BTreeMap::new(),
+            expiries: BTreeSet::new(),
+            consumers: Consumers::default(),
+            waits: Waits::default(),
+            batches: Batches::default(),
+            next_job: 1,
+            next_lease: 1,
+            lots: Lots::new(policy.seed),
+            totals: Totals::default(),
+        };
+        let mut records = found.records;
+        records.sort_unstable_by_key(|record| record.number);
+        for record in records {
+            jobs.recover(now, record);
+        }
+        for name in &found.paused {
+            if let Some(index) = jobs.queues.find_or_make(name) {
+                let queue = jobs.queues.get_mut(index);
+                (queue.paused, queue.known) = (true, true);
+            }
+        }
+        jobs
+    }
+
+    /// Takes in what happened. All actions are to be carried out before the next event.
+    pub fn handle(&mut self, now: Now, event: Event, out: &mut Vec<Action>) -> Verdict {
+        match event {
+            Event::Pushed(new) => self.push(now, new, out),
+            Event::Fetched(fetch) => self.fetch(now, fetch, out),
+            Event::Left(asker) => self.leave(asker),
+            Event::Done(claim) => self.done(now, &claim, out),
+            Event::Failed(claim, failure) => self.fail(now, &claim, *failure, out),
+            Event::Refunded(claim) => self.refund(now, &claim, out),
+            Event::Undelivered(lease) => self.undelivered(now, lease, out),
+            Event::Cancelled(jid) => self.cancel(&jid, out),
+            Event::Greeted(greeting) => {
+                self.consumers.greet(now.mono, now.wall, greeting);
+                Verdict::Done
+            }
+            Event::Beat(wid, stage, rss) => self.beat(now, &wid, stage, rss),
+            Event::Died(wid) => self.died(now, &wid, out),
+            Event::Steered(wids, stage) => self.steer(wids, stage, out),
+            Event::Paused(names, paused) => self.pause(now, names, paused, out),
+            Event::QueuesRemoved(names) => self.remove_queues(names, out),
+            Event::Mutated(mutation, numbers) => self.mutate(now, mutation, &numbers, out),
+            Event::Flushed => self.flush(out),
+            Event::Sealed => Verdict::Batch(self.batches.seal()),
+            Event::Committed(batch) => {
+                for pending in self.batches.committed(batch) {
+                    self.apply(now, pending, out);
+                }
+                Verdict::Done
+            }
+            Event::Refused(batch) => {
+                for pending in self.batches.committed(batch) {
+                    self.revert(now, pending, out);
+                }
+                Verdict::Done
+            }
+            Event::Ticked => {
+                self.tick(now, out);
+                Verdict::Done
+            }
+        }
+    }
+
+    /// When [`Event::Ticked`] is due next.
+    pub fn deadline(&self, now: Now) -> Option<Mono> {
+        let on_the_wall = [self.scheduled.first(), self.retries.first()]
+            .into_iter()
+            .flatten()
+            .map(|(at, _)| *at)
+            .chain(self.dead.first().map(|(since, _)| since.after(self.policy.keep_dead)))
+            .min()
+            .map(|at| now.mono.after(at.since(now.wall).min(BELIEVED)));
+        let expiry = self.expiries.first().map(|(at, _)| *at);
+        [on_the_wall, expiry, self.consumers.deadline(), self.waits.deadline()].into_iter().flatten().min()
+    }
+
+    fn push(&mut self, now: Now, new: NewJob, out: &mut Vec<Action>) -> Verdict {
+        if self.by_jid.contains_key(&new.jid) {
+            return Verdict::Duplicate;
+        }
+        if self.jobs.len() >= MOST_JOBS {
+            return Verdict::Full("there are as many jobs as can be kept");
+        }
+        let Some(index) = self.queues.find_or_make(&new.queue) else {
+            return Verdict::Full("there are as many queues as there may be");
+        };
+        let queue = self.queues.get_mut(index);
+        queue.known = true;
+        let number = JobNumber(self.next_job);
+        self.next_job += 1;
+        let place = match new.at {
+            Some(at) if at > now.wall => Place::Scheduled(at),
+            Some(_) | None => Place::Enqueued,
+        };
+        let record = Record {
+            number,
+            jid: new.jid,
+            queue: Arc::clone(&queue.name),
+            kind: self.kind(new.kind),
+            place: place.clone(),
+            reserve_for: new.reserve_for,
+            retry: new.retry,
+            backtrace: new.backtrace,
+            deaths: 0,
+            enqueued_at: now.wall,
+            failure: None,
+        };
+        out.push(Action::Keep(Change::Insert(record.clone())));
+        self.by_jid.insert(Arc::clone(&record.jid), number);
+        self.jobs.insert(number, Job { record, stamp: 0, is_pending: true, is_recovered: false });
+        self.batches.add(Pending { number, step: Step::Appear });
+        self.totals.pushed += 1;
+        Verdict::Taken(number)
+    }
+
+    /// One name for all jobs of a type.
+    pub(super) fn kind(&mut self, kind: Arc<str>) -> Arc<str> {
+        if let Some((known, ())) = self.kinds.get_key_value(&kind) {
+            return Arc::clone(known);
+        }
+        // Types that somebody makes up for each job are not worth remembering.
+        if self.kinds.len() < 10_000 {
+            self.kinds.insert(Arc::clone(&kind), ());
+        }
+        kind
+    }
+
+    fn recover(&mut self, now: Now, mut record: Record) {
+        let number = record.number;
+        self.next_job = self.next_job.max(number.0 + 1);
+        record.kind = self.kind(record.kind);
+        if let Some(index) = self.queues.find_or_make(&record.queue) {
+            let queue = self.queues.get_mut(index);
+            queue.known = true;
+            record.queue = Arc::clone(&queue.name);
+        }
+        let is_recovered = record.place == Place::Enqueued;
+        if let Place::Reserved { lease, wid, .. } = &record.place {
+            self.next_lease = self.next_lease.max(lease.0 + 1);
+            let greeting =
+                super::event::Greeting { wid: Arc::clone(wid), host: String::new(), pid: 0, labels: Vec::new() };
+            self.consumers.greet(now.mono, now.wall, greeting);
+        }
+        self.by_jid.insert(Arc::clone(&record.jid), number);
+        self.jobs.insert(number, Job { record, stamp: 0, is_pending: false, is_recovered });
+        self.index(now, number, false, &mut Vec::new());
+    }
+
+    /// Begins a change that counts once it is committed; until then the job is nowhere. `next` is where it comes to,
+    /// and nowhere for good if there is no place.
+    pub(super) fn begin(&mut self, number: JobNumber, next: Option<Record>, out: &mut Vec<Action>) -> Verdict {
+        self.unindex(number);
+        let Some(job) = self.jobs.get_mut(&number) else { return Verdict::Unknown };
+        job.is_pending = true;
+        let (change, step) = match next {
+            Some(record) => (Change::Move(record.clone()), Step::Become(Box::new(record))),
+            None => (Change::Remove(number), Step::Vanish),
+        };
+        out.push(Action::Keep(change));
+        self.batches.add(Pending { number, step });
+        Verdict::OnCommit
+    }
+
+    /// What was begun is on disk.
+    fn apply(&mut self, now: Now, pending: Pending, out: &mut Vec<Action>) {
+        let number = pending.number;
+        match pending.step {
+            Step::Pause(..) => {}
+            Step::Vanish => {
+                if let Some(job) = self.jobs.remove(&number) {
+                    self.release_lease(&job.record.place);
+                    self.by_jid.remove(&job.record.jid);
+                    out.push(Action::Forget(number));
+                }
+            }
+            Step::Appear => {
+                let Some(job) = self.jobs.get_mut(&number) else { return };
+                job.is_pending = false;
+                self.index(now, number, false, out);
+            }
+            Step::Become(record) => {
+                let Some(job) = self.jobs.get_mut(&number) else { return };
+                job.is_pending = false;
+                job.is_recovered = false;
+                let before = std::mem::replace(&mut job.record, *record).place;
+                self.release_lease(&before);
+                self.index(now, number, false, out);
+            }
+        }
+    }
+
+    /// What was begun is not on disk and will not be.
+    fn revert(&mut self, now: Now, pending: Pending, out: &mut Vec<Action>) {
+        let number = pending.number;
+        match pending.step {
+            Step::Appear => {
+                if let Some(job) = self.jobs.remove(&number) {
+                    self.by_jid.remove(&job.record.jid);
+                    out.push(Action::Forget(number));
+                }
+            }
+            Step::Vanish | Step::Become(_) => {
+                let Some(job) = self.jobs.get_mut(&number) else { return };
+                job.is_pending = false;
+                self.index(now, number, false, out);
+            }
+            Step::Pause(name, before) => {
+                if let Some(index) = self.queues.find(&name) {
+                    self.queues.get_mut(index).paused = before;
+                    self.serve(now, index, out);
+                }
+            }
+        }
+    }
+
+    /// What is due by now.
+    fn tick(&mut self, now: Now, out: &mut Vec<Action>) {
+        self.promote(now, out);
+        while let Some((at, lease)) = self.expiries.first().copied().filter(|(at, _)| *at <= now.mono) {
+            self.expiries.remove(&(at, lease));
+            self.expire(now, lease, out);
+        }
+        for wid in self.consumers.silent(now.mono) {
+            self.died(now, &wid, out);
+        }
+        for asker in self.waits.over(now.mono) {
+            self.leave(asker);
+            out.push(Action::Nothing(asker));
+        }
+        let old: Vec<JobNumber> = self
+            .dead
+            .iter()
+            .take_while(|(since, _)| since.after(self.policy.keep_dead) <= now.wall)
+            .take(AT_ONCE)
+            .map(|(_, number)| *number)
+            .collect();
+        for number in old {
+            self.begin(number, None, out);
+        }
+    }
+
+    /// Scheduled jobs and retries whose time has come go into their queues; after a crash they do so again.
+    fn promote(&mut self, now: Now, out: &mut Vec<Action>) {
+        loop {
+            let scheduled = self.scheduled.first().copied();
+            let due = [scheduled, self.retries.first().copied()].into_iter().flatten().min();
+            let Some((_, number)) = due.filter(|(at, _)| *at <= now.wall) else { return };
+            self.unindex(number);
+            if let Some(job) = self.jobs.get_mut(&number) {
+                job.record.place = Place::Enqueued;
+                job.record.enqueued_at = now.wall;
+                self.index(now, number, false, out);
+            }
+        }
+    }
+
+    fn mutate(&mut self, now: Now, mutation: Mutation, numbers: &[JobNumber], out: &mut Vec<Action>) -> Verdict {
+        for number in numbers {
+            let Some(job) = self.jobs.get(number).filter(|job| !job.is_pending) else { continue };
+            if !matches!(job.record.place, Place::Scheduled(_) | Place::Retry(_) | Place::Dead(_)) {
+                continue;
+            }
+            let next = match mutation {
+                Mutation::Requeue => {
+                    Some(Record { place: Place::Enqueued, enqueued_at: now.wall, ..job.record.clone() })
+                }
+                Mutation::Kill => Some(Record { place: Place::Dead(now.wall), ..job.record.clone() }),
+                Mutation::Discard => None,
+            };
+            self.begin(*number, next, out);
+        }
+        Verdict::OnCommit
+    }
+
+    fn cancel(&mut self, jid: &str, out: &mut Vec<Action>) -> Verdict {
+        match self.by_jid.get(jid).copied() {
+            None => Verdict::Unknown,
+            Some(number) if self.jobs.get(&number).is_some_and(|job| job.is_pending) => Verdict::OnCommit,
+            Some(number) => {
+                self.totals.cancelled += 1;
+                self.begin(number, None, out)
+            }
+        }
+    }
+
+    fn flush(&mut self, out: &mut Vec<Action>) -> Verdict {
+        let numbers: Vec<JobNumber> = self.by_jid.values().copied().collect();
+        out.extend(numbers.into_iter().map(Action::Forget));
+        for (_, consumer) in self.consumers.iter_mut() {
+            consumer.leases.clear();
+        }
+        (self.jobs, self.by_jid, self.kinds) = (HashMap::new(), HashMap::new(), HashMap::new());
+        (self.scheduled, self.retries, self.dead) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+        (self.leases, self.expiries) = (BTreeMap::new(), BTreeSet::new());
+        self.queues.clear();
+        self.totals = Totals::default();
+        out.push(Action::Keep(Change::Flush));
+        self.batches.touch();
+        Verdict::OnCommit
+    }
+
+    fn pause(&mut self, now: Now, names: Option<Vec<Arc<str>>>, paused: bool, out: &mut Vec<Action>) -> Verdict {
+        let indices: VecDeque<usize> = match &names {
+            None => self.queues.indices().collect(),
+            Some(names) => names.iter().filter_map(|name| self.queues.find_or_make(name)).collect(),
+        };
+        for index in indices {
+            let queue = self.queues.get_mut(index);
+            if names.is_none() && !queue.known || queue.paused == paused {
+                continue;
+            }
+            queue.known = true;
+            let before = std::mem::replace(&mut queue.paused, paused);
+            let name = Arc::clone(&queue.name);
+            out.push(Action::Keep(Change::Pause(Arc::clone(&name), paused)));
+            self.batches.add(Pending { number: JobNumber(0), step: Step::Pause(name, before) });
+            self.serve(now, index, out);
+        }
+        Verdict::OnCommit
+    }
+
+    fn remove_queues(&mut self, names: Option<Vec<Arc<str>>>, out: &mut Vec<Action>) -> Verdict {
+        let indices: Vec<usize> = match &names {
+            None => self.queues.indices().collect(),
+            Some(names) => names.iter().filter_map(|name| self.queues.find(name)).collect(),
+        };
+        for index in indices {
+            let queue = self.queues.get_mut(index);
+            let (ready, was_paused) = (std::mem::take(&mut queue.ready), std::mem::take(&mut queue.paused));
+            queue.known = false;
+            let name = Arc::clone(&queue.name);
+            if was_paused {
+                out.push(Action::Keep(Change::Pause(name, false)));
+            }
+            for (number, stamp) in ready {
+                let here = |job: &Job| job.stamp == stamp && !job.is_pending && job.record.place == Place::Enqueued;
+                if self.jobs.get(&number).is_some_and(here) {
+                    self.begin(number, None, out);
+                }
+            }
+        }
+        self.batches.touch();
+        Verdict::OnCommit
+    }
+}

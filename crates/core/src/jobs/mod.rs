@@ -1,0 +1,35 @@
+//! Which job is ready, who has it, and what becomes of it: the decisions of the queue server.
+//!
+//! [`Jobs::handle`] takes one [`Event`] and gives a [`Verdict`] for whoever asked and [`Action`]s for the shell. What is
+//! to be kept comes as [`Change`]s; the shell seals them into a batch, has it written, and says [`Event::Committed`] or
+//! [`Event::Refused`]. Until then a job whose change is on its way is nowhere: it is in no queue and no set, nobody gets
+//! it, and no deadline touches it. So a refused batch is undone by putting its jobs back where they were.
+//!
+//! Two changes count at once, because a crash before their commit has the same outcome, later: a lease, and a job that
+//! comes back from a worker.
+
+mod batches;
+mod change;
+mod consumers;
+mod event;
+mod leasing;
+mod machine;
+mod number;
+mod queues;
+mod record;
+mod retry;
+mod totals;
+mod view;
+mod waits;
+mod wall;
+
+pub use change::Change;
+pub use consumers::{Consumer, SILENCE};
+pub use event::{Action, Claim, Event, Fetch, Found, Grant, Greeting, Mutation, NewJob, Stage, Verdict};
+pub use machine::{Jobs, MOST_JOBS, Policy};
+pub use number::{Asker, BatchNumber, JobNumber, LeaseNumber};
+pub use queues::MOST_QUEUES;
+pub use record::{Failure, Place, Record};
+pub use totals::Totals;
+pub use view::{QueueView, Set};
+pub use wall::{Now, Wall};
