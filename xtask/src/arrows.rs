@@ -31,7 +31,7 @@ const RESERVED: [(&str, &[&str], &str); 3] = [
     ("clap", &["evercrew-cli", "evercrew-load"], "only the binary has a command line"),
     (
         "tokio",
-        &["evercrew-cli", "evercrew-e2e", "evercrew-load", "evercrew-manager", "evercrew-worker"],
+        &["evercrew-benches", "evercrew-cli", "evercrew-e2e", "evercrew-load", "evercrew-manager", "evercrew-worker"],
         "the rings below and the supervisor have no async runtime",
     ),
 ];

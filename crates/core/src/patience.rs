@@ -41,7 +41,7 @@ pub struct Look {
     /// Bytes of the present body that have come.
     pub received: u64,
     /// Bytes that the client has taken.
-    pub sent: u64,
+    pub taken: u64,
     /// Bytes wait to be taken.
     pub is_blocked: bool,
 }
@@ -81,7 +81,7 @@ impl Patience {
         if goes_on && seen.standing == Standing::Body {
             self.waited += elapsed;
         }
-        let is_stalled = seen.is_blocked && last.is_blocked && seen.sent == last.sent;
+        let is_stalled = seen.is_blocked && last.is_blocked && seen.taken == last.taken;
         self.stalled = if is_stalled { self.stalled + elapsed } else { Duration::ZERO };
         if self.stalled >= terms.write_stall {
             return Some(Verdict::Reset);
@@ -124,7 +124,7 @@ mod tests {
     fn silence_is_ended_and_talk_is_not() {
         assert_eq!(judged(100, |_| Look::default()), Some((75, Verdict::Close)));
         assert_eq!(judged(1000, |second| Look { heads: second as u32 / 70, ..Look::default() }), None);
-        let blocked = |second| Look { is_blocked: true, sent: second, ..Look::default() };
+        let blocked = |second| Look { is_blocked: true, taken: second, ..Look::default() };
         assert_eq!(judged(1000, blocked), None);
     }
 
@@ -147,7 +147,7 @@ mod tests {
 
     #[test]
     fn who_takes_nothing_is_cut_and_who_takes_a_little_is_not() {
-        let reader = |sent| Look { standing: Standing::Ours, is_blocked: true, sent, ..Look::default() };
+        let reader = |taken| Look { standing: Standing::Ours, is_blocked: true, taken, ..Look::default() };
         assert_eq!(judged(100, |_| reader(5)), Some((30, Verdict::Reset)));
         assert_eq!(judged(1000, |second| reader(second / 29)), None);
     }

@@ -3,7 +3,7 @@
 use rustix::io::retry_on_intr;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send, socketpair};
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use crate::descriptor;
 
@@ -36,11 +36,35 @@ pub fn receive(socket: impl AsFd, bytes: &mut [u8]) -> io::Result<usize> {
     Ok(received.map(|(count, _)| count)?)
 }
 
+/// Bytes that were written and that the other end has not taken yet: TCP counts what was not acknowledged.
+///
+/// # Errors
+/// The kernel's.
+pub fn untaken(socket: impl AsFd) -> io::Result<u64> {
+    let mut count: libc::c_int = 0;
+    // SAFETY: TIOCOUTQ, which is SIOCOUTQ, writes one int to where the pointer leads.
+    if unsafe { libc::ioctl(socket.as_fd().as_raw_fd(), libc::TIOCOUTQ, &raw mut count) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(u64::try_from(count).unwrap_or(0))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::io::Read;
     use std::os::unix::net::UnixStream;
+
+    use super::*;
+
+    #[test]
+    fn what_the_other_end_has_not_taken_is_counted() {
+        let (ours, theirs) = pair().expect("a pair");
+        assert_eq!(untaken(&ours).expect("a count"), 0);
+        send_line(&ours, &[b'a'; 1000]).expect("room");
+        assert!(untaken(&ours).expect("a count") >= 1000);
+        receive(&theirs, &mut [0; 1000]).expect("a line");
+        assert_eq!(untaken(&ours).expect("a count"), 0);
+    }
 
     #[test]
     fn a_line_arrives_whole_or_is_refused_and_never_waits() {

@@ -20,6 +20,7 @@ pub mod control;
 pub mod deposit;
 mod error;
 pub mod faktory;
+mod http;
 pub mod logger;
 mod mirror;
 mod stops;
@@ -27,4 +28,5 @@ pub mod supervisor;
 mod text;
 
 pub use error::Error;
+pub use http::Http;
 pub use text::Text;

@@ -4,6 +4,7 @@ use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use evercrew_sys::exec::take_descriptor;
+use evercrew_wire::Http;
 
 use crate::error::WorkerError;
 
@@ -23,6 +24,8 @@ pub(crate) struct Conventions {
     pub(crate) heartbeat: Option<Duration>,
     /// Requests after which it asks to be replaced.
     pub(crate) most_requests: Option<u64>,
+    /// What the engine says of HTTP.
+    pub(crate) http: Http,
 }
 
 impl Conventions {
@@ -46,10 +49,12 @@ impl Conventions {
             Ok(_) | Err(_) => return Err(WorkerError::NoListener("LISTEN_FDS is more than 128")),
         };
         let for_us = variable("WATCHDOG_PID").is_none_or(|text| text.trim().parse() == Ok(pid));
+        let http = variable("EVERCREW_HTTP").map_or(Ok(Http::default()), |text| Http::decode(&text));
         let heartbeat = number("WATCHDOG_USEC").filter(|micros| for_us && *micros >= 2);
         Ok(Self {
             name: variable("EVERCREW_WORKER").unwrap_or_default(),
             listeners,
+            http: http.map_err(|error| WorkerError::Http(error.to_string()))?,
             most_requests: number("EVERCREW_RECYCLE_REQUESTS").filter(|most| *most > 0),
             heartbeat: heartbeat.map(|micros| Duration::from_micros(micros / 2)),
         })

@@ -13,7 +13,6 @@ use crate::app::App;
 use crate::body::Body;
 use crate::drain::Drain;
 use crate::http::HttpOptions;
-use crate::notices;
 use crate::process;
 
 /// Longest wait that `/slow` takes.
@@ -37,13 +36,7 @@ pub fn hello() -> ExitCode {
         }
         .shared()
     });
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            notices::line(format_args!("{error}"));
-            error.exit_code()
-        }
-    }
+    process::end(outcome)
 }
 
 /// The answers, made once.

@@ -27,3 +27,4 @@ pub use app::{App, BoxError, Hyper, Tower};
 pub use body::Body;
 pub use hello::hello;
 pub use http::{Field, Figures, Format, FormatError, HttpOptions, Refusal, Statistics};
+pub use process::serve_app;

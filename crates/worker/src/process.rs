@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::process::ExitCode;
 use std::sync::Arc;
 
 use evercrew_core::Signal;
@@ -29,6 +30,7 @@ pub(crate) fn run<A: App>(
     app: impl FnOnce(&Conventions, &Drain) -> A,
 ) -> Result<(), WorkerError> {
     let conventions = Conventions::from_environment()?;
+    let options = options.with(conventions.http.clone()).map_err(|error| WorkerError::Http(error.to_string()))?;
     // Before there is any thread: each inherits this mask, and only accept threads unblock their one signal.
     let signals = SignalFd::block_all().map_err(|error| WorkerError::Start("reading signals by descriptor", error))?;
     interrupt_handler_install().map_err(|error| WorkerError::Start("installing the interrupt of accept", error))?;
@@ -55,6 +57,25 @@ pub(crate) fn run<A: App>(
 
 /// The semaphore that counts them takes no more.
 const MOST_CONNECTIONS: u32 = 1 << 24;
+
+/// The exit code of a worker, and what it says when something is wrong.
+pub(crate) fn end(outcome: Result<(), WorkerError>) -> ExitCode {
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            notices::line(format_args!("{error}"));
+            error.exit_code()
+        }
+    }
+}
+
+/// Serves `app` in this process until a signal ends it, and returns its exit code: 0 after TERM, INT or QUIT, 78 when it
+/// was started wrongly, 1 when something failed. EVERCREW_HTTP takes the place of `options`, key by key.
+///
+/// Call it on the main thread, before there are others: it takes the inherited descriptors and blocks all signals.
+pub fn serve_app<A: App>(options: HttpOptions, app: A) -> ExitCode {
+    end(run(options, |_, _| app))
+}
 
 struct Listener {
     number: i32,

@@ -119,6 +119,10 @@ impl Crowd {
             let elapsed = last.elapsed().min(self.pause * 2);
             last = Instant::now();
             for member in self.lock().seats.iter_mut().flatten() {
+                if member.state.is_blocked() {
+                    // Its task looks how much was taken meanwhile; the next look here sees that.
+                    member.state.wake();
+                }
                 if let Some(verdict) = member.patience.look(&self.terms, elapsed, member.state.look()) {
                     if member.state.verdict().is_none() {
                         member.state.host.statistics.judged(verdict);

@@ -25,14 +25,14 @@ pub(crate) struct Io {
     passed: Vec<u8>,
     /// Input was dropped behind the last request.
     is_unread: bool,
-    has_written: bool,
+    sent: u64,
     is_undelayed: bool,
 }
 
 impl Io {
     pub(crate) fn new(stream: Stream, state: Arc<State>, gate: Gate) -> Self {
         let (pending, passed) = (Vec::new(), Vec::new());
-        Self { stream, state, gate, pending, passed, is_unread: false, has_written: false, is_undelayed: false }
+        Self { stream, state, gate, pending, passed, is_unread: false, sent: 0, is_undelayed: false }
     }
 
     /// Closes the connection in the way that leaves what was sent intact.
@@ -65,10 +65,21 @@ impl Io {
             Some((Refused { in_body: true, refusal }, _)) => {
                 Some(Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, refusal.sentence()))))
             }
-            Some(_) if self.state.owes() => Some(Poll::Pending),
-            Some(_) => Some(Poll::Ready(Ok(()))),
+            Some(_) => Some(self.end()),
+            // A client that closed its sending side waits for its answers all the same.
+            None if self.state.has_ended() && !self.gate.in_body() => Some(self.end()),
+            None if self.state.has_ended() => Some(Poll::Ready(Ok(()))),
             None => None,
         }
+    }
+
+    /// The end of the input, once every answer is on its way: the protocol drops what it owes when it reads an end.
+    fn end(&self) -> Poll<io::Result<()>> {
+        if self.state.owes() {
+            self.state.hold();
+            return Poll::Pending;
+        }
+        Poll::Ready(Ok(()))
     }
 
     /// Carries out a verdict about the input.
@@ -161,7 +172,7 @@ impl AsyncRead for Io {
             ready!(read)?;
             if buf.filled().len() == before {
                 io.state.end();
-                return Poll::Ready(Ok(()));
+                continue;
             }
             io.show(buf, before);
             if buf.filled().len() > before {
@@ -173,20 +184,23 @@ impl AsyncRead for Io {
 
 impl Io {
     fn sent(&mut self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        self.state.set_blocked(result.is_pending());
-        if let Poll::Ready(Ok(bytes)) = &result {
-            self.state.add_sent(*bytes);
+        match &result {
+            Poll::Ready(Ok(bytes)) => self.sent += *bytes as u64,
+            Poll::Ready(Err(_)) => {}
+            // The kernel takes more only once a good part of its buffer is free. What the client has taken of it shows
+            // that it goes on.
+            Poll::Pending => self.state.set_taken(self.sent.saturating_sub(self.stream.untaken())),
         }
+        self.state.set_blocked(result.is_pending());
         result
     }
 
     /// One write on a connection is sent at once in any case; before the second one the kernel is told not to wait.
     fn before_write(&mut self) {
-        if self.has_written && !self.is_undelayed {
+        if self.sent > 0 && !self.is_undelayed {
             self.is_undelayed = true;
             self.stream.set_nodelay();
         }
-        self.has_written = true;
     }
 }
 

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::access::Format;
+use evercrew_wire::Http;
+
+use super::access::{Format, FormatError};
 
 /// Limits and deadlines of HTTP, and what is told about requests. The defaults are safe for a server that faces the
 /// internet; over a limit the client is told by the status that is meant for it, and its connection is closed.
@@ -76,8 +78,55 @@ impl Default for HttpOptions {
 }
 
 impl HttpOptions {
+    /// These, with what the engine says in place of its own.
+    ///
+    /// # Errors
+    /// When the format of the access log is none.
+    pub(crate) fn with(mut self, told: Http) -> Result<Self, FormatError> {
+        fn set<T, U>(option: &mut T, told: Option<U>, convert: impl Fn(U) -> T) {
+            if let Some(told) = told {
+                *option = convert(told);
+            }
+        }
+        let size = |bytes| usize::try_from(bytes).unwrap_or(usize::MAX);
+        let above_zero = |bound| (bound > 0).then_some(bound);
+        set(&mut self.head_size, told.head_size, size);
+        set(&mut self.target_size, told.target_size, size);
+        set(&mut self.header_count, told.header_count, |count| count as usize);
+        set(&mut self.body_size, told.body_size, above_zero);
+        set(&mut self.head_time, told.head_time, Duration::from_millis);
+        set(&mut self.idle, told.idle, Duration::from_millis);
+        set(&mut self.body_rate, told.body_rate, |rate| rate);
+        set(&mut self.body_grace, told.body_grace, Duration::from_millis);
+        set(&mut self.write_stall, told.write_stall, Duration::from_millis);
+        set(&mut self.requests, told.requests, above_zero);
+        set(&mut self.connections, told.connections, |count| count);
+        set(&mut self.per_address, told.per_address, |count| (count > 0).then_some(count));
+        set(&mut self.health_paths, told.health_paths, |paths| paths);
+        set(&mut self.request_id, told.request_id, |is_on| is_on);
+        if let Some(format) = told.access_log {
+            self.access_log = format.parse()?;
+        }
+        Ok(self)
+    }
+
     /// Whether a path says how the server is.
     pub(crate) fn is_health(&self, path: &str) -> bool {
         self.health_paths.iter().any(|health| health == path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_engine_says_takes_the_place_of_a_default() {
+        let told = Http::decode(r#"{"idle":1000,"body_size":0,"per_address":0,"requests":7,"access_log":"{ms}"}"#);
+        let options = HttpOptions::default().with(told.expect("an object")).expect("a format");
+        assert_eq!((options.idle, options.body_size, options.requests), (Duration::from_secs(1), None, Some(7)));
+        assert_eq!((options.per_address, options.head_size), (None, HttpOptions::default().head_size));
+        assert_ne!(options.access_log, Format::Off);
+        assert!(HttpOptions::default().with(Http { access_log: Some("{x}".to_owned()), ..Http::default() }).is_err());
     }
 }

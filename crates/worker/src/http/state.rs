@@ -33,9 +33,11 @@ pub(crate) struct State {
     ended: AtomicBool,
     input: AtomicU8,
     waiting: AtomicBool,
+    /// The protocol waits for the moment in which nothing is owed.
+    held: AtomicBool,
     heads: AtomicU32,
     received: AtomicU64,
-    sent: AtomicU64,
+    taken: AtomicU64,
     /// 0, or a verdict that was not carried out yet.
     verdict: AtomicU8,
     /// The request that was refused, and the how manieth it is.
@@ -52,9 +54,10 @@ impl State {
             ended: AtomicBool::new(false),
             input: AtomicU8::new(Input::Between as u8),
             waiting: AtomicBool::new(false),
+            held: AtomicBool::new(false),
             heads: AtomicU32::new(0),
             received: AtomicU64::new(0),
-            sent: AtomicU64::new(0),
+            taken: AtomicU64::new(0),
             verdict: AtomicU8::new(0),
             refused: OnceLock::new(),
             waker: OnceLock::new(),
@@ -77,11 +80,29 @@ impl State {
     pub(crate) fn set_blocked(&self, blocked: bool) {
         if self.blocked.load(Relaxed) != blocked {
             self.blocked.store(blocked, Relaxed);
+            self.release();
         }
     }
 
-    pub(crate) fn add_sent(&self, bytes: usize) {
-        self.sent.store(self.sent.load(Relaxed) + bytes as u64, Relaxed);
+    /// Has the connection's task looked at again once nothing is owed.
+    pub(crate) fn hold(&self) {
+        self.held.store(true, Relaxed);
+    }
+
+    fn release(&self) {
+        if self.held.load(Relaxed) && !self.owes() {
+            self.held.store(false, Relaxed);
+            self.wake();
+        }
+    }
+
+    pub(crate) fn is_blocked(&self) -> bool {
+        self.blocked.load(Relaxed)
+    }
+
+    /// Notes how much the client has taken.
+    pub(crate) fn set_taken(&self, bytes: u64) {
+        self.taken.store(bytes, Relaxed);
     }
 
     /// Notes where the input stands behind `heads` heads.
@@ -119,7 +140,7 @@ impl State {
             standing,
             heads: self.heads.load(Relaxed),
             received: self.received.load(Relaxed),
-            sent: self.sent.load(Relaxed),
+            taken: self.taken.load(Relaxed),
             is_blocked: self.blocked.load(Relaxed),
         }
     }
@@ -176,6 +197,7 @@ impl Owed {
 impl Drop for Owed {
     fn drop(&mut self) {
         self.0.owed.fetch_sub(1, Relaxed);
+        self.0.release();
         self.0.host.statistics.request_ended();
     }
 }

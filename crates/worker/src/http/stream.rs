@@ -87,6 +87,11 @@ impl Stream {
         self.peer().map(|address| address.ip().to_canonical())
     }
 
+    /// Bytes that were written and that the peer has not taken.
+    pub(crate) fn untaken(&self) -> u64 {
+        evercrew_sys::stream::untaken(self.as_fd()).unwrap_or(0)
+    }
+
     /// Whether there is input that was not read, or the peer is gone.
     pub(crate) fn input(&self) -> Unread {
         match each!(self, stream => stream.try_read(&mut [0])) {

@@ -26,16 +26,26 @@ pub(crate) struct Start {
     pub(crate) limits: Vec<Limit>,
     /// Whether LISTEN_PID is set.
     pub(crate) told: bool,
+    /// The example to run.
+    pub(crate) example: &'static str,
+    /// Where its standard output goes.
+    pub(crate) output: Option<OwnedFd>,
 }
 
 impl Start {
     pub(crate) fn on(listeners: &[&dyn AsListener]) -> Self {
         let listeners = listeners.iter().map(|listener| listener.copy()).collect();
-        Self { listeners, variables: Vec::new(), limits: Vec::new(), told: true }
+        Self { listeners, variables: Vec::new(), limits: Vec::new(), told: true, example: "hello_worker", output: None }
     }
 
     pub(crate) fn variable(mut self, name: &'static str, value: &'static str) -> Self {
         self.variables.push((name, value));
+        self
+    }
+
+    /// With answers of every size and kind.
+    pub(crate) fn answers(mut self) -> Self {
+        self.example = "answers_worker";
         self
     }
 
@@ -46,7 +56,7 @@ impl Start {
         let notify = NotifySocket::bind(&socket, None).expect("a notify socket");
         let (errors, stderr) = evercrew_sys::pipe::pair().expect("a pipe");
         let text = |text: String| CString::new(text).expect("no zero byte");
-        let program = text(program().to_str().expect("UTF-8").to_owned());
+        let program = text(program(self.example).to_str().expect("UTF-8").to_owned());
         let mut plan = Plan::new(Program::Path(program.clone()), vec![program]);
         plan.environment = vec![
             text(format!("NOTIFY_SOCKET={}", socket.display())),
@@ -56,6 +66,7 @@ impl Start {
         plan.environment.extend(self.variables.iter().map(|(name, value)| text(format!("{name}={value}"))));
         plan.descriptors = self.listeners.into_iter().zip(3..).collect();
         plan.descriptors.push((stderr, 2));
+        plan.descriptors.extend(self.output.map(|output| (output, 1)));
         plan.group = Group::Session;
         plan.limits = self.limits;
         if self.told {
@@ -84,11 +95,11 @@ impl<T: AsFd> AsListener for T {
     }
 }
 
-/// The example of this crate, which cargo builds beside the tests.
-fn program() -> PathBuf {
+/// An example of this crate, which cargo builds beside the tests.
+fn program(example: &str) -> PathBuf {
     let test = std::env::current_exe().expect("our own path");
     let target = test.parent().and_then(|deps| deps.parent()).expect("tests are in target/*/deps");
-    target.join("examples/hello_worker")
+    target.join("examples").join(example)
 }
 
 pub(crate) fn listener() -> (TcpListener, SocketAddr) {

@@ -5,4 +5,6 @@ mod answers;
 mod child;
 mod client;
 mod draining;
+mod hostile;
+mod limits;
 mod notices;
