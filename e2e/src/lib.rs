@@ -19,6 +19,7 @@ pub mod kernel;
 pub mod moments;
 pub mod processes;
 pub mod programs;
+pub mod unit;
 
 /// How much of a test's full volume is run: all of it with EVERCREW_LONG=1, else a tenth.
 pub fn volume(full: usize) -> usize {

@@ -73,6 +73,28 @@ fn a_closed_terminal_stops_the_engine_and_a_signal_by_hand_does_not() {
     }
 }
 
+/// A terminal signals a job in the background that writes to it or reads from it: no order to the engine.
+#[test]
+fn in_the_background_of_a_terminal_that_stops_writers_nothing_scales_and_nothing_stops() {
+    let engine = Engine::new(
+        EVERCREW,
+        "[service.s]\ncommand = [\"sh\", \"-c\", \"while echo x; do sleep 0.01; done\"]\nworkers = 2\n",
+    );
+    let Some(mut shell) = Shell::new() else { return println!("SKIP no pseudo terminal, setsid or bash") };
+    shell.types("stty tostop");
+    shell.types(&format!("{EVERCREW} -c {} up &", engine.home().join("evercrew.toml").display()));
+    engine.ready();
+    for _ in 0..volume(100) {
+        engine.ok(&["restart", "s", "--now"]);
+    }
+    let status = engine.status();
+    assert_eq!((&status["services"][0]["wanted"], &status["services"][0]["ready"]), (&2.into(), &2.into()));
+    let heard = engine.ok(&["events", "--kind", "engine.signal"]).stdout;
+    assert!(!heard.contains("one worker"), "{heard}");
+    engine.ok(&["down"]);
+    shell.close();
+}
+
 #[test]
 fn an_engine_that_was_told_to_go_on_without_a_terminal_does() {
     let engine = Engine::new(EVERCREW, SLEEP);

@@ -38,10 +38,12 @@ mod signals;
 mod slots;
 mod starved;
 mod stop;
+mod systemd;
 mod times;
 mod top;
 mod tree;
 mod ulimit;
+mod unit;
 mod words;
 
 /// The binary of this tree.

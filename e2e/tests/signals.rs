@@ -180,3 +180,36 @@ fn many_signals_leave_the_right_number_and_no_zombie() {
     assert_eq!(engine.supervisor().zombies(), 0);
     assert_eq!(engine.down(), 0);
 }
+
+/// As fast as they can be sent: those that the kernel merged were one signal, and of the others each counts.
+#[test]
+fn a_burst_of_mixed_signals_leaves_the_number_that_was_heard_and_no_zombie() {
+    let (mut engine, mut events) = engine("native");
+    let supervisor = engine.supervisor();
+    let before = events.position();
+    for round in 0..1000 {
+        supervisor.signal([Signal::Ttin, Signal::Hup, Signal::Usr1, Signal::Ttou, Signal::Usr2][round % 5]);
+    }
+    // Whatever waited is read before what is sent after the first one was heard. (CONT would take TTIN and TTOU back.)
+    for _ in 0..2 {
+        supervisor.signal(Signal::Winch);
+        events.wait("it is heard", SOON, |event| event["kind"] == "engine.signal" && event["signal"] == "SIGWINCH");
+    }
+    let heard = events.seen().filter(|event| event["seq"].as_u64() >= Some(before));
+    let heard: Vec<&str> =
+        heard.filter(|event| event["kind"] == "engine.signal").filter_map(|event| event["signal"].as_str()).collect();
+    let expected = heard.iter().fold(2u64, |wanted, signal| match *signal {
+        "SIGTTIN" => wanted + 1,
+        "SIGTTOU" => wanted.saturating_sub(1),
+        _ => wanted,
+    });
+    for signal in ["SIGTTIN", "SIGTTOU", "SIGHUP", "SIGUSR1", "SIGUSR2"] {
+        assert!(heard.contains(&signal), "{signal} is lost: {heard:?}");
+    }
+    assert_eq!(wanted(&engine), expected, "{heard:?}");
+    engine.ok(&["wait", "--ready", "web"]);
+    assert_eq!(engine.pids("web").len() as u64, expected);
+    assert_eq!(engine.supervisor().zombies(), 0);
+    assert_eq!(engine.down(), 0);
+    assert!(engine.nothing_left_within(SOON));
+}

@@ -12,6 +12,7 @@ mod daemon;
 mod doctor;
 mod example;
 mod failure;
+mod generated;
 mod leftovers;
 mod output;
 mod procfile;

@@ -2,13 +2,15 @@
 //!
 //! It takes notifications of the main process alone (`NotifyAccess=main`), so all of them are sent from here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::time::Duration;
 
+use evercrew_core::Mono;
 use evercrew_sys::listener::{self, Address};
-use evercrew_sys::{exec, notify};
+use evercrew_sys::{descriptor, exec, notify};
 use evercrew_wire::Text;
 use evercrew_wire::supervisor::{self as wire, Inherited};
 
@@ -20,6 +22,10 @@ const STORED: &str = "evercrew/";
 const FIRST: i32 = 3;
 /// Most sockets that are looked at.
 const MOST: i32 = 1024;
+/// Tidings that wait for room.
+const MOST_UNSENT: usize = 1024;
+/// Until they are tried again.
+const RETRY: Duration = Duration::from_millis(50);
 /// What is meant for this process alone.
 const VARIABLES: [&str; 5] = ["LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "WATCHDOG_PID", "WATCHDOG_USEC"];
 
@@ -42,6 +48,10 @@ pub(crate) struct Above {
     listens: bool,
     watchdog: Duration,
     heirlooms: BTreeMap<u32, Heirloom>,
+    /// What found no room in its socket, with the descriptor that goes with it.
+    unsent: VecDeque<(String, Option<OwnedFd>)>,
+    /// When it is tried again.
+    retry: Option<Mono>,
     /// What was left to us and is of no use.
     pub(crate) remarks: Vec<String>,
 }
@@ -138,25 +148,59 @@ impl Above {
     }
 
     /// Has a listener kept for the next engine; the name it is kept under.
-    pub(crate) fn keep(&self, name: &str, socket: impl AsFd, path: Option<&Path>) -> Option<String> {
-        let address = std::env::var_os("NOTIFY_SOCKET").filter(|_| self.listens)?;
-        let name = format!("{STORED}{name}{}", path.and_then(file_at).map(suffix).unwrap_or_default());
-        let text = format!("FDSTORE=1\nFDNAME={name}");
+    pub(crate) fn keep(&mut self, name: &str, socket: impl AsFd, path: Option<&Path>) -> Option<String> {
         // What cannot be kept is opened anew by the next engine.
-        notify::send_with(&address, &text, &[socket.as_fd()]).is_ok().then_some(name)
+        let copy = self.listens.then(|| descriptor::duplicate(socket).ok())??;
+        let name = format!("{STORED}{name}{}", place(&copy, path));
+        self.push(format!("FDSTORE=1\nFDNAME={name}"), Some(copy));
+        Some(name)
     }
 
     /// What was kept under this name is of no use to a next engine.
-    pub(crate) fn forget(&self, name: &str) {
-        self.tell(&format!("FDSTOREREMOVE=1\nFDNAME={name}"));
+    pub(crate) fn forget(&mut self, name: &str) {
+        self.tell(format!("FDSTOREREMOVE=1\nFDNAME={name}"));
     }
 
-    /// Tells it something.
-    pub(crate) fn tell(&self, text: &str) {
-        if self.listens {
-            // It may be gone, or busy: nothing of ours depends on it.
-            let _ = notify::send(text);
+    /// Tells it something, in order, as soon as it has room.
+    pub(crate) fn tell(&mut self, text: String) {
+        self.push(text, None);
+    }
+
+    fn push(&mut self, text: String, descriptor: Option<OwnedFd>) {
+        if self.listens && self.unsent.len() < MOST_UNSENT {
+            self.unsent.push_back((text, descriptor));
         }
+    }
+
+    /// Sends what waits.
+    pub(crate) fn flush(&mut self, now: Mono) {
+        self.retry = None;
+        let Some(address) = std::env::var_os("NOTIFY_SOCKET").filter(|_| !self.unsent.is_empty()) else { return };
+        while let Some((text, descriptor)) = self.unsent.front() {
+            let descriptors: Vec<_> = descriptor.iter().map(AsFd::as_fd).collect();
+            match notify::send_with(&address, text, &descriptors) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.retry = Some(now.after(RETRY));
+                    return;
+                }
+                // It is gone, perhaps only to come back: nothing of ours depends on it.
+                Ok(()) | Err(_) => self.unsent.pop_front(),
+            };
+        }
+    }
+
+    /// When [`Above::flush`] is to be called again.
+    pub(crate) fn retry(&self) -> Option<Mono> {
+        self.retry
+    }
+}
+
+/// Tells it from another one of the same name, that may be kept beside it for a while. No name has a `:` in it.
+fn place(socket: &OwnedFd, path: Option<&Path>) -> String {
+    match (path.and_then(file_at), listener::local_address(socket)) {
+        (Some(file), _) => suffix(file),
+        (None, Ok(Address::Tcp(address))) => format!("/{}", address.to_string().replace(':', "_")),
+        (None, _) => String::new(),
     }
 }
 

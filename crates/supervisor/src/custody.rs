@@ -112,7 +112,7 @@ impl Custody {
 
     /// Closes a listener and removes a unix socket's file. Workers that share it find no newcomers in its queue, so that
     /// they can empty it before they close it too.
-    pub(crate) fn unbind(&mut self, name: &str, above: &Above) {
+    pub(crate) fn unbind(&mut self, name: &str, above: &mut Above) {
         if let Some(listener) = self.listeners.remove(name) {
             if let Some(stored) = &listener.stored {
                 above.forget(stored);

@@ -171,7 +171,7 @@ impl Engine {
             let waits = self.children.living().filter(|(_, child)| child.signalled != Some(Signal::Kill));
             waits.map(|(_, child)| since.after(child.stop_grace)).min()
         });
-        [self.care.deadline(), alone, self.retry].into_iter().flatten().min()
+        [self.care.deadline(), alone, self.retry, self.above.retry()].into_iter().flatten().min()
     }
 
     // Duties of its own.
@@ -288,6 +288,7 @@ impl Engine {
 
     fn flush(&mut self) {
         self.tell_what_was_said();
+        self.above.flush(clock::mono());
         let Self { manager: Some(manager), custody, children, care, epoll, retry, .. } = self else { return };
         let result = manager.outgoing.flush(&manager.channel, |beside| match beside {
             Beside::Nothing => Vec::new(),
@@ -356,7 +357,7 @@ impl Engine {
                 };
                 self.tell(answer, beside);
             }
-            ToSupervisor::Unbind { listener } => self.custody.unbind(&listener, &self.above),
+            ToSupervisor::Unbind { listener } => self.custody.unbind(&listener, &mut self.above),
             ToSupervisor::Disown { number } => self.above.disown(number),
             ToSupervisor::Spawn(spawn) => self.spawn(&spawn, descriptors.pop()),
             ToSupervisor::Signal { worker, signal, scope, aside, word } => {
@@ -384,7 +385,7 @@ impl Engine {
                 if text.lines().any(|line| line == "WATCHDOG=1") {
                     self.care.lives(clock::mono());
                 }
-                self.above.tell(&text);
+                self.above.tell(text);
             }
             ToSupervisor::LogLevel { level } => self.voice.set_level(&level),
             ToSupervisor::Ack { n } => self.acknowledged(n),

@@ -18,6 +18,9 @@ pub(crate) struct Events {
     /// From this number on
     #[arg(long, value_name = "N")]
     since: Option<u64>,
+    /// Only the last N so far
+    #[arg(short = 'n', long, value_name = "N", conflicts_with = "since")]
+    lines: Option<usize>,
     /// Only events of this service; may be given again
     #[arg(long, value_name = "NAME")]
     service: Vec<String>,
@@ -29,9 +32,6 @@ pub(crate) struct Events {
 impl Events {
     pub(crate) fn run(&self, global: &Global) -> Result<u8, Failure> {
         let mut args = Map::new();
-        if self.follow {
-            args.insert("follow".into(), json!(true));
-        }
         for (name, texts) in [("service", &self.service), ("kind", &self.kind)] {
             if !texts.is_empty() {
                 args.insert(name.into(), json!(texts));
@@ -41,15 +41,21 @@ impl Events {
             args.insert("since".into(), json!(since));
         }
         let engine = Engine::of(global);
-        let mut question = Question::look("events", args, global.timeout);
         let line = |event: &Value| format!("{}\n", if global.json { event.to_string() } else { table::event(event) });
-        if self.follow {
-            engine.follow(&mut question, |event| Ok(print(&line(event))? == Reader::Listens))?;
-            return Ok(0);
+        let mut since = None;
+        if !self.follow || self.lines.is_some() {
+            let reply = engine.ask(&Question::look("events", args.clone(), global.timeout), |_| {})?;
+            let events: Vec<&Value> = reply.content["events"].as_array().into_iter().flatten().collect();
+            let skipped = self.lines.map_or(0, |lines| events.len().saturating_sub(lines));
+            print(&events.into_iter().skip(skipped).map(line).collect::<String>())?;
+            since = reply.content["next"].as_u64();
         }
-        let reply = engine.ask(&question, |_| {})?;
-        let events = reply.content["events"].as_array().into_iter().flatten();
-        print(&events.map(line).collect::<String>())?;
+        if self.follow {
+            args.insert("follow".into(), json!(true));
+            args.extend(since.map(|since| ("since".to_owned(), json!(since))));
+            let mut question = Question::look("events", args, global.timeout);
+            engine.follow(&mut question, |event| Ok(print(&line(event))? == Reader::Listens))?;
+        }
         Ok(0)
     }
 }

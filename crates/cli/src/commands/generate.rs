@@ -1,11 +1,15 @@
 //! `generate`: files for other programs.
 
+use std::path::{Path, PathBuf};
+
 use clap::{Args, Subcommand};
 
 use crate::arguments::Global;
 use crate::client::Engine;
-use crate::failure::Failure;
+use crate::failure::{Failure, code};
+use crate::generated::{self, Command};
 use crate::output::print;
+use crate::up;
 
 /// Print a file for another program
 #[derive(Debug, Args)]
@@ -16,43 +20,51 @@ pub(crate) struct Generate {
 
 #[derive(Debug, Subcommand)]
 enum What {
+    /// A unit for systemd, for /etc/systemd/system/evercrew.service
+    Systemd,
+    /// A Deployment for Kubernetes, and a Service where something listens on TCP
+    K8s,
     /// A configuration for logrotate, for /etc/logrotate.d
     Logrotate,
 }
 
 impl Generate {
     pub(crate) fn run(&self, global: &Global) -> Result<u8, Failure> {
-        match self.what {
+        let text = match self.what {
+            What::Systemd => {
+                let settings = up::read_settings(global)?;
+                let file = absolute(&global.config)?;
+                generated::systemd(&command(global, &file)?, &file, &settings)
+            }
+            What::K8s => {
+                let file = absolute(&global.config)?;
+                generated::kubernetes(&file.display().to_string(), &up::read_settings(global)?)
+            }
             What::Logrotate => {
                 let environment = evercrew_config::environment();
                 let engine = Engine::of(global);
                 let logs = evercrew_config::log_directory(&global.config, &global.set, environment, engine.directory());
-                print(&logrotate(&logs.display().to_string()))?;
+                generated::logrotate(&logs.display().to_string())
             }
-        }
+        };
+        print(&text)?;
         Ok(0)
     }
 }
 
-/// No signal is needed: a file that was moved is begun anew. Lines are written to the moved one for up to 100 ms, so it is
-/// compressed a round later.
-fn logrotate(logs: &str) -> String {
-    let logs = logs.replace('\\', "\\\\").replace('"', "\\\"");
-    format!(
-        "# The engine rotates its files itself. To leave that to logrotate, write `max_size = \"1024GiB\"` in [log].\n\
-         # No signal is needed: a file that was moved is begun anew.\n\
-         \"{logs}/*.log\" {{\n    \
-             daily\n    rotate 14\n    missingok\n    notifempty\n    nocreate\n    compress\n    delaycompress\n    \
-             dateext\n}}\n"
-    )
+/// This very binary with these very options.
+fn command(global: &Global, file: &Path) -> Result<Command, Failure> {
+    let program = std::env::current_exe()
+        .map_err(|error| Failure::new(code::FAILURE, format!("cannot find our own binary: {error}")))?;
+    let mut options = vec!["-c".to_owned(), file.display().to_string()];
+    if let Some(directory) = &global.directory {
+        options.extend(["--directory".to_owned(), absolute(directory)?.display().to_string()]);
+    }
+    options.extend(global.set.iter().flat_map(|set| ["--set".to_owned(), set.clone()]));
+    Ok(Command { program, options })
 }
 
-#[cfg(test)]
-mod tests {
-    use super::logrotate;
-
-    #[test]
-    fn the_path_is_quoted() {
-        assert!(logrotate("/srv/my app/\"logs\"").contains("\n\"/srv/my app/\\\"logs\\\"/*.log\" {\n"));
-    }
+fn absolute(path: &Path) -> Result<PathBuf, Failure> {
+    std::path::absolute(path)
+        .map_err(|error| Failure::new(code::FAILURE, format!("cannot tell where {} is: {error}", path.display())))
 }

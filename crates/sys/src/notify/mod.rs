@@ -6,4 +6,4 @@ mod socket;
 
 pub use client::{send, send_to, send_with};
 pub use message::Message;
-pub use socket::NotifySocket;
+pub use socket::{NotifySocket, Raw};

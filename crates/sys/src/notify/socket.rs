@@ -14,6 +14,17 @@ use std::path::Path;
 /// What systemd takes at most, too.
 const MESSAGE_LIMIT: usize = 4096;
 
+/// A notification as it came.
+#[derive(Debug)]
+pub struct Raw {
+    /// Its lines.
+    pub text: String,
+    /// What came with it.
+    pub descriptors: Vec<OwnedFd>,
+    /// The sender's pid as the kernel says, 0 when unknown.
+    pub sender_pid: u32,
+}
+
 /// A bound datagram socket: non-blocking, closed on exec.
 #[derive(Debug)]
 pub struct NotifySocket(OwnedFd);
@@ -59,6 +70,23 @@ impl NotifySocket {
     /// The kernel's.
     pub fn peek(&self) -> io::Result<Option<Message>> {
         self.take(|socket, text, descriptors| ancillary::peek(socket, text, descriptors))
+    }
+
+    /// As [`NotifySocket::receive`], for who keeps descriptors and wants the lines as they are.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn receive_raw(&self) -> io::Result<Option<Raw>> {
+        let mut text = [0; MESSAGE_LIMIT];
+        let mut descriptors = Vec::new();
+        match ancillary::receive(self.0.as_fd(), &mut text, &mut descriptors) {
+            Ok(datagram) => {
+                let text = String::from_utf8_lossy(text.get(..datagram.length).unwrap_or_default()).into_owned();
+                Ok(Some(Raw { text, descriptors, sender_pid: datagram.sender_pid }))
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     fn take(
