@@ -60,6 +60,44 @@ pub(crate) fn examine(store: &Path, path: &Path, written: Written) -> Result<Jou
     }
 }
 
+/// Gives the pages of the journal at `path` to `page`, with their numbers and in their order: those of complete commits,
+/// and behind a wrong frame every one that is right by itself, up to the last end of a commit.
+///
+/// # Errors
+/// It cannot be read; what `page` gives.
+pub(crate) fn salvage(
+    store: &Path,
+    path: &Path,
+    page: &mut dyn FnMut(u32, &[u8]) -> std::io::Result<()>,
+) -> Result<(), Error> {
+    let failed = || Error::io(store, "read its journal");
+    let Ok(mut file) = File::open(path) else { return Ok(()) };
+    let mut header = [0; HEADER];
+    if !read_whole(&mut file, &mut header).map_err(failed())? {
+        return Ok(());
+    }
+    // A head that is wrong says neither size nor salt: nothing can be told from leftovers then.
+    let Some(reading) = Reading::new(&header) else { return Ok(()) };
+    let mut sum = reading.sum;
+    let mut frame = vec![0; FRAME_HEADER + reading.page];
+    let mut pending: Vec<(u32, Vec<u8>)> = Vec::new();
+    while read_whole(&mut file, &mut frame).map_err(failed())? {
+        sum.add(&frame[..8]);
+        sum.add(&frame[FRAME_HEADER..]);
+        let told = [number(&frame, 16), number(&frame, 20)];
+        if frame[8..16] == reading.salt && sum.words == told && number(&frame, 0) != 0 {
+            pending.push((number(&frame, 0), frame[FRAME_HEADER..].to_vec()));
+            if number(&frame, 4) != 0 {
+                for (number, bytes) in pending.drain(..) {
+                    page(number, &bytes).map_err(failed())?;
+                }
+            }
+        }
+        sum.words = told;
+    }
+    Ok(())
+}
+
 /// Writes the journal over itself and syncs it. After a failed sync the kernel may show what never reached the disk and
 /// call it clean; written again it is either safe or the failure is told.
 ///

@@ -13,5 +13,15 @@
 mod claim;
 mod error;
 mod journal;
+mod memory;
+mod row;
+mod settings;
+mod sqlite;
+mod store;
 
 pub use error::{Error, ErrorKind, REPAIR};
+pub use memory::Memory;
+pub use row::{Payload, Row};
+pub use settings::Durability;
+pub use sqlite::{Saved, Sqlite};
+pub use store::{Payloads, Recovered, Recovery, Store};

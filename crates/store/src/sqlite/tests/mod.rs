@@ -1,0 +1,7 @@
+//! The file with real faults: bits turned, journals cut, crashes between, later forms, a second server.
+
+mod backups;
+mod crashes;
+mod damage;
+mod rows;
+mod saving;
