@@ -3,14 +3,15 @@
 //! **What it does.** Records and payloads of jobs, kept by number, brought to disk with one sync for whatever is
 //! committed together. What is damaged is not served.
 //!
-//! **Where to start.** [`Error`], whose kinds are what a server has to do.
+//! **Where to start.** [`Store`], which [`Sqlite`] and [`Memory`] are; [`ErrorKind`] says what a server has to do.
 //!
-//! **What it must never know.** What a job means: it decides nothing, reads no clock and opens no socket.
+//! **What it must never know.** What a job means: it keeps bytes by number, decides nothing, reads no clock.
 //!
-//! **How it is tested.** One suite for every store; every bit of a small store turned; real kills, cuts and full disks
-//! end to end.
+//! **How it is tested.** [`conformance`], one suite for every store; every bit of a small
+//! store turned; files as crashes leave them.
 
 mod claim;
+pub mod conformance;
 mod error;
 mod journal;
 mod memory;

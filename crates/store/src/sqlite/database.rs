@@ -95,7 +95,7 @@ impl Database {
     ///
     /// # Errors
     /// `Damaged`, also when a record is missing; what `each` gives.
-    pub(crate) fn each_record(&self, each: &mut dyn FnMut(u64, &[u8]) -> Result<(), Error>) -> Result<(), Error> {
+    pub(crate) fn each_record(&self, each: impl FnMut(u64, &[u8]) -> Result<(), Error>) -> Result<(), Error> {
         each_record(&self.store, &self.connection, &self.total, each)
     }
 
@@ -103,7 +103,7 @@ impl Database {
     ///
     /// # Errors
     /// `Damaged`; what `each` gives.
-    pub(crate) fn each_fact(&self, each: &mut dyn FnMut(&[u8], &[u8]) -> Result<(), Error>) -> Result<(), Error> {
+    pub(crate) fn each_fact(&self, each: impl FnMut(&[u8], &[u8]) -> Result<(), Error>) -> Result<(), Error> {
         each_fact(&self.store, &self.connection, each)
     }
 
@@ -299,7 +299,7 @@ pub(super) fn each_record(
     store: &Path,
     connection: &Connection,
     total: &Total,
-    each: &mut dyn FnMut(u64, &[u8]) -> Result<(), Error>,
+    mut each: impl FnMut(u64, &[u8]) -> Result<(), Error>,
 ) -> Result<(), Error> {
     let failed = || Error::sqlite(store, "read its records");
     let mut statement = connection.prepare("SELECT number, sum, body FROM record ORDER BY number").map_err(failed())?;
@@ -325,7 +325,7 @@ pub(super) fn each_record(
 pub(super) fn each_fact(
     store: &Path,
     connection: &Connection,
-    each: &mut dyn FnMut(&[u8], &[u8]) -> Result<(), Error>,
+    mut each: impl FnMut(&[u8], &[u8]) -> Result<(), Error>,
 ) -> Result<(), Error> {
     let failed = || Error::sqlite(store, "read its facts");
     let mut statement = connection.prepare("SELECT name, sum, body FROM fact ORDER BY name").map_err(failed())?;
@@ -360,14 +360,14 @@ pub(super) fn look_through(store: &Path, connection: &Connection) -> Result<u64,
     opening::verify(store, connection, true)?;
     let total = read_total(store, connection)?;
     let mut expected = Vec::with_capacity(usize::try_from(total.records).unwrap_or(0).min(1 << 20));
-    each_record(store, connection, &total, &mut |number, _| {
+    each_record(store, connection, &total, |number, _| {
         expected.push(number);
         Ok(())
     })?;
-    each_fact(store, connection, &mut |_, _| Ok(()))?;
+    each_fact(store, connection, |_, _| Ok(()))?;
     let mut expected = expected.into_iter();
     let mut lacking = None;
-    each_payload(store, connection, &mut |number| {
+    each_payload(store, connection, |number| {
         let next = expected.next();
         lacking = lacking.or(next.filter(|next| *next != number).or((next.is_none()).then_some(number)));
     })?;
@@ -380,7 +380,7 @@ pub(super) fn look_through(store: &Path, connection: &Connection) -> Result<u64,
 }
 
 /// Looks at every payload, and gives the number of each to `each`, ascending.
-fn each_payload(store: &Path, connection: &Connection, each: &mut dyn FnMut(u64)) -> Result<(), Error> {
+fn each_payload(store: &Path, connection: &Connection, mut each: impl FnMut(u64)) -> Result<(), Error> {
     let failed = || Error::sqlite(store, "read its payloads");
     let mut statement = connection.prepare("SELECT number, sum, body FROM payload ORDER BY number").map_err(failed())?;
     let mut rows = statement.query([]).map_err(failed())?;

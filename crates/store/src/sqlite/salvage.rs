@@ -131,7 +131,7 @@ fn save(store: &Path, copy: &Path, new: &Path) -> Result<Saved, Error> {
     write(&mut piece)?;
     let mut facts = Vec::new();
     // Facts behind a wrong one are lost: they are few, and none of them is a job.
-    let _ = database::each_fact(store, &from, &mut |name, body| {
+    let _ = database::each_fact(store, &from, |name, body| {
         facts.push((name.to_vec(), body.to_vec()));
         Ok(())
     });

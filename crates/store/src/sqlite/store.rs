@@ -58,8 +58,8 @@ impl Sqlite {
 
 impl Store for Sqlite {
     fn recover(&mut self, reader: &mut dyn Recovery) -> Result<Recovered, Error> {
-        self.database.each_record(&mut |number, body| reader.record(number, body))?;
-        self.database.each_fact(&mut |name, body| reader.fact(name, body))?;
+        self.database.each_record(|number, body| reader.record(number, body))?;
+        self.database.each_fact(|name, body| reader.fact(name, body))?;
         Ok(Recovered {
             records: self.database.records(),
             highest: self.database.highest(),

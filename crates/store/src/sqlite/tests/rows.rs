@@ -50,7 +50,7 @@ impl Rows {
     pub(super) fn read(database: &Database) -> Result<Self, Error> {
         let mut rows = Self::default();
         let mut numbers = Vec::new();
-        database.each_record(&mut |number, record| {
+        database.each_record(|number, record| {
             numbers.push((number, record.to_vec()));
             Ok(())
         })?;
@@ -61,7 +61,7 @@ impl Rows {
             })?;
             rows.records.insert(number, (record, payload));
         }
-        database.each_fact(&mut |name, body| {
+        database.each_fact(|name, body| {
             rows.facts.insert(name.to_vec(), body.to_vec());
             Ok(())
         })?;
