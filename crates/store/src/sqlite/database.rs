@@ -200,6 +200,16 @@ impl Database {
     }
 }
 
+#[cfg(test)]
+impl Database {
+    /// Lets the file grow by no more than this many pages, as on a disk that is full.
+    pub(super) fn limit_pages(&self, more: Option<u32>) {
+        let pages: u32 = self.connection.query_row("PRAGMA page_count", [], |row| row.get(0)).expect("pages");
+        let most = more.map_or(u32::MAX - 1, |more| pages + more);
+        self.connection.query_row(&format!("PRAGMA max_page_count = {most}"), [], |_| Ok(())).expect("limit");
+    }
+}
+
 /// What is being written.
 pub(crate) struct Transaction<'a> {
     store: &'a Path,

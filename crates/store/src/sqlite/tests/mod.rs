@@ -3,5 +3,6 @@
 mod backups;
 mod crashes;
 mod damage;
+mod full;
 mod rows;
 mod saving;

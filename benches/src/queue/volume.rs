@@ -1,0 +1,95 @@
+//! What a million jobs that nobody asks for cost those that are asked for.
+
+use std::time::{Duration, Instant};
+
+use evercrew_core::Signal;
+
+use crate::Server;
+use crate::crew::{Crew, greeted};
+use crate::roles::{Pusher, Worker};
+use crate::server::{print_rate, print_times};
+
+const MILLION: u64 = 1_000_000;
+
+/// Fetch and acknowledge, with nothing beside and with 400,000 scheduled, 300,000 dead and 300,000 done jobs.
+pub(crate) fn claim_beside_a_million(durability: &str) {
+    let mut server = Server::start(durability);
+    claim(&mut server, "with nothing beside");
+    let far = ",\"at\":\"2099-01-01T00:00:00Z\"";
+    fill(&server, 300_000, far);
+    assert_eq!(server.ask("MUTATE {\"cmd\":\"kill\",\"target\":\"scheduled\",\"filter\":{\"regexp\":\"*\"}}"), "+OK");
+    fill(&server, 400_000, far);
+    fill(&server, 300_000, "");
+    work(&server, 300_000);
+    let info = server.info();
+    println!("beside: {}", info["faktory"]["sets"]);
+    claim(&mut server, "beside 400,000 scheduled, 300,000 dead, 300,000 done");
+    server.end();
+}
+
+fn claim(server: &mut Server, beside: &str) {
+    let jobs = 20_000;
+    for round in 1..=3 {
+        fill(server, jobs, "");
+        let before = server.used();
+        let workers = work(server, jobs);
+        let after = server.used();
+        print_rate(&format!("claims {beside}, round {round}"), jobs, before, after);
+        let mut fetches: Vec<Duration> = workers.into_iter().flat_map(|worker| worker.fetches).collect();
+        print_times("FETCH, to its job", &mut fetches);
+    }
+}
+
+fn fill(server: &Server, jobs: u64, more: &str) {
+    let roles = (0..4).map(|_| Pusher::new(1000, jobs / 4, more)).collect();
+    let mut crew = Crew::connect(server.address, roles, |_| None);
+    crew.begin();
+    crew.run(None);
+}
+
+fn work(server: &Server, jobs: u64) -> Vec<Worker> {
+    let workers = (0..20).map(|_| Worker::new(jobs / 20)).collect();
+    let mut crew = Crew::connect(server.address, workers, |place| Some(format!("worker-{place:04}")));
+    crew.begin();
+    crew.run(None);
+    crew.into_roles()
+}
+
+/// A million queued jobs: what they take in memory, and how soon the next server answers after a kill.
+pub(crate) fn restart_with_a_million(durability: &str) {
+    let mut server = Server::start(durability);
+    let empty = server.process().resident_kib();
+    fill(&server, MILLION, "");
+    let process = server.process();
+    let text = server.info()["evercrew"]["text_bytes"].as_u64().unwrap_or(0);
+    let file = std::fs::metadata(server.store()).map_or(0, |store| store.len());
+    print_memory("after a million pushes", process.resident_kib(), empty, text);
+    println!("the store has {} MiB", file >> 20);
+    for round in 1..=3 {
+        let killed = Instant::now();
+        server.process().signal(Signal::Kill);
+        // The listener is the engine's: who comes waits in its queue until the next server answers.
+        let mut first = greeted(server.address, Some("first-worker"));
+        let greeted_after = killed.elapsed();
+        assert!(crate::crew::ask(&mut first, "FETCH default").contains("jid"));
+        println!(
+            "round {round}: greeted {:.0} ms and a job fetched {:.0} ms after the kill",
+            greeted_after.as_secs_f64() * 1e3,
+            killed.elapsed().as_secs_f64() * 1e3
+        );
+        server.reconnect();
+        let text = server.info()["evercrew"]["text_bytes"].as_u64().unwrap_or(0);
+        print_memory("after the restart", server.process().resident_kib(), empty, text);
+    }
+    server.end();
+}
+
+fn print_memory(when: &str, resident: u64, empty: u64, text: u64) {
+    let each = (resident * 1024).saturating_sub(60 << 20).saturating_sub(text) / MILLION;
+    println!(
+        "{when}: {} MiB resident ({} MiB when empty), {} MiB of it payloads: 60 MiB and {each} bytes for each job beyond its payload",
+        resident >> 10,
+        empty >> 10,
+        text >> 20
+    );
+}
