@@ -31,6 +31,12 @@ fn a_program_that_failed_and_is_not_started_again_makes_it_1() {
 }
 
 #[test]
+fn with_no_service_there_is_nothing_to_wait_for() {
+    let (code, log) = end("all-done", "");
+    assert_eq!(code, 0, "{log}");
+}
+
+#[test]
 fn an_unrecoverable_code_ends_it_beside_workers_that_serve() {
     let script = "if [ $EVERCREW_SLOT = 2 ]; then exit 42; fi; exec sleep 1000";
     let service = format!(

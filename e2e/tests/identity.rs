@@ -190,6 +190,9 @@ fn what_an_ordinary_user_may_not_do_is_said_with_its_reason() {
     let mut refused = vec![
         (format!("[service.s]\n{sleep}user = \"root\"\n"), 77, "only root"),
         (format!("[service.s]\n{sleep}group = \"root\"\n"), 77, "only root"),
+        (format!("[service.s]\n{sleep}limits = {{ nofile = 1048576000 }}\n"), 77, "CAP_SYS_RESOURCE"),
+        (format!("[service.s]\n{sleep}limits = {{ nice = -5 }}\n"), 77, "CAP_SYS_NICE"),
+        (format!("[service.s]\n{sleep}limits = {{ oom_score_adj = -5 }}\n"), 77, "CAP_SYS_RESOURCE"),
         (format!("[engine]\ndirectory = \"/usr/evercrew-test\"\n[service.s]\n{sleep}"), 69, "engine.directory"),
         (format!("[listen.l]\naddress = \"unix:/usr/evercrew-test.sock\"\n{listening}"), 69, "Permission denied"),
     ];
@@ -205,12 +208,16 @@ fn what_an_ordinary_user_may_not_do_is_said_with_its_reason() {
         std::fs::remove_file(engine.home().join("up.log")).expect("forget the log");
     }
     // What only the kernel knows is found when the worker starts: a reason, and the rest runs on.
-    engine.configure(&format!("[service.s]\n{sleep}limits = {{ nice = -5 }}\n[service.other]\n{sleep}"));
+    engine.configure(&format!("[service.s]\n{sleep}directory = \"/root\"\n[service.other]\n{sleep}"));
     engine.start();
     let mut events = engine.events(1);
     let exit = events.worker("worker.exit", "s.1", SOON);
     assert_eq!(exit["reason"], "spawn-failed");
-    assert!(engine.log().contains("s.1 cannot be started: nice: Permission denied"), "{}", engine.log());
+    assert!(
+        engine.log().contains("s.1 cannot be started: cannot enter the directory /root: Permission denied"),
+        "{}",
+        engine.log()
+    );
     assert_eq!(engine.workers("other")[0].state, "ready");
     assert_eq!(engine.down(), 0);
 }

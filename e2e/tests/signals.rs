@@ -181,6 +181,22 @@ fn many_signals_leave_the_right_number_and_no_zombie() {
     assert_eq!(engine.down(), 0);
 }
 
+/// No table has it, and whoever sent it hears so.
+#[test]
+fn a_real_time_signal_is_a_warning_and_nothing_else() {
+    let (mut engine, _events) = engine("native");
+    let pid = engine.supervisor().pid.to_string();
+    let sent = std::process::Command::new("bash").args(["-c", "kill -RTMIN+3 $0", &pid]).status().expect("run bash");
+    assert!(sent.success());
+    let words = "real-time signal 37 from pid";
+    let until = std::time::Instant::now() + SOON;
+    while !engine.ok(&["logs", "engine"]).stdout.contains(words) {
+        assert!(std::time::Instant::now() < until, "{}", engine.log());
+    }
+    assert!(engine.log().contains(words), "on standard error as well");
+    assert_eq!(engine.down(), 0);
+}
+
 /// As fast as they can be sent: those that the kernel merged were one signal, and of the others each counts.
 #[test]
 fn a_burst_of_mixed_signals_leaves_the_number_that_was_heard_and_no_zombie() {
@@ -192,8 +208,8 @@ fn a_burst_of_mixed_signals_leaves_the_number_that_was_heard_and_no_zombie() {
     }
     // Whatever waited is read before what is sent after the first one was heard. (CONT would take TTIN and TTOU back.)
     for _ in 0..2 {
-        supervisor.signal(Signal::Winch);
-        events.wait("it is heard", SOON, |event| event["kind"] == "engine.signal" && event["signal"] == "SIGWINCH");
+        supervisor.signal(Signal::Tstp);
+        events.wait("it is heard", SOON, |event| event["kind"] == "engine.signal" && event["signal"] == "SIGTSTP");
     }
     let heard = events.seen().filter(|event| event["seq"].as_u64() >= Some(before));
     let heard: Vec<&str> =

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use evercrew_config::Source;
+use evercrew_manager::{Unfit, vet};
 use evercrew_sys::listener::PATH_LIMIT;
 use evercrew_sys::{cgroup, limits, user};
 use serde_json::Map;
@@ -108,10 +109,11 @@ fn configuration(global: &Global) -> Finding {
         Ok(source) => source,
         Err(error) => return wrong("config", Grade::Fail, error.to_string(), "write one: `evercrew init`"),
     };
-    let path = std::env::var_os("PATH");
-    match source.parse().and_then(|settings| settings.check_programs(path.as_deref()).map(|()| settings)) {
+    let settings = source.parse().map_err(Unfit::Missing);
+    match settings.and_then(|settings| vet(&settings).map(|()| settings)) {
         Ok(settings) => ok("config", format!("{file}: services: {}", settings.services.len())),
-        Err(errors) => {
+        Err(Unfit::Refused { message, hint, .. }) => wrong("config", Grade::Fail, message, hint),
+        Err(Unfit::Missing(errors)) => {
             let count = errors.problems().len();
             let noun = if count == 1 { "error" } else { "errors" };
             wrong("config", Grade::Fail, format!("{count} {noun} in {file}"), "see them with `evercrew check`")

@@ -39,9 +39,8 @@ pub(crate) fn read_configuration(global: &Global) -> Result<(Source, Settings), 
         Unfit::Missing(errors) => refuse(errors.render(color), errors.problems().len()),
         Unfit::Refused { code, message, hint } => Failure::new(code, message).hint(hint),
     })?;
-    for warning in &settings.warnings {
-        output::say_raw(&warning.render(color));
-    }
+    let warnings: Vec<String> = settings.warnings.iter().map(|warning| warning.render(color)).collect();
+    output::say_raw(&warnings.join("\n"));
     Ok((source, settings))
 }
 
@@ -205,7 +204,7 @@ fn new_instance() -> io::Result<String> {
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-/// NO_COLOR, a terminal, and what the user says.
+/// NO_COLOR, a terminal that knows colours, and what the user says.
 pub(crate) fn colored(color: Color) -> bool {
     colored_on(color, &io::stderr())
 }
@@ -217,7 +216,8 @@ pub(crate) fn colored_on(color: Color, output: &impl io::IsTerminal) -> bool {
         Color::Never => false,
         Color::Auto => {
             let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.as_bytes().is_empty());
-            !refused && output.is_terminal()
+            let dumb = std::env::var_os("TERM").is_some_and(|terminal| terminal == "dumb");
+            !refused && !dumb && output.is_terminal()
         }
     }
 }

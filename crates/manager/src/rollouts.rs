@@ -180,7 +180,9 @@ impl Rollouts {
             }
             Notice::RolloutResumed { .. } => {
                 if let Some(rollout) = self.open_mut(name) {
+                    // What it was paused for is over.
                     (rollout.outcome, rollout.reason) = (RolloutOutcome::Running, String::new());
+                    (rollout.worker, rollout.words) = (None, Vec::new());
                 }
             }
             Notice::RolloutFinished { .. } => self.end(name, RolloutOutcome::Finished, now),

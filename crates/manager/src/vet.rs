@@ -2,10 +2,11 @@
 
 use std::io;
 
-use evercrew_config::{ConfigErrors, Ready, Service, Settings};
+use evercrew_config::{ConfigErrors, Limits, Ready, Service, Settings};
 use evercrew_core::fleet::MAX_WORKERS;
+use evercrew_sys::limits::{self, Resource};
 use evercrew_sys::listener::PATH_LIMIT;
-use evercrew_sys::user;
+use evercrew_sys::{priority, user};
 
 /// Exit codes of the contract.
 const CONFIGURATION: u8 = 78;
@@ -46,6 +47,7 @@ pub fn vet(settings: &Settings) -> Result<(), Unfit> {
         .and_then(|()| settings.check_system(&user, &group))
         .map_err(Unfit::Missing)?;
     check_permission(settings)?;
+    check_limits(settings)?;
     check_sockets(settings)
 }
 
@@ -62,6 +64,36 @@ fn check_permission(settings: &Settings) -> Result<(), Unfit> {
         }
     }
     Ok(())
+}
+
+/// Limits that the kernel would refuse at every start of a worker, for ever.
+fn check_limits(settings: &Settings) -> Result<(), Unfit> {
+    let (resources, nicer) = (user::has_capability(user::CAP_SYS_RESOURCE), user::has_capability(user::CAP_SYS_NICE));
+    let nice_ceiling = 20 - i32::try_from(limits::hard(Resource::Nice).min(40)).unwrap_or(0);
+    for service in &settings.services {
+        let Limits { resources: asked, nice, oom_score_adj, .. } = &service.limits;
+        let above = |(name, _, hard): &&(String, u64, u64)| {
+            Resource::from_name(name).is_some_and(|resource| *hard > limits::hard(resource))
+        };
+        let why = if let Some((name, ..)) = asked.iter().find(above).filter(|_| !resources) {
+            format!("the limit {name} is above the engine's own, which takes CAP_SYS_RESOURCE")
+        } else if nice.is_some_and(|nice| nice < priority::own().min(nice_ceiling)) && !nicer {
+            "nice is below the engine's own, which takes CAP_SYS_NICE".to_owned()
+        } else if oom_score_adj.is_some_and(|score| score < least_oom_score_adj().min(0)) && !resources {
+            "oom_score_adj is below the engine's own, which takes CAP_SYS_RESOURCE".to_owned()
+        } else {
+            continue;
+        };
+        let text = format!("service `{}`: {why}", service.name);
+        return Err(Unfit::refused(FORBIDDEN, text, "start the engine as root, or ask for what it has itself"));
+    }
+    Ok(())
+}
+
+/// Below which nobody goes without the right to.
+fn least_oom_score_adj() -> i32 {
+    let own = std::fs::read_to_string("/proc/self/oom_score_adj");
+    own.ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0)
 }
 
 /// Notify sockets whose path the kernel would refuse at every start of a worker, for ever.

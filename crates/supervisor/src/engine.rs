@@ -21,6 +21,7 @@ use crate::children::Children;
 use crate::custody::Custody;
 use crate::hangup::Terminal;
 use crate::manager::Manager;
+use crate::nameless::Nameless;
 use crate::outgoing::{Beside, Flushed};
 use crate::premises::Premises;
 use crate::stops::Stops;
@@ -419,12 +420,15 @@ impl Engine {
     // Signals and exits.
 
     fn read_signals(&mut self) {
+        let mut nameless = Nameless::default();
         while let Ok(Some(received)) = self.signals.read() {
             match received.signal {
-                Some(Signal::Chld) | None => {}
+                Some(Signal::Chld) => {}
                 Some(signal) => self.signal_received(signal, &received),
+                None => nameless.add(received),
             }
         }
+        self.tell_nameless(&nameless);
         self.reap_all();
         self.cgroups.remove_empty();
     }

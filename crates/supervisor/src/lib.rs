@@ -23,6 +23,7 @@ mod hangup;
 mod launch;
 mod level;
 mod manager;
+mod nameless;
 mod outgoing;
 mod premises;
 mod stops;

@@ -8,8 +8,8 @@ use evercrew_sys::channel::Channel;
 use evercrew_sys::record;
 use evercrew_wire::supervisor::{Numbered, ToManager};
 
-/// Records that are told again to the next manager, at most; signals beyond it are dropped (exits are bounded by workers).
-const MAX_SIGNALS: usize = 256;
+/// Signals that wait for an acknowledgement, at most; those beyond it are dropped and counted (exits are bounded by workers).
+const MAX_SIGNALS: usize = 4096;
 
 /// Whether it is a signal that asks for a stop, the loss of the terminal included: never dropped.
 pub(crate) fn is_stop(record: &ToManager) -> bool {
@@ -64,21 +64,30 @@ pub(crate) struct Outgoing {
     next: u64,
     unsent: VecDeque<Entry>,
     unacknowledged: VecDeque<Entry>,
+    /// How many of both are signals.
+    signals: usize,
+    dropped: u64,
+}
+
+fn is_signal(record: &ToManager) -> bool {
+    matches!(record, ToManager::SignalReceived { .. })
 }
 
 impl Outgoing {
     /// Adds a record.
     pub(crate) fn push(&mut self, record: ToManager, beside: Beside) {
-        if matches!(record, ToManager::SignalReceived { .. }) && !is_stop(&record) && self.signals() >= MAX_SIGNALS {
+        if is_signal(&record) && !is_stop(&record) && self.signals >= MAX_SIGNALS {
+            self.dropped += 1;
             return;
         }
+        self.signals += usize::from(is_signal(&record));
         self.next += 1;
         self.unsent.push_back(Entry { n: self.next, record, beside });
     }
 
-    fn signals(&self) -> usize {
-        let is_signal = |entry: &&Entry| matches!(entry.record, ToManager::SignalReceived { .. });
-        self.unsent.iter().filter(is_signal).count() + self.unacknowledged.iter().filter(is_signal).count()
+    /// How many signals were dropped since the last time.
+    pub(crate) fn take_dropped(&mut self) -> u64 {
+        std::mem::take(&mut self.dropped)
     }
 
     /// Whether the manager owes an acknowledgement.
@@ -129,13 +138,14 @@ impl Outgoing {
         let mut done = Vec::new();
         while self.unacknowledged.front().is_some_and(|entry| entry.n <= n) {
             done.extend(self.unacknowledged.pop_front().map(|entry| entry.record));
+            self.signals -= usize::from(done.last().is_some_and(is_signal));
         }
         done
     }
 
     /// Whether a stop request is still unacknowledged.
     pub(crate) fn owes_signal(&self) -> bool {
-        self.signals() > 0
+        self.signals > 0
     }
 
     /// What the next manager must be told again: exits, failed spawns and signals, in order.

@@ -68,6 +68,10 @@ impl Engine {
 
     /// What was said goes to the manager, when there is one.
     pub(crate) fn tell_what_was_said(&mut self) {
+        let dropped = self.manager.as_mut().map_or(0, |manager| manager.outgoing.take_dropped());
+        if dropped > 0 {
+            self.say(&format!("WARN  {dropped} signals came faster than they could be heard and are dropped"));
+        }
         if self.manager.is_some() {
             for record in self.voice.take() {
                 self.tell(record, Beside::Nothing);

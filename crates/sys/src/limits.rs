@@ -81,6 +81,14 @@ pub fn raise_nofile() -> io::Result<(u64, u64)> {
     Ok((old.current.unwrap_or(INFINITY), old.maximum.unwrap_or(INFINITY)))
 }
 
+/// The hard limit of this resource in this process.
+pub fn hard(resource: Resource) -> u64 {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: one of the kernel's own numbers, and a structure that it fills.
+    let read = unsafe { libc::prlimit(0, resource.number() as _, std::ptr::null(), &raw mut limit) };
+    if read == 0 { limit.rlim_max } else { INFINITY }
+}
+
 /// The (soft, hard) limit of open files of this process.
 pub fn nofile() -> (u64, u64) {
     let limit = getrlimit(rustix::process::Resource::Nofile);

@@ -140,6 +140,19 @@ pub fn current() -> (u32, u32) {
     (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw())
 }
 
+/// Raise any resource limit, and lower the OOM score adjustment.
+pub const CAP_SYS_RESOURCE: u32 = 24;
+/// Lower the nice value.
+pub const CAP_SYS_NICE: u32 = 23;
+
+/// Whether this process has the capability of this number now.
+pub fn has_capability(number: u32) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    let set = line.and_then(|set| u64::from_str_radix(set.trim(), 16).ok()).unwrap_or(0);
+    set >> number & 1 == 1
+}
+
 /// Whether the kernel would let this process write there, by mode, groups, capabilities and mount.
 pub fn may_write(path: &std::path::Path) -> bool {
     rustix::fs::access(path, rustix::fs::Access::WRITE_OK).is_ok()

@@ -30,7 +30,7 @@ pub struct Outcome {
 impl Fleet {
     /// Whether the end was reached, judged by `services` alone; never during a stop.
     pub fn outcome(&self, when: EndWhen, services: &[ServiceId]) -> Option<Outcome> {
-        if self.stopping() || services.is_empty() {
+        if self.stopping() {
             return None;
         }
         match when {
