@@ -21,7 +21,6 @@ use crate::children::Children;
 use crate::custody::Custody;
 use crate::hangup::Terminal;
 use crate::manager::Manager;
-use crate::nameless::Nameless;
 use crate::outgoing::{Beside, Flushed};
 use crate::premises::Premises;
 use crate::stops::Stops;
@@ -419,21 +418,7 @@ impl Engine {
 
     // Signals and exits.
 
-    fn read_signals(&mut self) {
-        let mut nameless = Nameless::default();
-        while let Ok(Some(received)) = self.signals.read() {
-            match received.signal {
-                Some(Signal::Chld) => {}
-                Some(signal) => self.signal_received(signal, &received),
-                None => nameless.add(received),
-            }
-        }
-        self.tell_nameless(&nameless);
-        self.reap_all();
-        self.cgroups.remove_empty();
-    }
-
-    fn signal_received(&mut self, signal: Signal, received: &signal::Received) {
+    pub(crate) fn signal_received(&mut self, signal: Signal, received: &signal::Received) {
         let Some(from_kernel) = self.is_from_kernel(signal, received) else { return };
         let record = ToManager::SignalReceived {
             signal: signal.name().to_owned(),
@@ -453,7 +438,7 @@ impl Engine {
     }
 
     /// SIGCHLD is a hint: many exits, one signal. Each ended process is looked at while its number is still pinned.
-    fn reap_all(&mut self) {
+    pub(crate) fn reap_all(&mut self) {
         while let Ok(Some(pid)) = process::peek_exited() {
             let worker = self.children.worker_of(pid);
             let mut oom_kills = 0;

@@ -12,6 +12,7 @@
 //! part of the engine.
 
 mod above;
+mod arrivals;
 mod callers;
 mod care;
 mod cgroups;
@@ -23,7 +24,6 @@ mod hangup;
 mod launch;
 mod level;
 mod manager;
-mod nameless;
 mod outgoing;
 mod premises;
 mod stops;
