@@ -1,7 +1,7 @@
 //! A file that cannot grow.
 
 use super::rows::{Rows, directory, open};
-use crate::error::ErrorKind;
+use crate::error::{Error, ErrorKind};
 
 #[test]
 fn a_commit_without_room_leaves_nothing_and_the_next_one_with_room_works() {
@@ -24,4 +24,22 @@ fn a_commit_without_room_leaves_nothing_and_the_next_one_with_room_works() {
     }
     drop(database);
     assert_eq!(Rows::read(&open(&store).expect("open")).expect("read"), Rows::some(1..30));
+}
+
+#[test]
+fn half_a_commit_is_taken_back() {
+    let directory = directory();
+    let store = directory.path().join("jobs.db");
+    let mut database = open(&store).expect("new");
+    Rows::some(1..10).write(&mut database).expect("write");
+    let half = database.transaction(|transaction| {
+        transaction.put_record(10, b"half")?;
+        transaction.remove_record(3)?;
+        Err(Error::new(&store, ErrorKind::Full, "in the middle"))
+    });
+    assert_eq!(half.expect_err("half").kind(), ErrorKind::Full);
+    assert_eq!(Rows::read(&database).expect("read"), Rows::some(1..10));
+    Rows::some([10]).write(&mut database).expect("the next one");
+    drop(database);
+    assert_eq!(Rows::read(&open(&store).expect("open")).expect("read"), Rows::some(1..11));
 }
