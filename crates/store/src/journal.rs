@@ -98,7 +98,7 @@ pub(crate) fn salvage(
     Ok(())
 }
 
-/// Writes the journal over itself and syncs it. After a failed sync the kernel may show what never reached the disk and
+/// Writes the file at `path`, a journal above all, over itself and syncs it. After a failed sync the kernel may show what never reached the disk and
 /// call it clean; written again it is either safe or the failure is told.
 ///
 /// # Errors
@@ -107,12 +107,12 @@ pub(crate) fn write_again(store: &Path, path: &Path) -> Result<(), Error> {
     let mut file = match OpenOptions::new().read(true).write(true).open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(Error::io(store, "open its journal")(error)),
+        Err(error) => return Err(Error::io(store, "open it to write it again")(error)),
     };
     let mut piece = vec![0; 1 << 20];
     let mut at = 0;
     loop {
-        let failed = "write its journal again";
+        let failed = "write it again";
         file.seek(SeekFrom::Start(at)).map_err(Error::io(store, failed))?;
         let length = file.read(&mut piece).map_err(Error::io(store, failed))?;
         if length == 0 {
@@ -122,7 +122,8 @@ pub(crate) fn write_again(store: &Path, path: &Path) -> Result<(), Error> {
         file.write_all(&piece[..length]).map_err(Error::io(store, failed))?;
         at += length as u64;
     }
-    file.sync_all().map_err(|error| Error::new(store, ErrorKind::SyncFailed, format!("sync its journal: {error}")))
+    file.sync_all()
+        .map_err(|error| Error::new(store, ErrorKind::SyncFailed, format!("sync {}: {error}", path.display())))
 }
 
 /// False at the end of the file, whole or within the buffer.

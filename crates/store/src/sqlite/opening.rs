@@ -33,6 +33,9 @@ pub(super) fn open(store: &Path, durability: Durability, page: u32) -> Result<(C
     let connection = connect(store, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     checkpoint_whole(store, &connection)?;
     verify(store, &connection, header.length <= SMALL)?;
+    // The journal has its name by now. SQLite syncs the directory too, and does not look at what comes of it.
+    sync_directory(store)
+        .map_err(|error| Error::new(store, ErrorKind::SyncFailed, format!("sync its directory: {error}")))?;
     promise(store, &connection, durability)?;
     Ok((connection, found))
 }
@@ -93,9 +96,14 @@ pub(super) fn create(store: &Path, durability: Durability, page: u32) -> Result<
     connection
         .execute("INSERT INTO total VALUES (1, ?, ?)", rusqlite::params![sum, body])
         .map_err(Error::sqlite(store, failed))?;
+    // Closing would do it too, and say nothing of a failure.
+    checkpoint_whole(store, &connection)?;
     connection.close().map_err(|(_, error)| Error::sqlite(store, failed)(error))?;
-    let sync = |path: &Path| File::open(path).and_then(|file| file.sync_all());
-    sync(&draft).map_err(Error::io(store, failed))?;
+    // A mode of the journal that could not be set is no error to SQLite, and is told as if it were set.
+    let made = connect(&draft, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    verify(store, &made, true).map_err(|_| Error::new(store, ErrorKind::SyncFailed, failed))?;
+    drop(made);
+    journal::write_again(&draft, &draft)?;
     fs::rename(&draft, store).map_err(Error::io(store, failed))?;
     sync_directory(store).map_err(Error::io(store, failed))
 }
