@@ -9,7 +9,7 @@ use crate::stage::refuse;
 const RINGS: [&[&str]; 4] = [
     &["evercrew-core"],
     &["evercrew-config", "evercrew-store", "evercrew-sys", "evercrew-wire"],
-    &["evercrew-logger", "evercrew-manager", "evercrew-supervisor", "evercrew-worker"],
+    &["evercrew-jobs", "evercrew-logger", "evercrew-manager", "evercrew-supervisor", "evercrew-worker"],
     &["evercrew-cli"],
 ];
 

@@ -11,12 +11,27 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+mod node_modules;
+
 use anyhow::{Context, Result, anyhow, bail};
 
 /// Counted up when this recipe changes, so that folders made by an older one are made again.
 const RECIPE: u32 = 2;
 /// Everything that pip installs, dependencies included, so that two machines get the same programs.
 const WHEELS: [&str; 5] = ["uvicorn==0.54.0", "gunicorn==27.0.1", "h11==0.16.0", "click==8.3.0", "packaging==25.0"];
+/// Clients of the queue server, in an environment of their own; everything that pip installs, as above.
+const CLIENT_WHEELS: [&str; 10] = [
+    "faktory==1.0.0",
+    "pyfaktory==0.2.13",
+    "annotated-types==0.8.0",
+    "Pebble==5.2.3",
+    "pydantic==2.14.4",
+    "pydantic_core==2.50.5",
+    "rfc3339-validator==0.1.4",
+    "six==1.17.0",
+    "typing-inspection==0.4.5",
+    "typing_extensions==4.16.0",
+];
 const PYTHON_PACKAGES: [&str; 2] = ["python3", "python3-pip-whl"];
 
 /// A program that Debian packages.
@@ -61,6 +76,8 @@ const PACKAGED: [Packaged; 8] = [
 /// Shows the processes that it is loaded into another wall clock.
 const FAKETIME: &str = "libfaketime";
 
+/// Interpreters that find clients of the queue server.
+const CLIENTS: [&str; 2] = ["faktory-python", "faktory-node"];
 /// Python programs: module run by the interpreter of the virtual environment.
 const MODULES: [&str; 2] = ["uvicorn", "gunicorn"];
 
@@ -81,13 +98,15 @@ pub(crate) fn install() -> Result<()> {
     let packages: Vec<&str> = missing.flat_map(|program| program.packages).copied().chain([FAKETIME]).collect();
     // Where one question for all fails, each program is asked for alone below and keeps its own reason.
     let _ = apt.unpack(&packages);
-    report(&folder, "python", python(&folder, &apt))?;
+    report(&folder, "python", python(&folder, &apt, ("python", "venv"), &WHEELS))?;
+    report(&folder, "faktory-python", python(&folder, &apt, ("faktory-python", "faktory-venv"), &CLIENT_WHEELS))?;
     for module in MODULES {
         report(&folder, module, folder.python_module(module))?;
     }
     for program in &PACKAGED {
         report(&folder, program.name, packaged(&folder, &apt, program))?;
     }
+    report(&folder, "faktory-node", node_modules::install(&folder, &apt))?;
     report(&folder, "faketime", faketime(&folder, &apt))?;
     folder.finish()
 }
@@ -142,7 +161,7 @@ impl Folder {
     }
 
     fn clear(&self) -> Result<()> {
-        for name in ["bin", "root", "skipped", "venv", "apt", "complete"] {
+        for name in ["bin", "root", "skipped", "venv", "faktory-venv", "faktory-node", "apt", "complete"] {
             let path = self.path.join(name);
             let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
             match removed {
@@ -156,8 +175,11 @@ impl Folder {
     }
 
     fn complete(&self) -> bool {
-        let names =
-            MODULES.into_iter().chain(PACKAGED.iter().map(|program| program.name)).chain(["python", "faketime"]);
+        let names = MODULES
+            .into_iter()
+            .chain(PACKAGED.iter().map(|program| program.name))
+            .chain(CLIENTS)
+            .chain(["python", "faketime"]);
         self.path.join("complete").exists() && names.into_iter().all(|name| self.wrapper(name).exists())
     }
 
@@ -243,9 +265,9 @@ impl Folder {
     }
 }
 
-/// A virtual environment with the pinned wheels, over the machine's Python or Debian's unpacked one.
-fn python(folder: &Folder, apt: &Apt<'_>) -> Result<String> {
-    let venv = folder.path.join("venv");
+/// A virtual environment with pinned wheels, over the machine's Python or Debian's unpacked one.
+fn python(folder: &Folder, apt: &Apt<'_>, (name, place): (&str, &str), wheels: &[&str]) -> Result<String> {
+    let venv = folder.path.join(place);
     let interpreter = venv.join("bin/python");
     let _ = fs::remove_dir_all(&venv);
     let base = match ["/usr/bin/python3", "python3"].into_iter().find(|name| usable_python(name)) {
@@ -271,9 +293,9 @@ fn python(folder: &Folder, apt: &Apt<'_>) -> Result<String> {
         pip.arg(pip_wheel(folder)?.join("pip"));
     }
     pip.args(["install", "--quiet", "--disable-pip-version-check", "--no-deps", "--timeout", "30", "--retries", "2"]);
-    run(with_paths(&mut pip, &libraries).args(WHEELS)).context("installing the pinned wheels")?;
-    folder.write_wrapper("python", &libraries, &[&interpreter])?;
-    first_line(&folder.wrapper("python"), "--version")
+    run(with_paths(&mut pip, &libraries).args(wheels)).context("installing the pinned wheels")?;
+    folder.write_wrapper(name, &libraries, &[&interpreter])?;
+    first_line(&folder.wrapper(name), "--version")
 }
 
 fn usable_python(name: &str) -> bool {
