@@ -23,6 +23,8 @@ pub mod faktory;
 mod http;
 pub mod logger;
 mod mirror;
+pub mod queue;
+pub mod record;
 mod stops;
 pub mod supervisor;
 mod text;
