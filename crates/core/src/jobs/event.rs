@@ -192,4 +192,6 @@ pub struct Found {
     pub records: Vec<Record>,
     /// Queues that nothing is handed out of.
     pub paused: Vec<Arc<str>>,
+    /// The highest number that a job ever had.
+    pub highest: u64,
 }

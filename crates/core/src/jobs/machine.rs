@@ -94,8 +94,9 @@ impl Jobs {
             consumers: Consumers::default(),
             waits: Waits::default(),
             batches: Batches::default(),
-            next_job: 1,
-            next_lease: 1,
+            next_job: found.highest + 1,
+            // Some that were given before a crash are written nowhere; none of them is given again.
+            next_lease: now.wall.0 / 1000 + 1,
             lots: Lots::new(policy.seed),
             totals: Totals::default(),
         };
@@ -386,6 +387,8 @@ impl Jobs {
         (self.jobs, self.by_jid, self.kinds) = (HashMap::new(), HashMap::new(), HashMap::new());
         (self.scheduled, self.retries, self.dead) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
         (self.leases, self.expiries) = (BTreeMap::new(), BTreeSet::new());
+        let paused = self.queues.iter().filter(|queue| queue.paused).map(|queue| Arc::clone(&queue.name));
+        out.extend(paused.map(|name| Action::Keep(Change::Pause(name, false))));
         self.queues.clear();
         self.totals = Totals::default();
         out.push(Action::Keep(Change::Flush));

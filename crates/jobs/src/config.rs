@@ -1,0 +1,89 @@
+//! What a queue server is told before it starts.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use evercrew_store::Durability;
+
+/// How a queue server works. [`Config::new`] has the defaults.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Config {
+    /// Where clients connect.
+    pub listen: Listen,
+    /// Where jobs are kept.
+    pub store: Storage,
+    /// When a push counts as done.
+    pub durability: Durability,
+    /// What clients must prove to know.
+    pub password: Option<Password>,
+    /// Serve others than this machine without a password.
+    pub insecure: bool,
+    /// Bytes of waiting jobs that are kept in memory; those beyond are read from the store when they are fetched.
+    pub memory: u64,
+    /// Clients at once; one more is refused.
+    pub connections: u32,
+    /// How long a job that is done can be asked for.
+    pub keep_done: Duration,
+    /// How long a dead job is kept.
+    pub keep_dead: Duration,
+}
+
+/// Where clients connect.
+#[derive(Debug)]
+pub enum Listen {
+    /// A socket is opened here.
+    Address(SocketAddr),
+    /// This one listens already.
+    Socket(OwnedFd),
+}
+
+/// Where jobs are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Storage {
+    /// In a SQLite database; its directory belongs to one server at a time.
+    Sqlite(PathBuf),
+    /// Nowhere: they end with the process.
+    Memory,
+}
+
+/// A password, which no log shows.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Password(String);
+
+impl Password {
+    /// This password.
+    pub fn new(password: impl Into<String>) -> Self {
+        Self(password.into())
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+}
+
+impl fmt::Debug for Password {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Password(…)")
+    }
+}
+
+impl Config {
+    /// A server on 127.0.0.1:7419 that keeps its jobs in this place.
+    pub fn new(store: Storage) -> Self {
+        Self {
+            listen: Listen::Address(SocketAddr::from(([127, 0, 0, 1], 7419))),
+            store,
+            durability: Durability::Sync,
+            password: None,
+            insecure: false,
+            memory: 256 << 20,
+            connections: 10_000,
+            keep_done: Duration::from_secs(3600),
+            keep_dead: Duration::from_secs(180 * 86_400),
+        }
+    }
+}

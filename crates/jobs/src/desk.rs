@@ -1,0 +1,234 @@
+//! Between clients and the core: events in, what was decided out, and answers once it is kept.
+
+use std::mem;
+use std::sync::Arc;
+
+use evercrew_core::jobs::{Action, Asker, BatchNumber, Change, Event, Grant, Now, Place, Verdict, Wall};
+use evercrew_sys::clock;
+use evercrew_wire::faktory::{Refusal, reply};
+
+use crate::connection::Owed;
+use crate::error::Error;
+use crate::handout::{self, Form};
+use crate::keeper::Outcome;
+use crate::server::Server;
+use crate::sessions::SessionId;
+
+/// An answer that is owed until a batch is committed.
+#[derive(Debug)]
+pub(crate) struct Debt {
+    id: SessionId,
+    owed: Owed,
+    answer: Answer,
+}
+
+/// What is then said.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    /// `+OK`.
+    Ok,
+    /// This bulk.
+    Bulk(Vec<u8>),
+}
+
+impl Server {
+    /// Both clocks.
+    pub(crate) fn clocks(&self) -> Now {
+        Now { mono: self.now, wall: self.wall }
+    }
+
+    /// Reads both clocks.
+    pub(crate) fn look_at_the_clock(&mut self) {
+        self.now = clock::mono();
+        self.wall = wall();
+    }
+
+    /// Tells the core, and carries out what it decided.
+    pub(crate) fn tell(&mut self, event: Event) -> Verdict {
+        let mut actions = mem::take(&mut self.actions);
+        let verdict = self.core.handle(self.clocks(), event, &mut actions);
+        for action in actions.drain(..) {
+            self.perform(action);
+        }
+        self.actions = actions;
+        verdict
+    }
+
+    pub(crate) fn perform(&mut self, action: Action) {
+        match action {
+            Action::Keep(change) => {
+                let text = match &change {
+                    Change::Insert(record) => {
+                        self.fresh.push(record.number);
+                        self.texts.get(record.number).cloned()
+                    }
+                    Change::Move(_) | Change::Remove(_) | Change::Pause(..) | Change::Flush => None,
+                };
+                self.changes.push((change, text));
+            }
+            Action::Grant(asker, grants) => self.grant(asker, &grants),
+            Action::Nothing(asker) => self.nothing(asker),
+            Action::Forget(number) => self.texts.remove(number),
+        }
+    }
+
+    fn grant(&mut self, asker: Asker, grants: &[Grant]) {
+        let id = SessionId(asker.0);
+        let texts: Option<Vec<Arc<[u8]>>> = grants.iter().map(|grant| self.text(grant.number)).collect();
+        let taken = self.sessions.get_mut(id).and_then(|connection| Some((connection.waiting.take()?, connection)));
+        let (Some(texts), Some((form, connection))) = (texts, taken) else {
+            // It left in this very moment, or the store cannot say what the jobs are: they are the next ones again.
+            self.lost_grants.extend(grants.iter().map(|grant| grant.lease));
+            return;
+        };
+        connection.handed_out.extend(grants.iter().map(|grant| grant.lease));
+        let core = &self.core;
+        let retries = |grant: &Grant| core.record(grant.number).map_or(0, |record| record.retry);
+        connection.answer(|out| match form {
+            Form::One => {
+                if let (Some(grant), Some(text)) = (grants.first(), texts.first()) {
+                    handout::one(out, grant, text, retries(grant));
+                }
+            }
+            Form::Bulk => {
+                handout::many(out, grants.iter().zip(&texts).map(|(grant, text)| (grant, &**text, retries(grant))))
+            }
+        });
+        self.dirty.push(id);
+        self.resumed.push(id);
+    }
+
+    /// The text of a job, from memory or else from the store.
+    pub(crate) fn text(&mut self, number: evercrew_core::jobs::JobNumber) -> Option<Arc<[u8]>> {
+        if let Some(text) = self.texts.get(number) {
+            return Some(Arc::clone(text));
+        }
+        let text = match self.reader.text(number) {
+            Ok(text) => text?,
+            Err(error) => {
+                self.failure = Some(Error::Store(error));
+                return None;
+            }
+        };
+        if self.texts.has_room(text.len()) {
+            self.texts.insert(number, Arc::clone(&text));
+        }
+        Some(text)
+    }
+
+    fn nothing(&mut self, asker: Asker) {
+        let id = SessionId(asker.0);
+        if let Some(connection) = self.sessions.get_mut(id)
+            && connection.waiting.take().is_some()
+        {
+            connection.answer(reply::nothing);
+            self.dirty.push(id);
+            self.resumed.push(id);
+        }
+    }
+
+    /// What did not reach a worker is given back.
+    pub(crate) fn give_back(&mut self) {
+        while let Some(lease) = self.lost_grants.pop() {
+            self.tell(Event::Undelivered(lease));
+        }
+    }
+
+    /// Owes an answer until what is open by now is committed.
+    pub(crate) fn owe(&mut self, id: SessionId, answer: Answer) {
+        if let Some(connection) = self.sessions.get_mut(id) {
+            let owed = connection.owe();
+            self.debts.push(Debt { id, owed, answer });
+        }
+    }
+
+    /// Hands over what was changed, when the writer has nothing to do: so what comes while one batch is written is the
+    /// next one, however much it is.
+    pub(crate) fn commit(&mut self) -> Result<(), Error> {
+        if self.in_flight.is_some() {
+            return Ok(());
+        }
+        let Verdict::Batch(Some(batch)) = self.tell(Event::Sealed) else {
+            // Nothing is to be kept, so nothing can be owed for it.
+            let debts = mem::take(&mut self.debts);
+            self.pay(debts);
+            return Ok(());
+        };
+        let changes = mem::replace(&mut self.changes, mem::take(&mut self.spare));
+        self.in_flight = Some((batch, mem::take(&mut self.debts)));
+        self.written.clear();
+        self.written.append(&mut self.fresh);
+        self.keeper.commit(batch, changes);
+        Ok(())
+    }
+
+    /// Takes in what became of the batch.
+    ///
+    /// # Errors
+    /// When it is not known what is kept.
+    pub(crate) fn committed(&mut self) -> Result<(), Error> {
+        self.keeper.answer_the_bell();
+        while let Some((outcome, spare)) = self.keeper.outcome() {
+            self.spare = spare;
+            match outcome {
+                Outcome::Committed(batch) => {
+                    let (_, debts) = self.in_flight.take().unwrap_or_default();
+                    self.count.commits += 1;
+                    self.tell(Event::Committed(batch));
+                    self.make_room();
+                    self.pay(debts);
+                }
+                Outcome::Refused(batch, why) => {
+                    let (_, debts) = self.in_flight.take().unwrap_or_default();
+                    self.refused(batch, &why, debts);
+                }
+                Outcome::Broken(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Texts that are on disk by now are kept only as far as there is room, and those of jobs for later not at all.
+    fn make_room(&mut self) {
+        let written = mem::take(&mut self.written);
+        for number in &written {
+            let is_for_later =
+                self.core.record(*number).is_some_and(|record| matches!(record.place, Place::Scheduled(_)));
+            if is_for_later || self.texts.is_over() {
+                self.texts.remove(*number);
+            }
+        }
+        self.written = written;
+    }
+
+    fn pay(&mut self, debts: Vec<Debt>) {
+        for debt in debts {
+            if let Some(connection) = self.sessions.get_mut(debt.id) {
+                connection.settle(debt.owed, |out| match &debt.answer {
+                    Answer::Ok => reply::ok(out),
+                    Answer::Bulk(text) => reply::bulk(out, text),
+                });
+                self.dirty.push(debt.id);
+            }
+        }
+    }
+
+    fn refused(&mut self, batch: BatchNumber, why: &str, debts: Vec<Debt>) {
+        self.count.refused_commits += 1;
+        self.notices.refused(why);
+        self.tell(Event::Refused(batch));
+        let refusal = Refusal::error(format!("nothing can be stored at the moment, try again later: {why}"));
+        for debt in debts {
+            if let Some(connection) = self.sessions.get_mut(debt.id) {
+                connection.settle(debt.owed, |out| reply::refused(out, &refusal));
+                self.dirty.push(debt.id);
+            }
+        }
+    }
+}
+
+/// The clock on the wall: the one place where it is read.
+pub(crate) fn wall() -> Wall {
+    let since = clock::wall().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    Wall(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
+}

@@ -1,0 +1,7 @@
+//! The server on a real socket.
+
+mod faults;
+mod hostile;
+mod lifecycle;
+mod own;
+mod rig;

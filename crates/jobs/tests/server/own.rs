@@ -1,0 +1,133 @@
+//! What only our own clients ask for.
+
+use evercrew_wire::faktory::Reply;
+use serde_json::json;
+
+use crate::rig::Rig;
+
+#[test]
+fn info_announces_what_is_beyond_the_protocol() {
+    let rig = Rig::new();
+    let info = rig.producer().json("INFO");
+    assert_eq!(
+        info["evercrew"]["verbs"],
+        json!(["FETCHB", "ACKB", "REFUND", "RESULT", "CANCEL", "JOB", "JOBS", "WORKERS", "METRICS"])
+    );
+    for field in ["now", "server_utc_time", "faktory", "server"] {
+        assert!(!info[field].is_null(), "{field}");
+    }
+    for field in ["description", "faktory_version", "uptime", "connections", "command_count", "used_memory_mb"] {
+        assert!(!info["server"][field].is_null(), "{field}");
+    }
+    for task in ["Busy", "Dead", "Retries", "Scheduled", "Workers"] {
+        assert_eq!(info["faktory"]["tasks"][task]["size"], 0, "{task}");
+    }
+    for field in ["total_failures", "total_processed", "total_enqueued", "total_queues"] {
+        assert_eq!(info["faktory"][field], 0, "{field}");
+    }
+}
+
+#[test]
+fn many_are_fetched_and_acknowledged_at_once_under_their_leases() {
+    let rig = Rig::new();
+    let (mut producer, mut worker) = (rig.producer(), rig.worker("worker-1"));
+    for number in 0..5 {
+        producer.push(&format!("job-{number:05}"), "");
+    }
+    let jobs = worker.json(r#"FETCHB {"n":3,"queues":["default"]}"#);
+    let leases: Vec<u64> =
+        jobs.as_array().expect("array").iter().map(|job| job["lease"].as_u64().expect("lease")).collect();
+    assert_eq!(leases.len(), 3);
+    let acks = json!([
+        { "jid": "job-00000", "lease": leases[0] },
+        { "jid": "job-00001", "lease": leases[0] },
+        { "jid": "job-00002", "lease": leases[2] },
+        { "jid": "job-99999", "lease": 1 },
+    ]);
+    let refused = worker.json(&format!("ACKB {acks}"));
+    assert_eq!(refused.as_object().expect("object").keys().collect::<Vec<_>>(), ["job-00001", "job-99999"]);
+    let states = ["job-00000", "job-00001", "job-00002"].map(|jid| producer.state(jid));
+    assert_eq!(states, ["done", "working", "done"]);
+    assert!(worker.refused(r#"ACK {"jid":"job-00001","lease":1}"#).starts_with("STALE "));
+    assert!(worker.refused(r#"FAIL {"jid":"job-00001","lease":1}"#).starts_with("STALE "));
+    worker.ok(&format!(r#"ACK {{"jid":"job-00001","lease":{}}}"#, leases[1]));
+    assert_eq!(worker.json(r#"FETCHB {"n":10}"#).as_array().map(Vec::len), Some(2));
+    assert_eq!(worker.ask(r#"FETCHB {"n":10,"wait_ms":0}"#), Reply::Nothing);
+    assert!(worker.refused(r#"FETCHB {"n":0}"#).contains("from 1 to 1000"));
+}
+
+#[test]
+fn a_job_is_given_back_as_if_it_had_not_been_fetched() {
+    let rig = Rig::new();
+    let (mut producer, mut worker) = (rig.producer(), rig.worker("worker-1"));
+    producer.push("job-00001", "");
+    producer.push("job-00002", "");
+    worker.fetch_the("default", "job-00001");
+    worker.ok(r#"REFUND {"jid":"job-00001"}"#);
+    let again = worker.fetch_the("default", "job-00001");
+    assert!(again.get("failure").is_none());
+    assert!(worker.refused(r#"REFUND {"jid":"job-00002"}"#).starts_with("STALE "));
+}
+
+#[test]
+fn a_result_can_be_asked_for() {
+    let rig = Rig::new();
+    let (mut producer, mut worker) = (rig.producer(), rig.worker("worker-1"));
+    producer.push("job-00001", "");
+    worker.fetch_the("default", "job-00001");
+    assert_eq!(producer.ask(r#"RESULT {"jid":"job-00001"}"#), Reply::Nothing);
+    worker.ok(r#"RESULT {"jid":"job-00001","result":{"sum": 12345678901234567890}}"#);
+    assert_eq!(
+        producer.ask(r#"RESULT {"jid":"job-00001"}"#),
+        Reply::Bulk(r#"{"sum": 12345678901234567890}"#.to_owned())
+    );
+    assert_eq!(producer.json(r#"JOB {"jid":"job-00001"}"#)["state"], "done");
+}
+
+#[test]
+fn a_job_is_cancelled_wherever_it_is() {
+    let rig = Rig::new();
+    let (mut producer, mut worker) = (rig.producer(), rig.worker("worker-1"));
+    producer.push("job-00001", "");
+    producer.push("job-00002", "");
+    producer.push("job-later", r#""at":"2999-01-01T00:00:00Z""#);
+    worker.fetch_the("default", "job-00001");
+    for jid in ["job-00001", "job-00002", "job-later"] {
+        producer.ok(&format!(r#"CANCEL {{"jid":"{jid}"}}"#));
+        assert_eq!(producer.state(jid), "unknown");
+    }
+    worker.ack("job-00001");
+    assert_eq!(worker.fetch("default"), None);
+    assert!(producer.refused(r#"CANCEL {"jid":"job-00002"}"#).starts_with("UNKNOWN "));
+}
+
+#[test]
+fn jobs_are_listed_page_by_page() {
+    let rig = Rig::new();
+    let mut producer = rig.producer();
+    for number in 0..5 {
+        producer.push(&format!("job-{number:05}"), &format!(r#""queue":"q{}""#, number % 2));
+    }
+    let page = producer.json(r#"JOBS {"state":"enqueued","queue":"q0","limit":2}"#);
+    assert_eq!((&page["total"], &page["next"], page["jobs"].as_array().map(Vec::len)), (&json!(3), &json!(2), Some(2)));
+    let page = producer.json(r#"JOBS {"state":"enqueued","queue":"q0","limit":2,"after":2}"#);
+    assert_eq!((&page["next"], page["jobs"].as_array().map(Vec::len)), (&json!(null), Some(1)));
+    assert!(producer.refused(r#"JOBS {"state":"lost"}"#).contains("state is enqueued"));
+}
+
+#[test]
+fn figures_are_told_as_prometheus_reads_them() {
+    let rig = Rig::new();
+    let mut producer = rig.producer();
+    producer.push("job-00001", "");
+    let Reply::Bulk(text) = producer.ask("METRICS") else { panic!("no figures") };
+    for line in [
+        "evercrew_queue_depth{queue=\"default\"} 1",
+        "evercrew_queue_pushed_total 1",
+        "evercrew_queue_set_size{set=\"dead\"} 0",
+        "# TYPE evercrew_queue_oldest_ready_age_seconds gauge",
+        "evercrew_queue_commits_total 1",
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line} in\n{text}");
+    }
+}
