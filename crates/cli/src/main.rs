@@ -16,6 +16,7 @@ mod generated;
 mod leftovers;
 mod output;
 mod procfile;
+mod queue_server;
 mod role;
 mod table;
 mod tenancy;

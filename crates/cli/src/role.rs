@@ -52,6 +52,7 @@ impl Role {
                 evercrew_manager::run(channel).map_err(|error| Failure::new(code::FAILURE, format!("manager: {error}")))
             }),
             "logger" => self.one().map(evercrew_logger::run),
+            "queue" => return ExitCode::from(evercrew_jobs::run()),
             "hello" => return evercrew_worker::hello(),
             other => Err(Failure::new(code::USAGE, format!("`{other}` is no role of this binary"))),
         };

@@ -91,6 +91,27 @@ pub(crate) fn status(document: &Value, style: Style) -> String {
     text
 }
 
+/// Rows in columns as wide as what is in them; the first row is their heads.
+pub(crate) fn columns<const N: usize>(rows: &[[String; N]]) -> String {
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..N).map(width).collect();
+    let mut text = String::new();
+    for row in rows {
+        let mut line = String::new();
+        for (cell, width) in row.iter().zip(&widths) {
+            let _ = write!(line, "{cell:width$}  ");
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+/// A text of somebody else's, which neither breaks a line nor steers the terminal.
+pub(crate) fn one_line(text: &str) -> String {
+    text.replace(char::is_control, " ")
+}
+
 /// Where services listen, and where the output of workers is.
 fn places(document: &Value) -> String {
     let mut text = String::new();

@@ -10,6 +10,7 @@ use serde_json::Value as Json;
 use crate::effective::effective;
 use crate::key::{OnReload, Section};
 use crate::keys;
+use crate::queue;
 use crate::settings::Settings;
 
 /// What a new configuration changes.
@@ -114,13 +115,20 @@ impl Tables {
         // What stands in an `env_file` is among the variables; which file it is changes nothing.
         for key in effective(settings, |_| None) {
             let mut names = key.key.into_iter();
-            let values = match (names.next().as_deref(), &mut names) {
+            let table = names.next();
+            let mut within = Vec::new();
+            let values = match (table.as_deref(), &mut names) {
                 (Some("listen"), names) => tables.listeners.entry(names.next().unwrap_or_default()).or_default(),
                 (Some("service"), names) => tables.services.entry(names.next().unwrap_or_default()).or_default(),
                 (Some("log"), _) => &mut tables.log,
+                // It is what its service is started with.
+                (Some("queue"), _) => {
+                    within.push("queue".to_owned());
+                    tables.services.entry(queue::NAME.to_owned()).or_default()
+                }
                 (Some(_) | None, _) => &mut tables.engine,
             };
-            values.insert(names.collect(), key.value);
+            values.insert(within.into_iter().chain(names).collect(), key.value);
         }
         tables
     }

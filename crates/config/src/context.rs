@@ -20,6 +20,8 @@ pub(crate) struct Context<'a> {
     pub(crate) cpus: u32,
     /// The value of WEB_CONCURRENCY, when it is set and not empty.
     pub(crate) web_concurrency: Option<(&'a str, Span)>,
+    /// The value of FAKTORY_PASSWORD, when it is set and not empty.
+    pub(crate) faktory_password: Option<&'a str>,
 }
 
 impl Context<'_> {

@@ -11,6 +11,7 @@ use crate::choice::Choice;
 use crate::duration;
 use crate::key::Shape;
 use crate::keys;
+use crate::queue::Queue;
 use crate::settings::{Address, Engine, Limits, Listener, Log, LogStyle, Program, Ready, Service, Settings};
 use crate::size;
 
@@ -35,6 +36,9 @@ pub(crate) fn effective(settings: &Settings, env_file: impl Fn(&str) -> Option<P
         let index = usize::try_from(id.0).unwrap_or(usize::MAX);
         settings.services.get(index).map_or_else(String::new, |service| service.name.clone())
     };
+    if let Some(queue) = &settings.queue {
+        self::queue(&mut Under { keys: &mut keys, names: vec!["queue".to_owned()] }, queue);
+    }
     for service in &settings.services {
         let names = vec!["service".to_owned(), service.name.clone()];
         let mut under = Under { keys: &mut keys, names };
@@ -72,6 +76,20 @@ fn log(under: &mut Under<'_>, log: &Log) {
     under.put("directory", path(directory));
     under.put("level", word(*level));
     self::style(under, "", style);
+}
+
+fn queue(under: &mut Under<'_>, queue: &Queue) {
+    let Queue { listen, store, durability, password, insecure, memory, connections, keep_done, keep_dead } = queue;
+    under.put("listen", json!(listen.to_string()));
+    let store = store.as_ref().map_or_else(|| "memory".to_owned(), |path| format!("sqlite:{}", path.display()));
+    under.put("store", json!(store));
+    under.put("durability", word(*durability));
+    under.put("password", password.as_ref().map(|password| json!(password)));
+    under.put("insecure", json!(insecure));
+    under.put("memory", json!(size::format(*memory)));
+    under.put("connections", json!(connections));
+    under.put("keep_done", time(*keep_done));
+    under.put("keep_dead", time(*keep_dead));
 }
 
 fn style(under: &mut Under<'_>, before: &str, style: &LogStyle) {
@@ -123,6 +141,7 @@ fn service(under: &mut Under<'_>, service: &Service, env_file: Option<PathBuf>) 
     let (command, builtin) = match program {
         Program::Command(argv) => (Some(json!(argv)), None),
         Program::Builtin(builtin) => (None, Some(word(*builtin))),
+        Program::Queue => (None, Some(json!("queue"))),
     };
     under.put("command", command);
     under.put("builtin", builtin);

@@ -13,6 +13,7 @@ use crate::log;
 use crate::order;
 use crate::places::Places;
 use crate::ports;
+use crate::queue;
 use crate::raw::{Kind, Table, Value};
 use crate::reader::Reader;
 use crate::service::{self, Draft};
@@ -40,9 +41,21 @@ pub(crate) struct Directory<'a> {
 pub(crate) fn settings(report: &Report, root: &Table, context: &Context<'_>, directory: &Directory<'_>) -> Settings {
     let file = Reader::open(report, &keys::FILE, root, Span::new(0, 0..0), "the file");
     let engine = engine(&file, context, directory);
-    let listeners = listeners(&file, context);
+    let mut listeners = listeners(&file, context);
     let log = log::log(&file, context, &engine.directory);
     let mut drafts = services(&file, context, log.style);
+    let queue = file.table("queue", &keys::QUEUE).map(|table| {
+        let queue = queue::queue(&table, context, &engine.directory);
+        refuse_the_name(&file, table.at(""));
+        listeners.push(PlacedListener {
+            listener: queue::listener(&queue),
+            name_at: table.at(""),
+            address_at: table.at("listen"),
+            mode_at: table.at(""),
+        });
+        drafts.push(queue::draft(&table, context, log.style));
+        queue
+    });
     order::resolve(report, &mut drafts);
     check_listeners(&file, &listeners, &drafts);
     ports::check(report, &drafts, listeners.iter().map(|listener| (&listener.listener, listener.address_at)));
@@ -61,6 +74,7 @@ pub(crate) fn settings(report: &Report, root: &Table, context: &Context<'_>, dir
         log,
         listeners: listeners.into_iter().map(|listener| listener.listener).collect(),
         services: drafts.into_iter().map(|draft| draft.service).collect(),
+        queue,
         warnings: Vec::new(),
         places,
     }
@@ -156,6 +170,20 @@ fn named<'a>(
     tables
 }
 
+/// The queue server is a service and a listener of that name.
+fn refuse_the_name(file: &Reader<'_>, queue_at: Span) {
+    for key in ["listen", "service"] {
+        for entry in file.table_entries(key).iter().filter(|entry| entry.key == queue::NAME) {
+            file.report().add(
+                Diagnostic::error(entry.key_at, format!("[{key}.queue] has the name of the queue server's own"))
+                    .label("taken")
+                    .also(queue_at, "by this table")
+                    .help("call it something else"),
+            );
+        }
+    }
+}
+
 fn unusable(name: &str) -> Option<&'static str> {
     let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-';
     if name.is_empty() {
@@ -178,9 +206,11 @@ fn check_listeners(file: &Reader<'_>, listeners: &[PlacedListener], drafts: &[Dr
     let placed: Vec<(Listener, Span)> = listeners.iter().map(|l| (l.listener.clone(), l.address_at)).collect();
     listen::refuse_conflicts(report, &placed);
     // Those with an error of their own too: it need not be told twice.
+    let known = |name: &str| file.table_entries("listen").iter().any(|entry| entry.key == name);
+    let is_queue = |name: &str| name == queue::NAME && listeners.iter().any(|l| l.listener.name == name);
     let names = || file.table_entries("listen").iter().map(|entry| entry.key.as_str());
     for (name, at) in drafts.iter().flat_map(|draft| &draft.listen) {
-        if !names().any(|known| known == name) {
+        if !known(name) && !is_queue(name) {
             report.add(order::unknown("listener", name, *at, names()));
         }
     }

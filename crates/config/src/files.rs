@@ -102,7 +102,13 @@ fn environment_files(source: &Source) -> Vec<PathBuf> {
     let mut root = source.table(&report);
     source.include(&report, &mut root);
     apply_overrides(&report, &mut root);
-    let context = Context { base: Base::of(&source.path), files: &source.files, cpus: 1, web_concurrency: None };
+    let context = Context {
+        base: Base::of(&source.path),
+        files: &source.files,
+        cpus: 1,
+        web_concurrency: None,
+        faktory_password: None,
+    };
     let services = root.entry("service").and_then(|entry| entry.value.as_table());
     let services = services.map_or(&[][..], |table: &Table| &table.entries);
     let files = services.iter().filter_map(|service| service.value.as_table()?.entry("env_file"));

@@ -104,6 +104,10 @@ pub(crate) enum Shape {
     Signal,
     /// An address to listen on.
     Address,
+    /// Any text.
+    Text,
+    /// Where jobs are kept.
+    Store,
     /// One of these words.
     Choice(&'static [&'static str]),
     /// A program and its arguments.
@@ -205,6 +209,8 @@ impl Shape {
                 let quoted: Vec<String> = words.iter().map(|word| format!("\"{word}\"")).collect();
                 any_of(&quoted)
             }
+            Self::Text => "a text (a string)".to_owned(),
+            Self::Store => "\"sqlite:\" and a path, like \"sqlite:jobs.db\", or \"memory\"".to_owned(),
             Self::Argv => "a program and its arguments (an array of strings)".to_owned(),
             Self::Argvs => "programs with their arguments (an array of arrays of strings)".to_owned(),
             Self::Globs => "paths like \"conf.d/*.toml\" (an array of strings)".to_owned(),

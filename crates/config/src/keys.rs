@@ -6,6 +6,7 @@ use evercrew_core::operator::Preset;
 use crate::choice::Choice;
 use crate::key::{Absent, Key, OnReload, Section, Shape};
 pub(crate) use crate::log::{LOG, SERVICE_LOG};
+pub(crate) use crate::queue::QUEUE;
 use crate::settings::{Builtin, ListenMode};
 
 // Without another word a changed key replaces the workers, which is right for every key if not always needed.
@@ -44,7 +45,7 @@ pub(crate) static FILE: Section = Section {
             "further files with tables [listen.NAME] and [service.NAME], sorted by name; `*` and `?` may stand in the \
              last part of a path and do not match a leading dot",
         ),
-        later("queue"),
+        open("queue", Shape::Table(&QUEUE), "no queue server", "the built-in queue server"),
     ],
 };
 
@@ -459,7 +460,7 @@ pub(crate) static LIMITS: Section = Section {
 };
 
 /// A limit of a number of things.
-static NUMBER_LIMIT: Section = Section {
+pub(crate) static NUMBER_LIMIT: Section = Section {
     title: "limits (of a number)",
     doc: "A soft limit, which a worker can raise, and a hard one.",
     keys: &[
@@ -469,7 +470,7 @@ static NUMBER_LIMIT: Section = Section {
 };
 
 /// A limit of a number of bytes.
-static BYTE_LIMIT: Section = Section {
+pub(crate) static BYTE_LIMIT: Section = Section {
     title: "limits (of bytes)",
     doc: "A soft limit, which a worker can raise, and a hard one.",
     keys: &[
@@ -477,24 +478,3 @@ static BYTE_LIMIT: Section = Section {
         open("hard", Shape::Amount { bytes: true }, "required", "how far a worker may raise it"),
     ],
 };
-
-/// Every section in the order of the reference.
-pub(crate) static SECTIONS: [&Section; 17] = [
-    &FILE,
-    &ENGINE,
-    &LOG,
-    &LISTEN,
-    &SERVICE,
-    &READY,
-    &HEARTBEAT,
-    &BACKOFF,
-    &START_LIMIT,
-    &STOP,
-    &RUNG,
-    &LIMITS,
-    &NUMBER_LIMIT,
-    &BYTE_LIMIT,
-    &RECYCLE,
-    &ROLLOUT,
-    &SERVICE_LOG,
-];

@@ -32,7 +32,7 @@ pub(crate) fn listener(reader: &Reader<'_>, name: &str, context: &Context<'_>) -
     }
 }
 
-fn address(report: &Report, value: &Value, context: &Context<'_>) -> Result<Address, Wrong> {
+pub(crate) fn address(report: &Report, value: &Value, context: &Context<'_>) -> Result<Address, Wrong> {
     let text = convert::text(report, value)?;
     if let Some(path) = text.strip_prefix("unix:") {
         if path.is_empty() {

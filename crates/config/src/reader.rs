@@ -10,9 +10,9 @@ use crate::choice::Choice;
 use crate::convert::{self, Wrong};
 use crate::diagnostic::{Diagnostic, Report};
 use crate::key::{Absent, Key, Section, Shape};
-use crate::keys::SECTIONS;
 use crate::nearest::nearest;
 use crate::raw::{Entry, Kind, Table, Value};
+use crate::sections::SECTIONS;
 use crate::text::Span;
 
 /// One table while it is read.
@@ -156,6 +156,11 @@ impl<'a> Reader<'a> {
             path if path.is_empty() => Err(Wrong::because(value, "found an empty path")),
             path => Ok(path),
         })
+    }
+
+    /// A string.
+    pub(crate) fn text(&self, key: &'static str) -> Option<String> {
+        self.read(key, |value| convert::text(self.report, value))
     }
 
     /// `true` or `false`.
@@ -404,6 +409,8 @@ mod tests {
             | Shape::Globs
             | Shape::Address
             | Shape::Argv
+            | Shape::Text
+            | Shape::Store
             | Shape::Tables(_)
             | Shape::Named(_)
             | Shape::Later => false,

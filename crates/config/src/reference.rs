@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::key::{Absent, Section};
-use crate::keys::SECTIONS;
+use crate::sections::SECTIONS;
 
 const INTRODUCTION: &str = "\
 # Configuration

@@ -63,6 +63,8 @@ fn property(key: &'static Key) -> Json {
 fn shape(shape: &'static Shape) -> Json {
     match shape {
         Shape::Path | Shape::Address | Shape::Account => json!({"type": "string", "minLength": 1}),
+        Shape::Text => json!({"type": "string"}),
+        Shape::Store => pattern("^(sqlite:.+|memory)$"),
         Shape::Boolean => json!({"type": "boolean"}),
         Shape::Off => json!({"const": false}),
         Shape::On => json!({"const": true}),

@@ -11,6 +11,7 @@ use evercrew_core::operator::Preset;
 
 use crate::error::Problem;
 use crate::places::Places;
+use crate::queue::Queue;
 
 /// Everything a configuration says, checked, with every default filled in and every path absolute.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,8 +22,10 @@ pub struct Settings {
     pub log: Log,
     /// The sockets, in the order of the file.
     pub listeners: Vec<Listener>,
-    /// The services, in the order of the file; `ServiceId(n)` is the one at index n.
+    /// The services, in the order of the file and then that of the queue server; `ServiceId(n)` is the one at index n.
     pub services: Vec<Service>,
+    /// The queue server; it is among the services, and its listener among the listeners.
+    pub queue: Option<Queue>,
     /// What is allowed but probably not meant.
     pub warnings: Vec<Warning>,
     /// Where things stand in the text; equal for all, as a moved line changes no meaning.
@@ -209,6 +212,8 @@ pub enum Program {
     Command(Vec<String>),
     /// A worker that is part of the engine's own binary.
     Builtin(Builtin),
+    /// The queue server, as [`Settings::queue`] says.
+    Queue,
 }
 
 /// A worker that is part of the engine's own binary.

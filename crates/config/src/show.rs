@@ -13,6 +13,7 @@ use crate::effective::{Effective, effective};
 use crate::error::ConfigErrors;
 use crate::json;
 use crate::keys;
+use crate::queue;
 use crate::raw::{Table, Value};
 use crate::reader::Reader;
 use crate::source::{DIRECTORY, Source, Understood, WEB_CONCURRENCY};
@@ -84,7 +85,12 @@ impl Source {
     pub fn show(&self) -> Result<Vec<Shown>, ConfigErrors> {
         let understood = self.understand()?;
         let places = Finder::new(self, &understood);
-        let keys = effective(&understood.settings, |service| places.environment_file(service));
+        let mut keys = effective(&understood.settings, |service| places.environment_file(service));
+        if understood.settings.queue.is_some() {
+            // They follow from [queue].
+            let follows = |key: &[String]| matches!(key, [table, name, ..] if ["listen", "service"].contains(&table.as_str()) && name == queue::NAME);
+            keys.retain(|key| !follows(&key.key));
+        }
         Ok(keys.into_iter().map(|key| places.shown(key)).collect())
     }
 }
@@ -172,7 +178,13 @@ impl<'a> Finder<'a> {
 }
 
 fn context(source: &Source) -> Context<'_> {
-    Context { base: Base::of(&source.path), files: &source.files, cpus: source.cpus, web_concurrency: None }
+    Context {
+        base: Base::of(&source.path),
+        files: &source.files,
+        cpus: source.cpus,
+        web_concurrency: None,
+        faktory_password: None,
+    }
 }
 
 /// The value behind these names; a value that is no table, like a ladder of `stop`, stands for all inside it.

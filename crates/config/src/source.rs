@@ -17,6 +17,7 @@ use crate::file::{self, Directory};
 use crate::files;
 use crate::include;
 use crate::overrides;
+use crate::queue::PASSWORD;
 use crate::raw::Table;
 use crate::settings::Settings;
 use crate::syntax;
@@ -45,7 +46,7 @@ pub struct Source {
     pub files: Vec<(PathBuf, String)>,
     /// The arguments of `--set`, in order.
     pub set: Vec<String>,
-    /// The variables that count: `EVERCREW__*`, `WEB_CONCURRENCY` and `EVERCREW_DIRECTORY`, sorted by name.
+    /// The variables that count: `EVERCREW__*`, `WEB_CONCURRENCY`, `EVERCREW_DIRECTORY` and `FAKTORY_PASSWORD`, sorted by name.
     pub environment: Vec<(String, String)>,
     /// `--directory`. Absolute.
     pub directory_override: Option<PathBuf>,
@@ -95,7 +96,8 @@ impl Source {
         environment: impl Iterator<Item = (String, String)>,
         directory: Option<PathBuf>,
     ) -> Self {
-        let counts = |name: &str| name.starts_with(overrides::PREFIX) || [WEB_CONCURRENCY, DIRECTORY].contains(&name);
+        let counts =
+            |name: &str| name.starts_with(overrides::PREFIX) || [WEB_CONCURRENCY, DIRECTORY, PASSWORD].contains(&name);
         let mut environment: Vec<(String, String)> = environment
             .filter(|(name, _)| counts(name))
             .map(|(name, value)| {
@@ -138,7 +140,13 @@ impl Source {
             let at = Span::new(index, text.body.len() - value.len()..text.body.len());
             (text.origin == Origin::Environment && !value.trim().is_empty()).then_some((value, at))
         });
-        let context = Context { base: Base::of(&self.path), files: &self.files, cpus: self.cpus, web_concurrency };
+        let context = Context {
+            base: Base::of(&self.path),
+            files: &self.files,
+            cpus: self.cpus,
+            web_concurrency,
+            faktory_password: self.variable(PASSWORD),
+        };
         let directory =
             Directory { command_line: self.directory_override.as_deref(), environment: self.directory_variable() };
         let mut settings = file::settings(&report, &root, &context, &directory);
@@ -161,8 +169,13 @@ impl Source {
 
     /// EVERCREW_DIRECTORY, when it is set and not empty.
     pub(crate) fn directory_variable(&self) -> Option<PathBuf> {
-        let (_, value) = self.environment.iter().find(|(name, value)| name == DIRECTORY && !value.is_empty())?;
-        Some(PathBuf::from(value))
+        self.variable(DIRECTORY).map(PathBuf::from)
+    }
+
+    /// The value of a variable that counts, when it is set and not empty.
+    fn variable(&self, name: &str) -> Option<&str> {
+        let found = self.environment.iter().find(|(known, value)| known == name && !value.is_empty());
+        found.map(|(_, value)| value.as_str())
     }
 
     /// The file first, then the files that it names, then the variables, then the arguments.

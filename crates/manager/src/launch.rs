@@ -9,11 +9,12 @@ use std::time::Duration;
 use crate::growth;
 use crate::identity::Identity;
 use crate::listeners;
-use evercrew_config::{Builtin, Listener, Program, Ready, Service, Settings};
+use evercrew_config::{Builtin, Durability, Listener, Program, Ready, Service, Settings};
 use evercrew_core::Signal;
 use evercrew_core::fleet::{StopLadder, WorkerId};
 use evercrew_sys::spawn::{FindError, find_program};
 use evercrew_wire::Text;
+use evercrew_wire::queue::Settings as Queue;
 use evercrew_wire::supervisor::{self as wire, Bounds, Descriptor, Label, NotifySocket, Source, Spawn};
 
 /// Where a role process finds its first descriptor.
@@ -98,11 +99,18 @@ impl Launcher {
                 let program = self.find((service, label.epoch), command, &environment)?;
                 (wire::Program::Path(Text::from(&program)), command.iter().map(Text::from).collect())
             }
+            Program::Queue => {
+                let title = format!("evercrew: {} queue [{}]", label.name, self.directory.display());
+                (wire::Program::Attached, vec![Text::from(&title)])
+            }
             Program::Builtin(Builtin::Hello) => {
                 let title = format!("evercrew: {} hello [{}]", label.name, self.directory.display());
                 (wire::Program::Attached, vec![Text::from(&title)])
             }
         };
+        if let (Program::Queue, Some(queue)) = (&service.program, &settings.queue) {
+            environment.insert(Queue::VARIABLE.into(), queue_settings(queue).encode().into());
+        }
         let mut pid_variables = Vec::new();
         let owner = identity.map(|identity| (identity.credentials.uid, identity.credentials.gid));
         let notify =
@@ -221,6 +229,9 @@ impl Launcher {
         if matches!(service.program, Program::Builtin(_)) {
             pid_variables.push(role_variable("hello"));
         }
+        if service.program == Program::Queue {
+            pid_variables.push(role_variable("queue"));
+        }
         if let (Some(interval), Some(heartbeat)) = (service.heartbeat_interval, service.policy.heartbeat) {
             // Programs beat at half of what they are told, so twice the interval makes them beat at it.
             let told = (interval * 2).min(heartbeat.timeout);
@@ -271,6 +282,21 @@ impl Launcher {
 
     pub(crate) fn directory(&self) -> &Path {
         &self.directory
+    }
+}
+
+/// `[queue]` for its process.
+fn queue_settings(queue: &evercrew_config::Queue) -> Queue {
+    let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    Queue {
+        store: queue.store.as_ref().map(Text::from),
+        relaxed: queue.durability == Durability::Relaxed,
+        password: queue.password.clone(),
+        insecure: queue.insecure,
+        memory: queue.memory,
+        connections: queue.connections,
+        keep_done_ms: millis(queue.keep_done),
+        keep_dead_ms: millis(queue.keep_dead),
     }
 }
 

@@ -23,7 +23,7 @@ pub(crate) fn explain(step: &str, errno: i32, service: Option<&Service>) -> Stri
                 let program = command.first().map(String::as_str).unwrap_or_default();
                 format!("cannot execute {program}{user} in {directory}")
             }
-            Program::Builtin(_) => format!("cannot execute the engine's own binary{user}"),
+            Program::Builtin(_) | Program::Queue => format!("cannot execute the engine's own binary{user}"),
         },
         Some(Step::Groups | Step::Gid | Step::Uid) => format!("cannot run{user} ({step})"),
         Some(Step::Limits) => {

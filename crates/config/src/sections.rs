@@ -1,0 +1,29 @@
+//! All tables of keys.
+
+use crate::key::Section;
+use crate::keys::{
+    BACKOFF, BYTE_LIMIT, ENGINE, FILE, HEARTBEAT, LIMITS, LISTEN, LOG, NUMBER_LIMIT, QUEUE, READY, RECYCLE, ROLLOUT,
+    RUNG, SERVICE, SERVICE_LOG, START_LIMIT, STOP,
+};
+
+/// Every section in the order of the reference.
+pub(crate) static SECTIONS: [&Section; 18] = [
+    &FILE,
+    &ENGINE,
+    &LOG,
+    &LISTEN,
+    &SERVICE,
+    &READY,
+    &HEARTBEAT,
+    &BACKOFF,
+    &START_LIMIT,
+    &STOP,
+    &RUNG,
+    &LIMITS,
+    &NUMBER_LIMIT,
+    &BYTE_LIMIT,
+    &RECYCLE,
+    &ROLLOUT,
+    &SERVICE_LOG,
+    &QUEUE,
+];
