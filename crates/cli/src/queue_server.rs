@@ -15,8 +15,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Which queue server is asked.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Server {
-    /// The queue server: tcp://[:password@]host[:port]. Without it the one of the table `queue` in the file, else that of
-    /// FAKTORY_PROVIDER or FAKTORY_URL, else tcp://localhost:7419
+    /// The queue server, like `tcp://:password@localhost:7419`. Without it that of the table `queue` in the file, else
+    /// that of FAKTORY_PROVIDER or FAKTORY_URL, else `tcp://localhost:7419`
     #[arg(long, value_name = "URL")]
     url: Option<String>,
 }
