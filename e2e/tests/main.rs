@@ -7,6 +7,7 @@ mod crash;
 mod daemon;
 mod deploys;
 mod ends;
+mod faktory;
 mod faults;
 mod hangup;
 mod hung;
