@@ -11,8 +11,8 @@ use http_body_util::BodyExt;
 use hyper::body::{Frame, SizeHint};
 use hyper::{Request, Response, StatusCode};
 
-/// Bytes in each piece of a body.
-const PIECE: usize = 64 * 1024;
+/// Bytes in each piece of a body: every piece begins alike.
+const PIECE: u64 = 251 * 256;
 
 fn main() -> std::process::ExitCode {
     serve_app(HttpOptions::default(), Answers)
@@ -79,17 +79,19 @@ fn text(status: StatusCode, text: String) -> Response<Pattern> {
     response
 }
 
-/// A body whose byte at place n is the low byte of n / 7, or a text.
+/// A body whose byte at place n is n modulo 251, or a text.
 struct Pattern {
     text: Option<Bytes>,
     at: u64,
     end: u64,
     is_sized: bool,
+    piece: Bytes,
 }
 
 impl Pattern {
     fn new(end: u64, is_sized: bool) -> Self {
-        Self { text: None, at: 0, end, is_sized }
+        let piece = (0..end.min(PIECE)).map(|place| (place % 251) as u8).collect();
+        Self { text: None, at: 0, end, is_sized, piece }
     }
 }
 
@@ -104,10 +106,9 @@ impl hyper::body::Body for Pattern {
         if self.at == self.end {
             return Poll::Ready(None);
         }
-        let end = self.end.min(self.at + PIECE as u64);
-        let piece: Bytes = (self.at..end).map(|place| (place / 7) as u8).collect();
-        self.at = end;
-        Poll::Ready(Some(Ok(Frame::data(piece))))
+        let length = PIECE.min(self.end - self.at);
+        self.at += length;
+        Poll::Ready(Some(Ok(Frame::data(self.piece.slice(..length as usize)))))
     }
 
     fn is_end_stream(&self) -> bool {

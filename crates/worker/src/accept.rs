@@ -13,7 +13,7 @@ use std::thread;
 use std::time::Duration;
 
 use evercrew_sys::{accept, listener};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::time::{sleep, timeout};
 
 use crate::drain::{Stage, begun};
@@ -26,6 +26,12 @@ const STACK: usize = 128 * 1024;
 const INTERRUPT_PAUSES: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(50));
 /// Pauses while descriptors or memory are short: the connection waits in the queue, or a sibling takes it.
 const SHORTAGE_PAUSES: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(500));
+
+/// How long a new connection is waited for to say its first word before the next one is taken: a handler that will
+/// hold this runtime is not known before.
+const FIRST_WORD: Duration = Duration::from_millis(1);
+/// After a connection that said nothing so many others are not waited for: who opens many silent ones delays nobody.
+const UNWAITED: u32 = 64;
 
 /// After this pause the shortage is no passing one: a connection is told so, with the descriptor in reserve.
 const LASTING_SHORTAGE: Duration = Duration::from_millis(500);
@@ -121,7 +127,7 @@ fn accept_with_permits(
 }
 
 /// Accepts from one listener until the drain begins, and hands each connection to `serve` with its place among
-/// `places`. One that found the process without descriptors for a while goes to `turn_away` instead.
+/// `places`, and whom to tell of its first word. One that found the process without descriptors for a while goes to `turn_away` instead.
 ///
 /// # Errors
 /// When the thread cannot be started, or the listener fails for another reason than a shortage.
@@ -130,7 +136,7 @@ pub(crate) async fn accept_until_drain<F: Future<Output = ()>>(
     places: Arc<Semaphore>,
     mut stages: watch::Receiver<Stage>,
     started: impl FnOnce(),
-    mut serve: impl FnMut(OwnedFd, OwnedSemaphorePermit),
+    mut serve: impl FnMut(OwnedFd, OwnedSemaphorePermit, Arc<Notify>),
     turn_away: impl Fn(OwnedFd) -> F,
 ) -> io::Result<()> {
     let watched = listener.try_clone()?;
@@ -138,6 +144,7 @@ pub(crate) async fn accept_until_drain<F: Future<Output = ()>>(
     started();
     let (mut pause, longest) = SHORTAGE_PAUSES;
     let (mut place, mut granted) = (None, false);
+    let (word, mut unwaited) = (Arc::new(Notify::new()), 0_u32);
     let (mut spare, mut is_spare_given) = (Spare::new(), false);
     let result = loop {
         if place.is_none() {
@@ -163,11 +170,15 @@ pub(crate) async fn accept_until_drain<F: Future<Output = ()>>(
             }
             Some(Ok(connection)) => {
                 if let Some(place) = place.take() {
-                    serve(connection, place);
+                    serve(connection, place, Arc::clone(&word));
                 }
                 pause = SHORTAGE_PAUSES.0;
                 // The new connection goes first: when its handler blocks the runtime, the next permit waits as well.
                 tokio::task::yield_now().await;
+                unwaited = match unwaited.checked_sub(1) {
+                    Some(left) => left,
+                    None => timeout(FIRST_WORD, word.notified()).await.map_or(UNWAITED, |()| 0),
+                };
             }
             Some(Err(error)) if is_shortage(&error) => {
                 if pause == SHORTAGE_PAUSES.0 {
@@ -191,7 +202,7 @@ pub(crate) async fn accept_until_drain<F: Future<Output = ()>>(
         let _ = timeout(LONGEST_EMPTYING, emptied).await;
     }
     if let (Some(connection), Some(place)) = (thread.end().await, place) {
-        serve(connection, place);
+        serve(connection, place, word);
     }
     result
 }
@@ -203,7 +214,7 @@ async fn empty_queue(
     mut granted: bool,
     places: &Arc<Semaphore>,
     place: &mut Option<OwnedSemaphorePermit>,
-    serve: &mut impl FnMut(OwnedFd, OwnedSemaphorePermit),
+    serve: &mut impl FnMut(OwnedFd, OwnedSemaphorePermit, Arc<Notify>),
 ) {
     loop {
         if place.is_none() {
@@ -216,7 +227,7 @@ async fn empty_queue(
         match timeout(QUIET, thread.accepted.recv()).await {
             Ok(Some(Ok(connection))) => {
                 if let Some(place) = place.take() {
-                    serve(connection, place);
+                    serve(connection, place, Arc::new(Notify::new()));
                 }
             }
             Ok(Some(Err(_)) | None) | Err(_) => return,

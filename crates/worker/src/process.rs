@@ -166,11 +166,11 @@ async fn accept<A: App>(
             }
         }
     };
-    let begin = move |fd: OwnedFd, place| match Stream::new(fd, family) {
+    let begin = move |fd: OwnedFd, place, word| match Stream::new(fd, family) {
         Ok(stream) => {
             let (app, host) = (app.clone(), Arc::clone(&host));
             tokio::spawn(async move {
-                serve(stream, host, app).await;
+                serve(stream, host, app, word).await;
                 drop(place);
             });
         }

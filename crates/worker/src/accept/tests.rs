@@ -20,7 +20,7 @@ fn acceptor(
     let thread = thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let gate = Arc::new(std::sync::Mutex::new(gate));
-        let serve = |connection, place: OwnedSemaphorePermit| {
+        let serve = |connection, place: OwnedSemaphorePermit, _| {
             let (events, gate) = (events.clone(), Arc::clone(&gate));
             tokio::spawn(async move {
                 events.send((name, connection)).expect("the test listens");
@@ -82,7 +82,7 @@ async fn a_connection_that_comes_with_the_stop_is_served_or_left_in_the_queue() 
         let copy = OwnedFd::from(listener.try_clone().expect("a descriptor"));
         let stage = watch::Sender::new(Stage::Serving);
         let (sender, mut served) = mpsc::unbounded_channel();
-        let serve = move |connection: OwnedFd, _| sender.send(connection).expect("the test listens");
+        let serve = move |connection: OwnedFd, _, _| sender.send(connection).expect("the test listens");
         let places = Arc::new(Semaphore::new(10));
         let accepting =
             tokio::spawn(accept_until_drain(copy, places, stage.subscribe(), || (), serve, |_| std::future::ready(())));

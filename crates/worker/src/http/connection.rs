@@ -15,6 +15,7 @@ use hyper::header::{CONNECTION, HOST, HeaderValue};
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
+use tokio::sync::Notify;
 use tokio::time::timeout;
 
 use super::access::Entry;
@@ -36,8 +37,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// How long a connection that is turned away keeps the descriptor that is in reserve.
 const LONGEST_FAREWELL: Duration = Duration::from_secs(1);
 
-/// Serves requests until either side closes or the drain ends it.
-pub(crate) async fn serve<A: App>(stream: Stream, host: Arc<Host>, app: A) {
+/// Serves requests until either side closes or the drain ends it. `word` is told of the first input.
+pub(crate) async fn serve<A: App>(stream: Stream, host: Arc<Host>, app: A, word: Arc<Notify>) {
     let address = if host.crowd.counts_addresses() { stream.peer_ip() } else { None };
     let state = Arc::new(State::new(&host));
     let (_seat, fits) = host.crowd.join(&state, address);
@@ -47,7 +48,7 @@ pub(crate) async fn serve<A: App>(stream: Stream, host: Arc<Host>, app: A) {
     }
     let client = if host.log.is_some() { stream.peer() } else { None };
     let visit = Visit { state: Arc::clone(&state), client, requests: AtomicU32::new(0) };
-    let io = Io::new(stream, Arc::clone(&state), host.gate());
+    let io = Io::new(stream, Arc::clone(&state), host.gate()).telling(word);
     let service = service_fn(move |request| visit.answer(&app, request));
     let mut protocol = host.protocol.serve_connection(TokioIo::new(io), service);
     let ended = poll_fn(|cx| {
@@ -167,7 +168,8 @@ impl Visit {
                 head.status = StatusCode::from_u16(refusal.status()).unwrap_or(StatusCode::BAD_REQUEST);
                 head.headers.insert(CONNECTION, HeaderValue::from_static("close"));
                 body = None;
-            } else if is_last || state.host.drain.begun() {
+            // Who has sent more requests already, in good faith, has them answered.
+            } else if is_last || (state.host.drain.begun() && state.heads() <= number) {
                 head.headers.insert(CONNECTION, HeaderValue::from_static("close"));
             }
             if let Some(id) = id {

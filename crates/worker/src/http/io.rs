@@ -7,6 +7,7 @@ use std::task::{Context, Poll, ready};
 
 use evercrew_core::patience::Verdict;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::Notify;
 
 use super::gate::{Gate, Refused};
 use super::refusal::Refusal;
@@ -26,13 +27,21 @@ pub(crate) struct Io {
     /// Input was dropped behind the last request.
     is_unread: bool,
     sent: u64,
+    /// Whom to tell of the first input.
+    word: Option<Arc<Notify>>,
     is_undelayed: bool,
 }
 
 impl Io {
     pub(crate) fn new(stream: Stream, state: Arc<State>, gate: Gate) -> Self {
         let (pending, passed) = (Vec::new(), Vec::new());
-        Self { stream, state, gate, pending, passed, is_unread: false, sent: 0, is_undelayed: false }
+        Self { stream, state, gate, pending, passed, is_unread: false, sent: 0, word: None, is_undelayed: false }
+    }
+
+    /// Tells `word` once something has come.
+    pub(crate) fn telling(mut self, word: Arc<Notify>) -> Self {
+        self.word = Some(word);
+        self
     }
 
     /// Closes the connection in the way that leaves what was sent intact.
@@ -170,6 +179,9 @@ impl AsyncRead for Io {
                 io.state.set_waiting();
             }
             ready!(read)?;
+            if let Some(word) = io.word.take() {
+                word.notify_one();
+            }
             if buf.filled().len() == before {
                 io.state.end();
                 continue;

@@ -119,6 +119,11 @@ impl State {
         self.received.store(self.received.load(Relaxed) + bytes as u64, Relaxed);
     }
 
+    /// How many heads have come.
+    pub(crate) fn heads(&self) -> u32 {
+        self.heads.load(Relaxed)
+    }
+
     /// Notes that the protocol waits for input.
     pub(crate) fn set_waiting(&self) {
         self.waiting.store(true, Relaxed);

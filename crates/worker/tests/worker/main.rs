@@ -8,3 +8,5 @@ mod draining;
 mod hostile;
 mod limits;
 mod notices;
+mod sharing;
+mod whole;

@@ -1,0 +1,73 @@
+//! Who takes which connection.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::thread;
+
+use evercrew_load::Load;
+
+use crate::child::{PATIENCE, Start, Worker, listener};
+use crate::client::{Client, ask};
+
+fn crew(count: usize) -> (Vec<Worker>, SocketAddr) {
+    let (socket, address) = listener();
+    ((0..count).map(|_| Start::on(&[&socket]).answers().start()).collect(), address)
+}
+
+fn ready(workers: &[Worker]) {
+    workers.iter().for_each(|worker| drop(worker.message("READY", |message| message.ready)));
+}
+
+#[test]
+fn handlers_that_hold_their_worker_are_spread_over_all() {
+    let (workers, address) = crew(8);
+    ready(&workers);
+    for round in 0..5 {
+        let ask = |_| thread::spawn(move || ask(address, "GET", "/block?ms=1000"));
+        let answers: Vec<_> = [(); 8].map(ask).into_iter().map(|answer| answer.join().expect("an answer")).collect();
+        let pids: BTreeSet<_> = answers.iter().map(|answer| answer.rsplit("\r\n\r\n").next()).collect();
+        assert_eq!(pids.len(), 8, "round {round}: {answers:?}");
+    }
+}
+
+#[test]
+fn short_requests_are_shared_evenly() {
+    let requests = if std::env::var_os("EVERCREW_LONG").is_some() { 10_000 } else { 2_000 };
+    let (workers, address) = crew(8);
+    ready(&workers);
+    let load = Load::builder(address).fresh(1).requests(requests).duration(PATIENCE).pids();
+    let report = load.start_thread().expect("a load").finish();
+    assert!(report.is_clean(), "{report}");
+    let shares: Vec<_> = report.servers.values().map(|server| server.answers).collect();
+    let (least, most) = (shares.iter().min().expect("eight"), shares.iter().max().expect("eight"));
+    assert!(shares.len() == 8 && *most <= least * 2, "{shares:?}");
+}
+
+#[test]
+fn a_connection_wakes_hardly_anybody_but_who_takes_it() {
+    let (workers, address) = crew(64);
+    ready(&workers);
+    let mut worst = 0;
+    for _ in 0..10 {
+        let before: Vec<_> = workers.iter().map(switches).collect();
+        let mut client = Client::connect(address);
+        client.get("/pid");
+        let woken = workers.iter().zip(&before).filter(|(worker, before)| switches(worker) != **before).count();
+        worst = worst.max(woken);
+        // The next one waits until this one's end was seen.
+        client.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+        client.rest().expect("a close in good order");
+    }
+    assert!(worst <= 2, "{worst} of 64 workers woke");
+}
+
+/// How often the threads of a worker have gone to sleep.
+fn switches(worker: &Worker) -> u64 {
+    let tasks = std::fs::read_dir(format!("/proc/{}/task", worker.pid())).expect("it lives");
+    let of = |path: std::path::PathBuf| {
+        let status = std::fs::read_to_string(path.join("status")).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+        line.and_then(|text| text.trim().parse::<u64>().ok()).unwrap_or(0)
+    };
+    tasks.map(|task| of(task.expect("a thread").path())).sum()
+}
