@@ -135,7 +135,8 @@ fn run(address: SocketAddr, exchange: Exchange, size: u64, at: u64, reached: &Se
             }
         }
         Exchange::Early => {
-            tell(format!("POST /early HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: {size}\r\n\r\n")).expect("it reads");
+            tell(format!("POST /early HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: {size}\r\n\r\n"))
+                .expect("it reads");
             let sending = stream.try_clone().expect("a descriptor");
             let rest = thread::spawn(move || {
                 // It may be told to stop before the end.
