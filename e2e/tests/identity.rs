@@ -221,3 +221,61 @@ fn what_an_ordinary_user_may_not_do_is_said_with_its_reason() {
     assert_eq!(engine.workers("other")[0].state, "ready");
     assert_eq!(engine.down(), 0);
 }
+
+/// Manager, logger and workers without a user of their own are the engine's user; the supervisor keeps what it needs.
+#[test]
+fn an_engine_with_a_user_of_its_own_gives_away_all_but_its_supervisors_rights() {
+    let (Some(user), 0) = (ordinary(), user::current().0) else {
+        return println!("SKIP only root can give rights away");
+    };
+    let mut engine = Engine::new(EVERCREW, "");
+    std::fs::set_permissions(engine.home(), PermissionsExt::from_mode(0o755)).expect("open the way");
+    let configuration = format!(
+        "[engine]\nuser = \"{}\"\numask = \"077\"\n[listen.l]\naddress = \"unix:run/l.sock\"\n[service.own]\nbuiltin = \"hello\"\n\
+         listen = [\"l\"]\n[service.root]\ncommand = [\"sh\", \"-c\", \"echo a line; exec sleep 1000\"]\nuser = \"root\"\n",
+        user.name
+    );
+    engine.configure(&configuration);
+    engine.start();
+    engine.ready();
+    let uid = |pid: u32| field(pid, "Uid")[0].clone();
+    let (supervisor, theirs) = (engine.supervisor(), user.uid.to_string());
+    let uids = |engine: &Engine| {
+        let manager = engine.manager().pid;
+        let logger =
+            engine.supervisor().children().into_iter().find(|pid| Process::open(*pid).title().contains("logger"));
+        (uid(manager), logger.map(uid), uid(engine.pids("own")[0]), uid(engine.pids("root")[0]))
+    };
+    let expected = (theirs.clone(), Some(theirs.clone()), theirs.clone(), "0".to_owned());
+    assert_eq!((uid(supervisor.pid), uids(&engine)), ("0".to_owned(), expected.clone()));
+    // Whoever it is may use it, also when its files were made again, and the next manager is it too.
+    let directory = engine.home().join(".evercrew");
+    let ids = [format!("--reuid={}", user.uid), format!("--regid={}", user.gid)];
+    let mut events = engine.events(1);
+    for name in ["control.sock", "instance"] {
+        std::fs::remove_file(directory.join(name)).expect("remove");
+    }
+    let manager = engine.manager();
+    manager.signal(Signal::Kill);
+    assert!(manager.gone_within(SOON));
+    events.wait("the next one", SOON, |event| event["kind"] == "engine.manager-started");
+    let until = std::time::Instant::now() + SOON;
+    while !directory.join("control.sock").exists() {
+        assert!(std::time::Instant::now() < until, "{}", engine.log());
+        std::thread::yield_now();
+    }
+    if std::process::Command::new("setpriv").arg("--version").output().is_ok_and(|output| output.status.success()) {
+        let reachable = std::fs::metadata(EVERCREW).is_ok();
+        let asked = engine.run_under(&["setpriv", &ids[0], &ids[1], "--clear-groups"], &["status"]);
+        assert!(asked.code == 0 || asked.stderr.contains("cannot execute") || !reachable, "{}", asked.stderr);
+    }
+    assert_eq!(uids(&engine), expected);
+    engine.ok(&["restart", "own"]);
+    assert_eq!(engine.ok(&["logs", "root"]).stdout.lines().count(), 1);
+    engine.configure(&configuration.replace(&format!("user = \"{}\"\n", user.name), ""));
+    let refused = engine.run(&["reload"]);
+    assert!(refused.code == 78 && refused.stderr.contains("cannot change while it runs"), "{}", refused.stderr);
+    supervisor.signal(Signal::Kill);
+    engine.wait(SOON);
+    assert!(engine.nothing_left_within(SOON), "{:?}", engine.processes());
+}

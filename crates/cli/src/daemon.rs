@@ -10,6 +10,7 @@ use std::path::Path;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use evercrew_config::Ready;
 use evercrew_core::fleet::EndWhen;
 use evercrew_sys::process::{self, Status};
 use evercrew_sys::spawn::{self, Child, Group, Plan, Program};
@@ -27,6 +28,8 @@ use crate::up;
 pub(crate) const DETACHED: &str = "--detached";
 /// Between two looks at an engine that does not answer yet.
 const LOOK: Duration = Duration::from_millis(20);
+/// How long a program must have run of which nothing else is known.
+const MOMENT: Duration = Duration::from_millis(500);
 /// How long an engine that ends by itself may take to begin, once one of its services has failed.
 const ENDING: Duration = Duration::from_secs(1);
 /// Of a file that says why: as much as anybody reads.
@@ -123,7 +126,13 @@ impl Parent<'_> {
 
     fn wait_for_readiness(mut self) -> Result<u8, Failure> {
         let question = Question { lost: Lost::AskAgain, ..Question::change("wait", Map::new(), self.left()) };
-        match self.engine.ask(&question, |_| {}) {
+        let mut asked = self.engine.ask(&question, |_| {});
+        // Where nothing but the exec is known of readiness, a program that ends at once has been ready for a moment.
+        if asked.is_ok() && self.knows_little() && !self.ended_within(MOMENT)? {
+            asked = self.engine.ask(&question, |_| {});
+        }
+        match asked {
+            Ok(_) if self.ended_within(Duration::ZERO)? => self.report_end(),
             Ok(_) => {
                 let (pid, directory) = (self.child.pid, self.engine.directory().display());
                 say(format_args!("evercrew: ready, supervisor {pid} in {directory}"));
@@ -138,6 +147,12 @@ impl Parent<'_> {
                 Err(failure.hint(hint))
             }
         }
+    }
+
+    /// Whether some service says nothing of its readiness.
+    fn knows_little(&self) -> bool {
+        up::read_settings(self.global)
+            .is_ok_and(|settings| settings.services.iter().any(|service| service.ready == Ready::Exec))
     }
 
     /// One that ends with its first failed service says with which code.

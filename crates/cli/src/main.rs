@@ -15,6 +15,7 @@ mod failure;
 mod generated;
 mod leftovers;
 mod output;
+mod ownership;
 mod procfile;
 mod queue_server;
 mod role;

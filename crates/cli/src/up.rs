@@ -10,6 +10,7 @@ use std::path::Path;
 
 use evercrew_config::{ConfigError, Settings, Source};
 use evercrew_manager::{Unfit, vet};
+use evercrew_supervisor::MANAGER_IDENTITY;
 use evercrew_sys::pid_file::PidFile;
 use evercrew_sys::{exec, limits, memfd};
 use evercrew_wire::Text;
@@ -18,7 +19,7 @@ use evercrew_wire::deposit::{self, Configuration};
 use crate::arguments::{Color, Global};
 use crate::failure::{Failure, code};
 use crate::tenancy::{self, Tenancy};
-use crate::{daemon, example, leftovers, output, role};
+use crate::{daemon, example, leftovers, output, ownership, role};
 
 /// Reads and checks the file; errors are written as rustc writes them.
 ///
@@ -98,12 +99,14 @@ pub(crate) fn up(global: &Global, watch: bool, place: Place) -> Result<u8, Failu
         settings = source.parse().map_err(|errors| configuration(errors.render(false)))?;
     }
     let directory = &settings.engine.directory;
+    let identity = evercrew_manager::engine_credentials(&settings.engine).map_err(configuration)?;
     let tenancy = tenancy::take(directory)?;
     let instance =
         new_instance().map_err(|error| Failure::unavailable(format!("cannot read /dev/urandom: {error}")))?;
     leftovers::end(directory)?;
     leftovers::remember(directory, &instance)?;
     make_directory(&directory.join("notify"), mode)?;
+    ownership::give(&settings, identity.as_ref())?;
     let pid_file = settings.engine.pid_file.as_deref().map(tenancy::make_pid_file).transpose()?;
     let configuration = Configuration {
         version: deposit::VERSION,
@@ -122,7 +125,11 @@ pub(crate) fn up(global: &Global, watch: bool, place: Place) -> Result<u8, Failu
     };
     let settled = if place == Place::Background { daemon::settle(directory) } else { Ok(()) };
     let error = match settled {
-        Ok(()) => become_supervisor(&configuration, &tenancy, pid_file.as_ref(), directory),
+        Ok(()) => {
+            let credentials = identity.as_ref().map(|own| (own.uid, own.gid, &own.groups[..]));
+            let manager = evercrew_supervisor::manager_identity(credentials, settings.engine.umask);
+            become_supervisor(&configuration, manager, &tenancy, pid_file.as_ref(), directory)
+        }
         Err(error) => error,
     };
     if let Some(file) = pid_file {
@@ -134,6 +141,7 @@ pub(crate) fn up(global: &Global, watch: bool, place: Place) -> Result<u8, Failu
 /// A fresh process image: nothing of reading the configuration stays in the supervisor's memory.
 fn become_supervisor(
     configuration: &Configuration,
+    manager: String,
     tenancy: &Tenancy,
     pid_file: Option<&PidFile>,
     directory: &Path,
@@ -158,8 +166,9 @@ fn become_supervisor(
         let role = role::variable("supervisor", &inherited.map(|fd| fd.map_or(0, |fd| fd.as_raw_fd())));
         // Every process of this engine carries it, the manager too: the next `up` finds what a kill left behind.
         let instance = ("EVERCREW_INSTANCE".into(), instance.into());
-        let kept = std::env::vars_os().filter(|(name, _)| name != "EVERCREW_INSTANCE");
-        let environment = kept.chain([role, instance]).map(entry).collect::<io::Result<Vec<_>>>()?;
+        let manager = (MANAGER_IDENTITY.into(), manager.into());
+        let kept = std::env::vars_os().filter(|(name, _)| name != "EVERCREW_INSTANCE" && name != MANAGER_IDENTITY);
+        let environment = kept.chain([role, instance, manager]).map(entry).collect::<io::Result<Vec<_>>>()?;
         Ok((program, configuration, arguments, environment))
     };
     match prepared() {

@@ -63,12 +63,15 @@ impl Under<'_> {
 }
 
 fn engine(under: &mut Under<'_>, engine: &Engine) {
-    let Engine { directory, exit, manager_restart_wait, pid_file, signals } = engine;
+    let Engine { directory, exit, manager_restart_wait, pid_file, signals, user, group, umask } = engine;
     under.put("directory", path(directory));
     under.put("exit", word(*exit));
     under.put("manager_restart_wait", time(*manager_restart_wait));
     under.put("pid_file", pid_file.as_deref().map(path));
     under.put("signals", word(*signals));
+    under.put("user", user.as_ref().map(|user| json!(user)));
+    under.put("group", group.as_ref().map(|group| json!(group)));
+    under.put("umask", umask.map(|mask| json!(format!("{mask:03o}"))));
 }
 
 fn log(under: &mut Under<'_>, log: &Log) {

@@ -2,13 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use evercrew_core::fleet::EndWhen;
-
 use crate::context::Context;
 use crate::convert::Wrong;
 use crate::diagnostic::{Diagnostic, Report};
+use crate::engine;
 use crate::keys;
-use crate::listen::{self, too_long};
+use crate::listen;
 use crate::log;
 use crate::order;
 use crate::places::Places;
@@ -17,7 +16,7 @@ use crate::queue;
 use crate::raw::{Kind, Table, Value};
 use crate::reader::Reader;
 use crate::service::{self, Draft};
-use crate::settings::{Engine, Listener, LogStyle, Settings};
+use crate::settings::{Listener, LogStyle, Settings};
 use crate::text::Span;
 
 /// Most listeners of one file.
@@ -40,7 +39,7 @@ pub(crate) struct Directory<'a> {
 /// Reads the merged table. What is wrong goes to the report; the settings are then only good for further checks.
 pub(crate) fn settings(report: &Report, root: &Table, context: &Context<'_>, directory: &Directory<'_>) -> Settings {
     let file = Reader::open(report, &keys::FILE, root, Span::new(0, 0..0), "the file");
-    let engine = engine(&file, context, directory);
+    let engine = engine::engine(&file, context, directory);
     let mut listeners = listeners(&file, context);
     let log = log::log(&file, context, &engine.directory);
     let mut drafts = services(&file, context, log.style);
@@ -77,31 +76,6 @@ pub(crate) fn settings(report: &Report, root: &Table, context: &Context<'_>, dir
         queue,
         warnings: Vec::new(),
         places,
-    }
-}
-
-fn engine(file: &Reader<'_>, context: &Context<'_>, directory: &Directory<'_>) -> Engine {
-    let table = file.table_or_default("engine", &keys::ENGINE);
-    let given = table.path("directory").map(|path| context.resolve(table.at("directory"), path));
-    let path = match (directory.command_line, given, &directory.environment) {
-        (Some(path), _, _) => path.to_path_buf(),
-        (None, Some(path), _) => path,
-        (None, None, Some(path)) => path.clone(),
-        (None, None, None) => context.base.resolve(".evercrew"),
-    };
-    if let Some(why) = too_long(&path.join("control.sock")) {
-        file.report().add(
-            Diagnostic::error(table.at("directory"), "the engine's directory is too deep for its control socket")
-                .label(why)
-                .help("set `engine.directory` to a shorter path, like \"/run/evercrew\""),
-        );
-    }
-    Engine {
-        directory: path,
-        exit: table.choice("exit").unwrap_or(EndWhen::Never),
-        manager_restart_wait: table.duration("manager_restart_wait"),
-        pid_file: table.path("pid_file").map(|path| context.resolve(table.at("pid_file"), path)),
-        signals: table.choice("signals").unwrap_or_default(),
     }
 }
 

@@ -1,9 +1,9 @@
 //! Every key of the configuration, in one table: what is known, expected, assumed and documented.
 
-use evercrew_core::fleet::{EndWhen, GiveUp, OnFailure, Restart};
-use evercrew_core::operator::Preset;
+use evercrew_core::fleet::{GiveUp, OnFailure, Restart};
 
 use crate::choice::Choice;
+pub(crate) use crate::engine::ENGINE;
 use crate::key::{Absent, Key, OnReload, Section, Shape};
 pub(crate) use crate::log::{LOG, SERVICE_LOG};
 pub(crate) use crate::queue::QUEUE;
@@ -23,7 +23,7 @@ const fn later(name: &'static str) -> Key {
     Key { name, shape: Shape::Later, default: Absent::Otherwise(""), doc: "", on_reload: OnReload::Roll }
 }
 
-const TIME: Shape = Shape::Duration { zero: true, forever: false };
+pub(crate) const TIME: Shape = Shape::Duration { zero: true, forever: false };
 const TIME_ABOVE_ZERO: Shape = Shape::Duration { zero: false, forever: false };
 
 /// The most processes one service may have.
@@ -46,39 +46,6 @@ pub(crate) static FILE: Section = Section {
              last part of a path and do not match a leading dot",
         ),
         open("queue", Shape::Table(&QUEUE), "no queue server", "the built-in queue server"),
-    ],
-};
-
-/// `[engine]`.
-pub(crate) static ENGINE: Section = Section {
-    title: "[engine]",
-    doc: "The engine itself.",
-    keys: &[
-        open(
-            "directory",
-            Shape::Path,
-            "EVERCREW_DIRECTORY, else \".evercrew\"",
-            "where the control socket, the lock, the state and the logs are; `--directory` overrides it",
-        )
-        .fixed(),
-        key(
-            "exit",
-            Shape::Choice(EndWhen::NAMES),
-            "\"never\"",
-            "when the engine ends by itself: never, when every service has finished or failed for good, or as soon as a \
-             service has failed or one worker for good; the exit code is 0, the unrecoverable one, or 1",
-        )
-        .live(),
-        key("manager_restart_wait", TIME, "\"0s\"", "waiting time before a manager that died is started again").live(),
-        open("pid_file", Shape::Path, "none", "a file with the supervisor's pid, there as long as it runs").fixed(),
-        key(
-            "signals",
-            Shape::Choice(Preset::NAMES),
-            "\"native\"",
-            "whose meanings signals to the engine have: its own, or those of a known system",
-        )
-        .live(),
-        later("user"),
     ],
 };
 

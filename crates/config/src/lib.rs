@@ -26,6 +26,7 @@ mod diagnostic;
 mod directory;
 mod duration;
 mod effective;
+mod engine;
 mod error;
 mod file;
 mod files;

@@ -48,6 +48,12 @@ pub struct Engine {
     pub pid_file: Option<PathBuf>,
     /// What signals to the engine mean.
     pub signals: Preset,
+    /// The user that manager and logger run as, and workers of services without one; `None` is who starts the engine.
+    pub user: Option<String>,
+    /// The group likewise; `None` is the user's own.
+    pub group: Option<String>,
+    /// Permissions that files of manager and logger are made without.
+    pub umask: Option<u32>,
 }
 
 /// `[log]`.

@@ -22,6 +22,7 @@ use evercrew_wire::supervisor::{self as wire, Bind, Inventory, Numbered, ToManag
 use crate::crew::{Crew, Parts};
 use crate::deposit;
 use crate::edition::Edition;
+use crate::identity;
 use crate::inheritance::Inheritance;
 use crate::link::{self, Link, Record};
 use crate::listeners;
@@ -373,10 +374,14 @@ pub(crate) async fn bind(
     let names: BTreeMap<String, String> =
         wanted.iter().map(|(name, bind)| (bind.listener.clone(), name.clone())).collect();
     model.news.remarks.extend(make_socket_directories(model.crew.settings()));
+    let engine = &model.crew.settings().engine;
+    let own = identity::of_engine(engine, identity::supervisor(engine)).ok().flatten();
+    let owner = own.map(|identity| (identity.credentials.uid, identity.credentials.gid));
     let mut open = 0;
     for (_, mut bind) in wanted {
         if found.listeners.get(&bind.listener).is_none_or(|(address, _)| *address != bind.address) {
             model.news.remarks.extend(model.inheritance.claim(&mut bind));
+            bind.owner = owner;
             let bytes = ToSupervisor::Bind(bind).encode().map_err(io::Error::other)?;
             link.push(Record { bytes, descriptors: Vec::new() });
             open += 1;
@@ -437,6 +442,7 @@ fn wanted_listeners(settings: &Settings) -> Vec<(String, Bind)> {
         mode: Some(0o600),
         reuse_port: false,
         inherited: None,
+        owner: None,
         store: None,
     };
     let named = |listener: &Listener| {

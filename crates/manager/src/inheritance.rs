@@ -80,6 +80,7 @@ impl Manager {
         if let Some(remark) = self.inheritance.claim(&mut bind) {
             self.write_log(Level::Warn, &remark);
         }
+        bind.owner = self.launcher.owner();
         self.send(&ToSupervisor::Bind(bind), Vec::new());
     }
 
@@ -127,6 +128,7 @@ mod tests {
             mode: None,
             reuse_port: false,
             inherited: None,
+            owner: None,
             store: Some(name.into()),
         }
     }

@@ -7,15 +7,15 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::growth;
-use crate::identity::Identity;
+use crate::identity::{self, Identity};
 use crate::listeners;
-use evercrew_config::{Builtin, Durability, Listener, Program, Ready, Service, Settings};
+use evercrew_config::{Builtin, Durability, Engine, Listener, Program, Ready, Service, Settings};
 use evercrew_core::Signal;
 use evercrew_core::fleet::{StopLadder, WorkerId};
 use evercrew_sys::spawn::{FindError, find_program};
 use evercrew_wire::Text;
 use evercrew_wire::queue::Settings as Queue;
-use evercrew_wire::supervisor::{self as wire, Bounds, Descriptor, Label, NotifySocket, Source, Spawn};
+use evercrew_wire::supervisor::{self as wire, Bounds, Credentials, Descriptor, Label, NotifySocket, Source, Spawn};
 
 /// Where a role process finds its first descriptor.
 const ROLE_DESCRIPTOR: i32 = 3;
@@ -32,14 +32,26 @@ pub(crate) struct Launcher {
     /// The engine's environment, less what is not meant for workers.
     environment: BTreeMap<OsString, OsString>,
     nofile: (u64, u64),
+    /// Whom the engine's own processes run as, where not as the supervisor, and what their files are made without.
+    own: Option<Credentials>,
+    umask: Option<u32>,
     /// Programs by service and version, found on PATH once: a lookup is not repeated at every restart.
     found: BTreeMap<(String, u64), PathBuf>,
 }
 
 impl Launcher {
-    pub(crate) fn new(directory: PathBuf, instance: String, nofile: (u64, u64)) -> Self {
+    pub(crate) fn new(engine: &Engine, instance: String, nofile: (u64, u64)) -> Self {
         let environment = std::env::vars_os().filter(|(name, _)| is_inherited(name)).collect();
-        Self { directory, instance, environment, nofile, found: BTreeMap::new() }
+        let own = identity::of_engine(engine, identity::supervisor(engine)).ok().flatten();
+        Self {
+            directory: engine.directory.clone(),
+            instance,
+            environment,
+            nofile,
+            own: own.map(|identity| identity.credentials),
+            umask: engine.umask,
+            found: BTreeMap::new(),
+        }
     }
 
     /// The engine's own output process.
@@ -53,7 +65,14 @@ impl Launcher {
         ];
         let mut spawn = self.role("logger", worker, label, descriptors);
         spawn.environment.extend(std::env::var_os("NO_COLOR").map(|value| entry("NO_COLOR", &value)));
+        spawn.credentials = self.own.clone();
+        spawn.umask = self.umask;
         spawn
+    }
+
+    /// Who owns what the supervisor makes for the engine, where that is not the supervisor's own user.
+    pub(crate) fn owner(&self) -> Option<(u32, u32)> {
+        self.own.as_ref().map(|own| (own.uid, own.gid))
     }
 
     fn role(&self, role: &str, worker: WorkerId, label: Label, descriptors: Vec<Descriptor>) -> Spawn {

@@ -66,6 +66,7 @@ mod watch;
 mod words;
 
 pub use boot::{Crowd, check_open_files, most_at_a_time};
+pub use identity::engine_credentials;
 pub use manager::run;
 pub use surroundings::surroundings;
 pub use vet::{Unfit, vet};

@@ -59,6 +59,7 @@ pub(crate) fn binds(listener: &Listener) -> impl Iterator<Item = Bind> {
         mode: None,
         reuse_port,
         inherited: None,
+        owner: None,
         store: Some(name.clone()),
     })
 }

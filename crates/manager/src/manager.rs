@@ -199,6 +199,7 @@ impl Manager {
         let growth = Growth::new(growth::is_asked(crew.settings()), clock::mono());
         let stopped_at = state.and_then(|state| state.stop_signal_at).map(Mono::from_nanos);
         let operator = Operator::new(crew.settings().engine.signals, stopped_at);
+        let launcher = Launcher::new(&crew.settings().engine, configuration.instance.clone(), found.inventory.nofile);
         let mut log = Log::new(crew.settings().log.level, &directory)?;
         log.restore(state.and_then(|state| state.log.as_deref()));
         let manager = Self {
@@ -217,7 +218,7 @@ impl Manager {
             rollouts: Rollouts::restore(state.map_or(&[], |state| &state.rollouts)),
             growth,
             nofile: found.inventory.nofile.1,
-            launcher: Launcher::new(directory, configuration.instance.clone(), found.inventory.nofile),
+            launcher,
             open: found.listeners.keys().cloned().collect(),
             reloads: Reloads::restore(tried(found, state)),
             inheritance,

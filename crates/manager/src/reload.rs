@@ -7,12 +7,13 @@ use std::time::Duration;
 use evercrew_config::{Builtin, Program, Settings, Source};
 use evercrew_core::Mono;
 use evercrew_core::fleet::{Epoch, ServiceId, ServiceState, ServiceView, WorkerState};
+use evercrew_sys::user;
 use evercrew_wire::deposit::State;
 
 use crate::boot::Found;
 use crate::edition::Edition;
 use crate::plan::{Fate, Plan};
-use crate::vet::{Unfit, vet};
+use crate::vet::{Unfit, vet_for};
 
 /// Reloads that may wait for the one that runs.
 const MAX_QUEUE: usize = 16;
@@ -236,7 +237,7 @@ pub(crate) fn read(source: &Source) -> Result<(Source, Settings), String> {
         format!("{count} {noun} in {}\n\n{}", source.path.display(), errors.render(false))
     };
     let settings = source.parse().map_err(|errors| wrong(&errors))?;
-    match vet(&settings) {
+    match vet_for(&settings, user::of_parent()) {
         Ok(()) => Ok((source, settings)),
         Err(Unfit::Missing(errors)) => Err(wrong(&errors)),
         Err(Unfit::Refused { message, hint, .. }) => Err(format!("{message}\n  help: {hint}")),

@@ -139,6 +139,17 @@ impl Manager {
     /// Checks what only the engine knows.
     fn candidate(&self, source: evercrew_config::Source, settings: Settings) -> Result<Candidate, String> {
         let current = self.crew.settings();
+        let whose = |settings: &Settings| {
+            let evercrew_config::Engine { user, group, umask, .. } = &settings.engine;
+            (user.clone(), group.clone(), *umask)
+        };
+        if whose(current) != whose(&settings) {
+            // The supervisor starts every manager as it was told first; workers of another user would be out of its reach.
+            return Err(
+                "`user`, `group` and `umask` of [engine] cannot change while it runs: `evercrew down`, then `up`"
+                    .to_owned(),
+            );
+        }
         let runs = |name: &str| {
             let view = self.fleet.service(self.crew.find(name)?)?;
             Some((view.epoch, &self.crew.edition(view.epoch).settings))

@@ -59,6 +59,6 @@ pub fn surroundings(settings: &Settings, name: &str) -> Result<Surroundings, Opt
     let index = settings.services.iter().position(|service| service.name == name).ok_or(None)?;
     let service = settings.services.get(index).ok_or(None)?;
     let identity = identity::resolve(settings).into_iter().nth(index).ok_or(None)?.map_err(Some)?;
-    let launcher = Launcher::new(settings.engine.directory.clone(), String::new(), limits::nofile());
+    let launcher = Launcher::new(&settings.engine, String::new(), limits::nofile());
     Ok(launcher.surroundings(service, identity.as_ref()))
 }

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use crate::identity;
 use evercrew_config::{ConfigErrors, Limits, Ready, Service, Settings};
 use evercrew_core::fleet::MAX_WORKERS;
 use evercrew_sys::limits::{self, Resource};
@@ -39,6 +40,11 @@ impl Unfit {
 /// # Errors
 /// What is missing or not possible.
 pub fn vet(settings: &Settings) -> Result<(), Unfit> {
+    vet_for(settings, user::current())
+}
+
+/// As [`vet`], for a supervisor that has these rights.
+pub(crate) fn vet_for(settings: &Settings, supervisor: (u32, u32)) -> Result<(), Unfit> {
     let is_there = |found: io::Result<bool>| found.unwrap_or(false);
     let user = |name: &str| is_there(user::find(name).map(|user| user.is_some()));
     let group = |name: &str| is_there(user::find_group(name).map(|group| group.is_some()));
@@ -46,14 +52,22 @@ pub fn vet(settings: &Settings) -> Result<(), Unfit> {
         .check_programs(std::env::var_os("PATH").as_deref())
         .and_then(|()| settings.check_system(&user, &group))
         .map_err(Unfit::Missing)?;
-    check_permission(settings)?;
-    check_limits(settings)?;
+    check_permission(settings, supervisor)?;
+    // Of another one's rights the kernel tells nothing; it has those that every start needs.
+    if supervisor == user::current() {
+        check_limits(settings)?;
+    }
     check_sockets(settings)
 }
 
 /// Users and groups that we may become.
-fn check_permission(settings: &Settings) -> Result<(), Unfit> {
-    let own = user::current();
+fn check_permission(settings: &Settings, own: (u32, u32)) -> Result<(), Unfit> {
+    let engine = identity::of_engine(&settings.engine, own)
+        .map_err(|text| Unfit::refused(CONFIGURATION, text, "make it, or name another one"))?;
+    if engine.is_some() && own.0 != 0 {
+        let text = "the engine itself is to run as another user or group, which only root can start".to_owned();
+        return Err(Unfit::refused(FORBIDDEN, text, "start it as root, or leave `user` and `group` of [engine] out"));
+    }
     for service in &settings.services {
         let user = service.user.as_deref().and_then(|name| user::find(name).ok().flatten());
         let group = service.group.as_deref().and_then(|name| user::find_group(name).ok().flatten());

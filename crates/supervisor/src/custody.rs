@@ -174,6 +174,10 @@ fn open(bind: &Bind) -> Result<Listener, BindError> {
         wire::Address::Unix(path) => Address::Unix(path.to_path()),
     };
     let socket = listener::bind(&address, &options)?;
+    if let (Address::Unix(path), Some((uid, gid))) = (&address, bind.owner) {
+        // Whoever cannot use it says so; the socket itself works.
+        let _ = std::os::unix::fs::lchown(path, Some(uid), Some(gid));
+    }
     let file = match &address {
         Address::Unix(path) => file_at(path),
         Address::Tcp(_) => None,

@@ -21,6 +21,7 @@ mod custody;
 mod ending;
 mod engine;
 mod hangup;
+mod identity;
 mod launch;
 mod level;
 mod manager;
@@ -32,3 +33,4 @@ mod voice;
 mod workers;
 
 pub use engine::{Boot, run};
+pub use identity::{VARIABLE as MANAGER_IDENTITY, variable as manager_identity};

@@ -13,6 +13,7 @@ use evercrew_sys::spawn::{self, ExecOutcome, Group, Outcome, Plan, Program};
 use evercrew_sys::{channel, descriptor};
 
 use crate::engine::Engine;
+use crate::identity;
 use crate::outgoing::Outgoing;
 
 /// Where a role process finds its descriptor.
@@ -38,11 +39,14 @@ impl Manager {
         let (ours, theirs) = channel::pair()?;
         let null = std::fs::File::options().read(true).write(true).open("/dev/null")?;
         let program = Program::Descriptor(descriptor::duplicate(binary)?);
+        let (credentials, umask) = identity::of_manager();
         let plan = Plan {
             environment: inherited_environment(),
             pid_variables: vec![format!("EVERCREW_ROLE=manager:{{pid}}:{ROLE_DESCRIPTOR}")],
             descriptors: vec![(OwnedFd::from(null), 0), (OwnedFd::from(theirs), ROLE_DESCRIPTOR)],
             group: Group::Own,
+            credentials,
+            umask,
             ..Plan::new(program, vec![CString::new(title).unwrap_or_default()])
         };
         let child = spawn::spawn(&plan).map_err(|error| io::Error::other(error.to_string()))?;
@@ -96,7 +100,7 @@ const LAST_WAIT: Duration = Duration::from_secs(1);
 /// Ours, less what is meant for this process alone.
 fn inherited_environment() -> Vec<CString> {
     std::env::vars_os()
-        .filter(|(name, _)| name != "NOTIFY_SOCKET" && name != "EVERCREW_ROLE")
+        .filter(|(name, _)| !["NOTIFY_SOCKET", "EVERCREW_ROLE", identity::VARIABLE].iter().any(|ours| name == ours))
         .filter_map(|(name, value)| {
             let mut entry = name.into_vec();
             entry.push(b'=');

@@ -6,7 +6,7 @@
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, lchown};
 use std::path::{Path, PathBuf};
 
 use evercrew_sys::clock;
@@ -27,6 +27,8 @@ pub(crate) struct Premises {
     pub(crate) directory: PathBuf,
     /// The rights that others have in it.
     mode: u32,
+    /// Whose it is, and so whatever is made again in it.
+    owner: Option<(u32, u32)>,
     lock: Lock,
     _claim: Option<OwnedFd>,
     pid_file: Option<PidFile>,
@@ -35,10 +37,12 @@ pub(crate) struct Premises {
 
 impl Premises {
     pub(crate) fn new(directory: PathBuf, lock: Lock, claim: Option<OwnedFd>, pid_file: Option<PidFile>) -> Self {
-        let mode = fs::metadata(&directory).map_or(0o700, |metadata| metadata.permissions().mode() & 0o777);
+        let metadata = fs::metadata(&directory);
+        let mode = metadata.as_ref().map_or(0o700, |metadata| metadata.permissions().mode() & 0o777);
+        let owner = metadata.ok().map(|metadata| (metadata.uid(), metadata.gid()));
         // Without a watch nothing is made again, as a remark says.
         let removals = Inotify::new().ok();
-        Self { directory, mode, lock, _claim: claim, pid_file, removals }
+        Self { directory, mode, owner, lock, _claim: claim, pid_file, removals }
     }
 
     pub(crate) fn removals(&self) -> Option<&Inotify> {
@@ -59,9 +63,16 @@ impl Premises {
     /// Makes again what is missing; what was made, or why it could not be.
     fn restore(&mut self, instance: &str) -> Vec<String> {
         let mut said = Vec::new();
+        let owner = self.owner;
         let mut tell = |path: &Path, made: io::Result<bool>| match made {
             Ok(false) => {}
-            Ok(true) => said.push(format!("WARN  {} was removed and is made again", path.display())),
+            Ok(true) => {
+                said.push(format!("WARN  {} was removed and is made again", path.display()));
+                if let Some((uid, gid)) = owner {
+                    // Nobody's concern where it is the supervisor's own, and refused where it cannot be another's.
+                    let _ = lchown(path, Some(uid), Some(gid));
+                }
+            }
             Err(error) => said.push(format!(
                 "ERROR {} was removed and cannot be made again ({error}); `kill -TERM {}` stops the engine",
                 path.display(),

@@ -135,6 +135,14 @@ fn groups(name: &CStr, gid: u32) -> Vec<u32> {
     }
 }
 
+/// The (user, group) of the process that started us, as the kernel shows it; our own where it is not to be seen.
+pub fn of_parent() -> (u32, u32) {
+    use std::os::unix::fs::MetadataExt;
+    let parent = rustix::process::getppid().map(|parent| parent.as_raw_nonzero());
+    let seen = parent.and_then(|parent| std::fs::metadata(format!("/proc/{parent}")).ok());
+    seen.map_or_else(current, |process| (process.uid(), process.gid()))
+}
+
 /// The (effective user, effective group) of this process.
 pub fn current() -> (u32, u32) {
     (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw())

@@ -112,6 +112,9 @@ pub struct Bind {
     /// The number of the [`Inherited`] socket that it is to be, instead of a new one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inherited: Option<u32>,
+    /// Who owns a unix socket's file (user, group), where it is not the supervisor's own user.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<(u32, u32)>,
     /// The name that the service manager above keeps it under for the next engine, where it is to (`FDSTORE=1`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub store: Option<String>,

@@ -259,6 +259,7 @@ fn records_to_the_supervisor_are_written_and_read_as_ever() {
         mode: Some(0o600),
         reuse_port: false,
         inherited: None,
+        owner: None,
         store: None,
     };
     let records = [

@@ -16,6 +16,7 @@ fn what_a_service_manager_left_is_written_and_read_as_ever() {
         mode: None,
         reuse_port: false,
         inherited: Some(3),
+        owner: None,
         store: Some("web".into()),
     };
     let records = [ToSupervisor::Bind(bind), ToSupervisor::Disown { number: 4 }];

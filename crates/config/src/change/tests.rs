@@ -182,6 +182,9 @@ fn keys_of_the_engine_hold_at_once_or_not_at_all() {
         ("manager_restart_wait", "manager_restart_wait = \"1s\"", OnReload::Live),
         ("pid_file", "pid_file = \"e.pid\"", OnReload::Fixed),
         ("signals", "signals = \"gunicorn\"", OnReload::Live),
+        ("user", "user = \"app\"", OnReload::Fixed),
+        ("group", "group = \"app\"", OnReload::Fixed),
+        ("umask", "umask = \"027\"", OnReload::Fixed),
     ];
     for key in keys::ENGINE.keys.iter().filter(|key| key.is_supported()) {
         let Some((_, text, means)) = samples.iter().find(|(name, ..)| *name == key.name) else {
