@@ -1,6 +1,7 @@
 //! End-to-end tests: an engine started as a user starts it, with real processes, killed in every way.
 
 mod asking;
+mod calls;
 mod commands;
 mod control;
 mod crash;
@@ -10,6 +11,7 @@ mod ends;
 mod faktory;
 mod faults;
 mod hangup;
+mod hub;
 mod hung;
 mod identity;
 mod init;

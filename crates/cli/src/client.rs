@@ -19,6 +19,8 @@ use crate::failure::{Failure, code};
 pub(crate) const ANSWER: Duration = Duration::from_secs(10);
 /// At most this much of a deadline is left for the engine's answer that it was not met.
 const MOST_MARGIN: Duration = Duration::from_millis(200);
+/// How much longer an answer of that moment is waited for.
+const EXACT_MARGIN: Duration = Duration::from_secs(1);
 const FOREVER: Duration = Duration::from_secs(u32::MAX as u64);
 const SILENT: &str = "its supervisor's log says why";
 const NONE: &str = "start it with `evercrew up`, or name its file with -c or its directory with --directory";
@@ -53,17 +55,19 @@ pub(crate) struct Question {
     pub(crate) lost: Lost,
     /// Whether an engine is waited for where none runs.
     pub(crate) appearing: bool,
+    /// Whether the engine answers at the deadline itself, with everything that came by then: it is left a moment for it.
+    pub(crate) exact: bool,
 }
 
 impl Question {
     /// One that changes nothing and is answered at once.
     pub(crate) fn look(verb: &'static str, args: Map<String, Value>, timeout: Option<Duration>) -> Self {
-        Self { verb, args, timeout, prompt: true, lost: Lost::AskAgain, appearing: false }
+        Self { verb, args, timeout, prompt: true, lost: Lost::AskAgain, appearing: false, exact: false }
     }
 
     /// One that is answered when what it asks for has come to be.
     pub(crate) fn change(verb: &'static str, args: Map<String, Value>, timeout: Option<Duration>) -> Self {
-        Self { verb, args, timeout, prompt: false, lost: Lost::Tell, appearing: false }
+        Self { verb, args, timeout, prompt: false, lost: Lost::Tell, appearing: false, exact: false }
     }
 }
 
@@ -186,11 +190,32 @@ impl Engine {
     pub(crate) fn ask_over(
         &self,
         question: &Question,
+        connected: impl FnMut(&UnixStream),
+        progress: impl FnMut(&Reply),
+    ) -> Result<Reply, Failure> {
+        let reply = self.answer(question, connected, progress)?;
+        if reply.status == ReplyStatus::Ok {
+            return Ok(reply);
+        }
+        let failure = Failure::new(reply.code.unwrap_or(code::FAILURE), reply.message);
+        Err(failure.hint(reply.hint.unwrap_or_default()))
+    }
+
+    /// As [`Engine::ask_over`], but the terminal reply whatever its status.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub(crate) fn answer(
+        &self,
+        question: &Question,
         mut connected: impl FnMut(&UnixStream),
         mut progress: impl FnMut(&Reply),
     ) -> Result<Reply, Failure> {
         let started = Instant::now();
-        let answer = Patience::of(question.timeout, started, ANSWER);
+        let mut answer = Patience::of(question.timeout, started, ANSWER);
+        if question.exact {
+            answer.until += EXACT_MARGIN;
+        }
         let mut appearing = question.appearing.then(|| Appearing::new(&self.global));
         // Waiting for an engine to appear has no other bound than the user's.
         let appear = if question.appearing { Patience::of(question.timeout, started, FOREVER) } else { answer };
@@ -201,13 +226,10 @@ impl Engine {
             }
             connected(&stream);
             let bounded = question.prompt || question.timeout.is_some();
-            let left = question.timeout.map(|timeout| told(timeout).saturating_sub(started.elapsed()));
+            let all = question.timeout.map(|timeout| if question.exact { timeout } else { told(timeout) });
+            let left = all.map(|all| all.saturating_sub(started.elapsed()));
             match exchange(&stream, question, left, bounded.then_some(answer.until), &mut progress) {
-                Ok(reply) if reply.status == ReplyStatus::Ok => return Ok(reply),
-                Ok(reply) => {
-                    let failure = Failure::new(reply.code.unwrap_or(code::FAILURE), reply.message);
-                    return Err(failure.hint(reply.hint.unwrap_or_default()));
-                }
+                Ok(reply) => return Ok(reply),
                 Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
                     let text = format!("the engine in {} does not answer", self.directory.display());
                     return Err(answer.over(text).hint(SILENT));

@@ -20,6 +20,8 @@ pub struct Diff {
     pub engine: Keys,
     /// Keys of `[log]`. What they change for a service is among its own, too.
     pub log: Keys,
+    /// Keys of `[control]` and `[metrics]`, with the table's name in front.
+    pub hub: Keys,
     /// Listeners by name, those without a change left out.
     pub listeners: BTreeMap<String, Change>,
     /// Services by name, those without a change left out. A changed address of a listener is among the keys of every
@@ -79,6 +81,7 @@ pub fn diff(old: &Settings, new: &Settings) -> Diff {
     let (before, after) = (Tables::of(old), Tables::of(new));
     let mut diff = Diff { engine: changed(&before.engine, &after.engine, &keys::ENGINE), ..Diff::default() };
     diff.log = changed(&before.log, &after.log, &keys::LOG);
+    diff.hub = changed(&before.hub, &after.hub, &keys::FILE);
     diff.listeners = named(&before.listeners, &after.listeners, &keys::LISTEN);
     diff.services = named(&before.services, &after.services, &keys::SERVICE);
     for service in &new.services {
@@ -105,6 +108,7 @@ type Values = BTreeMap<Vec<String>, Option<Json>>;
 struct Tables {
     engine: Values,
     log: Values,
+    hub: Values,
     listeners: BTreeMap<String, Values>,
     services: BTreeMap<String, Values>,
 }
@@ -125,6 +129,11 @@ impl Tables {
                 (Some("queue"), _) => {
                     within.push("queue".to_owned());
                     tables.services.entry(queue::NAME.to_owned()).or_default()
+                }
+                (Some(table @ ("control" | "metrics")), names) => {
+                    let names = std::iter::once(table.to_owned()).chain(names).collect();
+                    tables.hub.insert(names, key.value);
+                    continue;
                 }
                 (Some(_) | None, _) => &mut tables.engine,
             };

@@ -12,7 +12,7 @@ use crate::duration;
 use crate::key::Shape;
 use crate::keys;
 use crate::queue::Queue;
-use crate::settings::{Address, Engine, Limits, Listener, Log, LogStyle, Program, Ready, Service, Settings};
+use crate::settings::{Control, Engine, Limits, Listener, Log, LogStyle, Metrics, Program, Ready, Service, Settings};
 use crate::size;
 
 /// A key with what it comes to.
@@ -28,6 +28,8 @@ pub(crate) fn effective(settings: &Settings, env_file: impl Fn(&str) -> Option<P
     let mut keys = Vec::new();
     engine(&mut Under { keys: &mut keys, names: vec!["engine".to_owned()] }, &settings.engine);
     log(&mut Under { keys: &mut keys, names: vec!["log".to_owned()] }, &settings.log);
+    control(&mut Under { keys: &mut keys, names: vec!["control".to_owned()] }, &settings.control);
+    metrics(&mut Under { keys: &mut keys, names: vec!["metrics".to_owned()] }, &settings.metrics);
     for listener in &settings.listeners {
         let names = vec!["listen".to_owned(), listener.name.clone()];
         self::listener(&mut Under { keys: &mut keys, names }, listener);
@@ -95,6 +97,18 @@ fn queue(under: &mut Under<'_>, queue: &Queue) {
     under.put("keep_dead", time(*keep_dead));
 }
 
+fn control(under: &mut Under<'_>, control: &Control) {
+    let Control { group, admins, viewers } = control;
+    under.put("group", group.as_ref().map(|group| json!(group)));
+    under.put("admins", json!(admins));
+    under.put("viewers", json!(viewers));
+}
+
+fn metrics(under: &mut Under<'_>, metrics: &Metrics) {
+    let Metrics { listen } = metrics;
+    under.put("listen", listen.as_ref().map(|address| json!(address.text())));
+}
+
 fn style(under: &mut Under<'_>, before: &str, style: &LogStyle) {
     let LogStyle { files, format, max_size, max_age, keep, compress, terminal } = style;
     let mut put = |name: &str, value: Json| under.put(&format!("{before}{name}"), value);
@@ -109,11 +123,7 @@ fn style(under: &mut Under<'_>, before: &str, style: &LogStyle) {
 
 fn listener(under: &mut Under<'_>, listener: &Listener) {
     let Listener { name: _, address, backlog, mode } = listener;
-    let address = match address {
-        Address::Tcp(address) => address.to_string(),
-        Address::Unix(path) => format!("unix:{}", path.display()),
-    };
-    under.put("address", json!(address));
+    under.put("address", json!(address.text()));
     under.put("backlog", json!(backlog));
     under.put("mode", word(*mode));
 }
@@ -321,6 +331,8 @@ mod tests {
         let tables = [
             ("engine", &keys::ENGINE),
             ("log", &keys::LOG),
+            ("control", &keys::CONTROL),
+            ("metrics", &keys::METRICS),
             ("listen.web", &keys::LISTEN),
             ("service.web", &keys::SERVICE),
         ];

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::context::Context;
+use crate::control;
 use crate::convert::Wrong;
 use crate::diagnostic::{Diagnostic, Report};
 use crate::engine;
@@ -71,6 +72,8 @@ pub(crate) fn settings(report: &Report, root: &Table, context: &Context<'_>, dir
     Settings {
         engine,
         log,
+        control: control::control(&file),
+        metrics: control::metrics(&file, context),
         listeners: listeners.into_iter().map(|listener| listener.listener).collect(),
         services: drafts.into_iter().map(|draft| draft.service).collect(),
         queue,

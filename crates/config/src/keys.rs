@@ -3,6 +3,7 @@
 use evercrew_core::fleet::{GiveUp, OnFailure, Restart};
 
 use crate::choice::Choice;
+pub(crate) use crate::control::{CONTROL, METRICS};
 pub(crate) use crate::engine::ENGINE;
 use crate::key::{Absent, Key, OnReload, Section, Shape};
 pub(crate) use crate::log::{LOG, SERVICE_LOG};
@@ -36,6 +37,8 @@ pub(crate) static FILE: Section = Section {
     keys: &[
         open("engine", Shape::Table(&ENGINE), "", "the engine itself"),
         open("log", Shape::Table(&LOG), "", "what becomes of lines"),
+        open("control", Shape::Table(&CONTROL), "", "who may use the control socket"),
+        open("metrics", Shape::Table(&METRICS), "", "where metrics are served"),
         open("listen", Shape::Named(&LISTEN), "", "sockets that services listen on"),
         open("service", Shape::Named(&SERVICE), "", "what runs"),
         open(

@@ -21,6 +21,7 @@ mod base;
 mod change;
 mod choice;
 mod context;
+mod control;
 mod convert;
 mod diagnostic;
 mod directory;
@@ -72,8 +73,8 @@ pub use queue::{Durability, Queue};
 pub use reference::reference;
 pub use schema::schema;
 pub use settings::{
-    Address, Builtin, Engine, Limits, ListenMode, Listener, Log, LogFiles, LogFormat, LogStyle, Program, Ready,
-    Service, Settings, Warning,
+    Address, Builtin, Control, Engine, Limits, ListenMode, Listener, Log, LogFiles, LogFormat, LogStyle, Metrics,
+    Program, Ready, Service, Settings, Warning,
 };
 pub use show::{Provenance, Shown};
 pub use source::{MOST_BYTES, Source, environment};

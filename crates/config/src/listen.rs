@@ -32,6 +32,11 @@ pub(crate) fn listener(reader: &Reader<'_>, name: &str, context: &Context<'_>) -
     }
 }
 
+/// An address under a key that may be missing.
+pub(crate) fn optional_address(reader: &Reader<'_>, key: &'static str, context: &Context<'_>) -> Option<Address> {
+    address(reader.report(), reader.given(key)?, context).map_err(|wrong| reader.wrong(key, wrong)).ok()
+}
+
 pub(crate) fn address(report: &Report, value: &Value, context: &Context<'_>) -> Result<Address, Wrong> {
     let text = convert::text(report, value)?;
     if let Some(path) = text.strip_prefix("unix:") {

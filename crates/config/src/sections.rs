@@ -2,15 +2,17 @@
 
 use crate::key::Section;
 use crate::keys::{
-    BACKOFF, BYTE_LIMIT, ENGINE, FILE, HEARTBEAT, LIMITS, LISTEN, LOG, NUMBER_LIMIT, QUEUE, READY, RECYCLE, ROLLOUT,
-    RUNG, SERVICE, SERVICE_LOG, START_LIMIT, STOP,
+    BACKOFF, BYTE_LIMIT, CONTROL, ENGINE, FILE, HEARTBEAT, LIMITS, LISTEN, LOG, METRICS, NUMBER_LIMIT, QUEUE, READY,
+    RECYCLE, ROLLOUT, RUNG, SERVICE, SERVICE_LOG, START_LIMIT, STOP,
 };
 
 /// Every section in the order of the reference.
-pub(crate) static SECTIONS: [&Section; 18] = [
+pub(crate) static SECTIONS: [&Section; 20] = [
     &FILE,
     &ENGINE,
     &LOG,
+    &CONTROL,
+    &METRICS,
     &LISTEN,
     &SERVICE,
     &READY,

@@ -20,6 +20,10 @@ pub struct Settings {
     pub engine: Engine,
     /// What becomes of lines: the engine's own, and by default the workers'.
     pub log: Log,
+    /// Who may use the control socket.
+    pub control: Control,
+    /// Where metrics are served.
+    pub metrics: Metrics,
     /// The sockets, in the order of the file.
     pub listeners: Vec<Listener>,
     /// The services, in the order of the file and then that of the queue server; `ServiceId(n)` is the one at index n.
@@ -54,6 +58,24 @@ pub struct Engine {
     pub group: Option<String>,
     /// Permissions that files of manager and logger are made without.
     pub umask: Option<u32>,
+}
+
+/// `[control]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Control {
+    /// Whose members may use the control socket.
+    pub group: Option<String>,
+    /// Those of them who may do everything.
+    pub admins: Vec<String>,
+    /// Those of them who may only look.
+    pub viewers: Vec<String>,
+}
+
+/// `[metrics]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Metrics {
+    /// Where they are served.
+    pub listen: Option<Address>,
 }
 
 /// `[log]`.
@@ -146,6 +168,16 @@ pub enum Address {
     Tcp(SocketAddr),
     /// A unix stream socket at an absolute path.
     Unix(PathBuf),
+}
+
+impl Address {
+    /// As it is written in a file.
+    pub fn text(&self) -> String {
+        match self {
+            Self::Tcp(address) => address.to_string(),
+            Self::Unix(path) => format!("unix:{}", path.display()),
+        }
+    }
 }
 
 /// `[service.NAME]`.

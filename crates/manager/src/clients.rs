@@ -16,6 +16,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinHandle;
 
 use crate::accepting::{ACCEPT_RETRY, Connection, Left};
+use crate::access::{Access, Who};
+use crate::audit::Audited;
 use crate::input::Input;
 use crate::intake::{Intake, Line, Read};
 use crate::outbox::{Load, Outbox, Pending, Written, outbox};
@@ -42,8 +44,9 @@ struct Client {
     used: Mono,
     /// It sends no more requests.
     ended: bool,
-    /// Whose it is: `uid 0 (pid 7)`.
-    who: String,
+    who: Who,
+    /// Its changing commands whose end was not told.
+    audited: Vec<Audited>,
     /// It has the last descriptor, which others wait for: it is answered and asked to go.
     is_last: bool,
     reader: JoinHandle<()>,
@@ -66,14 +69,40 @@ pub(crate) struct Clients {
     next: u64,
     open: BTreeMap<ClientId, Client>,
     intake: Arc<Intake>,
+    /// Who may use the socket for what.
+    pub(crate) access: Access,
+    /// Changing commands that are over, of connections that are gone.
+    audited: Vec<(Who, Audited)>,
     /// Those that were cut off: what is kept for them elsewhere has to go.
     cut: Vec<ClientId>,
 }
 
 impl Clients {
-    /// Whose connection it is.
-    pub(crate) fn who(&self, client: ClientId) -> String {
-        self.open.get(&client).map_or_else(|| "somebody".to_owned(), |client| client.who.clone())
+    /// Who is at the other end.
+    pub(crate) fn peer(&self, client: ClientId) -> Who {
+        self.open.get(&client).map(|client| client.who).unwrap_or_default()
+    }
+
+    /// The end of this request is to be told.
+    pub(crate) fn audit(&mut self, client: ClientId, audited: Audited) {
+        if let Some(client) = self.open.get_mut(&client) {
+            client.audited.push(audited);
+        }
+    }
+
+    /// Nobody waits for the ends of its commands any more.
+    pub(crate) fn leaves_alone(&mut self, client: ClientId) {
+        let Some(client) = self.open.get_mut(&client) else { return };
+        let who = client.who;
+        for mut audited in std::mem::take(&mut client.audited) {
+            audited.left_alone();
+            self.audited.push((who, audited));
+        }
+    }
+
+    /// The changing commands that are over and were not told.
+    pub(crate) fn take_audited(&mut self) -> Vec<(Who, Audited)> {
+        std::mem::take(&mut self.audited)
     }
 
     /// Takes a connection in; one of another user is refused.
@@ -83,9 +112,9 @@ impl Clients {
         inputs: &mpsc::Sender<Input>,
     ) -> ClientId {
         let peer = peer::credentials(&stream).ok();
-        let own = evercrew_sys::user::current().0;
-        let allowed = peer.as_ref().is_some_and(|peer| peer.uid == 0 || peer.uid == own);
-        let who = peer.map_or_else(|| "somebody".to_owned(), |peer| format!("uid {} (pid {})", peer.uid, peer.pid));
+        let role = peer.as_ref().and_then(|peer| self.access.role(peer));
+        let allowed = role.is_some();
+        let who = peer.map_or_else(Who::default, |peer| Who { uid: Some(peer.uid), pid: peer.pid, role });
         self.next += 1;
         let id = ClientId(self.next);
         let (read, write) = stream.into_split();
@@ -118,6 +147,7 @@ impl Clients {
             used: clock::mono(),
             ended: false,
             who,
+            audited: Vec::new(),
             is_last,
             reader,
             writer: Some(writer),
@@ -147,6 +177,7 @@ impl Clients {
 
     /// Forgets a connection that is gone.
     pub(crate) fn disconnected(&mut self, id: ClientId) {
+        self.leaves_alone(id);
         self.open.remove(&id);
     }
 
@@ -200,7 +231,12 @@ impl Clients {
         let Some(client) = self.open.get_mut(&id) else { return };
         let Some(outbox) = &client.outbox else { return };
         client.used = clock::mono();
+        if let Some(index) = client.audited.iter_mut().position(|audited| audited.ends_with(reply)) {
+            let audited = client.audited.remove(index);
+            self.audited.push((client.who, audited));
+        }
         if !outbox.push(reply.line()) {
+            self.leaves_alone(id);
             self.open.remove(&id);
             self.cut.push(id);
         }

@@ -8,6 +8,8 @@ use evercrew_wire::control::{Reply, ReplyStatus, Request};
 use serde_json::{Value, json};
 
 use crate::accepting::Connection;
+use crate::access::Role;
+use crate::audit::Audited;
 use crate::boot;
 use crate::clients::{ClientId, MAX_CLIENTS, failure};
 use crate::events::Filter;
@@ -15,7 +17,7 @@ use crate::manager::Manager;
 use crate::notices::Level;
 use crate::reload::By;
 use crate::status;
-use crate::verbs::{self, Entry, VERBS, Verb};
+use crate::verbs::{self, Entry, Right, VERBS, Verb};
 use crate::waiting::{Goal, Waiting, deadline};
 
 /// Requests of one connection that may wait or follow at a time.
@@ -48,8 +50,10 @@ impl Manager {
             return Err((2, format!("unknown verb `{}`", request.verb), hint));
         };
         entry.check(&request.args).map_err(|(text, hint)| (2, text, hint))?;
+        self.metering.asked(entry.name);
+        self.permit(client, request, entry)?;
         let stays_open = entry.stays_open && (entry.verb != Verb::Events || flag(request, "follow"));
-        if stays_open && self.waitings.count(client) + self.events.count(client) >= MAX_OPEN {
+        if stays_open && self.open_of(client) >= MAX_OPEN {
             let hint = "wait for an answer, cancel one, or use another connection".to_owned();
             return Err((75, format!("{MAX_OPEN} requests are open on this connection"), hint));
         }
@@ -73,6 +77,11 @@ impl Manager {
             Verb::Stop => self.stop(client, request),
             Verb::Reload => self.reload(client, request),
             Verb::Shutdown => Ok(Some(self.shutdown_command(request))),
+            Verb::Call => self.call(client, request),
+            Verb::Metrics => {
+                self.metrics(client, request);
+                Ok(None)
+            }
             Verb::Signal => self.signal_command(request).map(Some),
             Verb::Events => Ok(self.follow_events(client, request)),
             Verb::Surroundings => self.surroundings(request).map(Some),
@@ -82,6 +91,25 @@ impl Manager {
             Verb::Version => {
                 let content = json!({"version": env!("CARGO_PKG_VERSION"), "verbs": verbs::list()});
                 Ok(Some(ok(request, "version", content)))
+            }
+        }
+    }
+
+    /// Refuses what the client's role does not permit; what it changes is written down.
+    fn permit(&mut self, client: ClientId, request: &Request, entry: &Entry) -> Result<(), Refusal> {
+        let who = self.clients.peer(client);
+        // To ask for the level alone changes nothing.
+        let looks = entry.verb == Verb::LogLevel && !request.args.contains_key("filter");
+        let right = if looks { Right::Look } else { entry.right };
+        if right != Right::Look {
+            self.clients.audit(client, Audited::new(request, entry.name));
+        }
+        match who.role {
+            Some(role) if role.may(right) => Ok(()),
+            role => {
+                let role = role.map_or("nobody", Role::name);
+                let text = format!("`{}` is not permitted to {who}, who is {role} here", entry.name);
+                Err((77, text, "ask an admin: `[control]` of the configuration says who may do what".to_owned()))
             }
         }
     }
@@ -107,8 +135,14 @@ impl Manager {
     }
 
     fn close_idlest(&mut self, spare: Option<ClientId>, least: Duration) -> bool {
-        let (waitings, events) = (&self.waitings, &self.events);
-        self.clients.close_idlest(spare, least, |client| waitings.count(client) + events.count(client) > 0)
+        let (waitings, events, hub, metering) = (&self.waitings, &self.events, &self.hub, &self.metering);
+        let open = |client| waitings.count(client) + events.count(client) + hub.count(client) + metering.count(client);
+        self.clients.close_idlest(spare, least, |client| open(client) > 0)
+    }
+
+    /// How many requests of a client are open.
+    fn open_of(&self, client: ClientId) -> usize {
+        self.waitings.count(client) + self.events.count(client) + self.hub.count(client) + self.metering.count(client)
     }
 
     /// Drops what is kept for a connection that is gone.
@@ -116,6 +150,7 @@ impl Manager {
         self.clients.disconnected(client);
         self.events.unsubscribe(client, None);
         self.waitings.remove(client, None);
+        self.cancel_calls(client, None);
     }
 
     /// After each batch: events to those who follow, and an end to connections that are done.
@@ -133,9 +168,11 @@ impl Manager {
         for client in self.clients.take_cut() {
             self.forget(client);
         }
-        let (waitings, events) = (&self.waitings, &self.events);
-        self.clients.close_ended(|client| waitings.count(client) + events.count(client) > 0);
+        let (waitings, events, hub, metering) = (&self.waitings, &self.events, &self.hub, &self.metering);
+        let open = |client| waitings.count(client) + events.count(client) + hub.count(client) + metering.count(client);
+        self.clients.close_ended(|client| open(client) > 0);
         self.samples.end_batch();
+        self.write_audit();
     }
 
     fn status(&mut self, request: &Request) -> Result<Reply, Refusal> {
@@ -264,7 +301,13 @@ impl Manager {
             let since = since.unwrap_or(self.events.next());
             self.events.subscribe(client, request.id.clone(), since, filter);
             let following = Reply::new(&request.id, ReplyStatus::Processing, "following");
-            return Some(following.with_content(json!({"next": since})));
+            let mut content = json!({"next": since});
+            if flag(request, "snapshot") {
+                let services = self.services();
+                content["snapshot"] =
+                    status::document(&self.fleet, &self.crew, &self.engine, &mut self.samples, &services);
+            }
+            return Some(following.with_content(content));
         }
         let (mut events, _) = self.events.since(since.unwrap_or(0), usize::MAX, &filter);
         // Numbers start at 1: asking for all of them is no gap.
@@ -278,7 +321,9 @@ impl Manager {
         let id = request.args.get("id").and_then(Value::as_str).ok_or_else(|| {
             (2, "cancel without `id`".to_owned(), r#"name the request: {"args":{"id":"7"}}"#.to_owned())
         })?;
-        let cancelled = self.events.unsubscribe(client, Some(id)) + self.waitings.remove(client, Some(id));
+        let cancelled = self.events.unsubscribe(client, Some(id))
+            + self.waitings.remove(client, Some(id))
+            + self.cancel_calls(client, Some(id));
         if cancelled == 0 {
             return Err((4, format!("no request `{id}` is open on this connection"), String::new()));
         }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 
 use evercrew_config::{Service, Settings};
 use evercrew_core::Mono;
@@ -36,6 +37,12 @@ pub(crate) struct Process {
     pub(crate) error: Option<Shared>,
     /// Where it takes words.
     pub(crate) command: Option<Shared>,
+    /// When it last beat.
+    pub(crate) beat: Option<Mono>,
+    /// Answers that it owes there.
+    pub(crate) owed: Arc<AtomicU32>,
+    /// It closed its end and lives on.
+    pub(crate) closed: bool,
     /// Lines that it wrote there and that are no answers.
     pub(crate) noise: u64,
     /// What it last said of itself.
@@ -85,6 +92,9 @@ impl Process {
             output: parts.output.take().map(Arc::new),
             error: parts.error.take().map(Arc::new),
             command: parts.command.take().map(Arc::new),
+            beat: None,
+            owed: Arc::default(),
+            closed: false,
             noise: 0,
             status: None,
             watch: None,

@@ -140,6 +140,11 @@ impl Events {
         Value::Object(self.counts.iter().map(one).collect())
     }
 
+    /// How many of each kind there were.
+    pub(crate) fn counts(&self) -> BTreeMap<&'static str, u64> {
+        self.counts.clone()
+    }
+
     /// How many events are kept.
     pub(crate) fn kept(&self) -> usize {
         self.ring.len()

@@ -2,17 +2,20 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use evercrew_core::fleet::WorkerId;
 use evercrew_sys::notify::Message;
 use evercrew_sys::signal;
 use evercrew_wire::control::Reply;
+use tokio::sync::oneshot;
 
 use crate::accepting::Connection;
 use crate::clients::{ClientId, Turn};
+use crate::exposition::Document;
 use crate::intake::Line;
 use crate::reload::Reread;
-use crate::words::Said;
+use crate::words::Spoken;
 
 /// Everything the loop is told, the supervisor's records and its timer excepted.
 #[derive(Debug)]
@@ -31,9 +34,15 @@ pub(crate) enum Input {
     Notified(WorkerId, Box<Message>, Turn),
     SaidReady(WorkerId),
     /// On its command pipe.
-    Said(Box<Said>),
+    Said(Box<Spoken>),
     /// The configuration as it is in its files by now.
     Reread(Box<Reread>),
+    /// A document of metrics was written.
+    Measured(Box<Document>),
+    /// Somebody scrapes metrics.
+    Scraped(oneshot::Sender<Arc<str>>),
+    /// Metrics cannot be served, and why.
+    ScrapingFailed(String),
     DirectSignal(signal::Received),
     /// So many directories are watched; whether they are all.
     Watching {

@@ -38,6 +38,7 @@ pub(crate) const KINDS: &[Kind] = &[
         Level::Info,
         "on its command pipe: `status`, `message`, and where they are short `id` and `content`",
     ),
+    kind("worker.event", Level::Info, "told on its command pipe: `name`, `message`, and where it is short `content`"),
     kind("worker.noise", Level::Warn, "a line on its command pipe was no answer; told once for a process"),
     or(
         Level::Warn,
@@ -78,6 +79,11 @@ pub(crate) const KINDS: &[Kind] = &[
     kind("reload.refused", Level::Error, "`message`: nothing was changed, and why"),
     kind("engine.started", Level::Info, "`generation`, `pid`: of the manager"),
     kind("engine.manager-started", Level::Info, "`generation`, `pid`: of the manager that took over"),
+    kind(
+        "engine.command",
+        Level::Info,
+        "`verb`, `args`, `uid`, `pid`, `role`, `status`, `code`, `message`, `workers`: each with its outcome, `took_seconds`: a command that changes something is over",
+    ),
     or(
         Level::Warn,
         "it is ignored or stops at once",

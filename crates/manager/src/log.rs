@@ -69,6 +69,11 @@ impl Log {
         self.least == Level::Trace
     }
 
+    /// Adds a line that is written whatever the level.
+    pub(crate) fn write_always(&mut self, words: &str) {
+        self.write(Level::Info.max(self.least), words);
+    }
+
     /// Adds a line.
     pub(crate) fn write(&mut self, level: Level, words: &str) {
         if level < self.least {

@@ -11,7 +11,6 @@ use evercrew_core::herald::Herald;
 use evercrew_core::operator::Operator;
 use evercrew_core::{Mono, Signal};
 use evercrew_sys::clock;
-use evercrew_sys::notify::Message;
 use evercrew_sys::signal::SignalFd;
 use evercrew_sys::terminal::Stderr;
 use evercrew_wire::deposit::Configuration;
@@ -30,16 +29,19 @@ use crate::ending;
 use crate::events::Events;
 use crate::growth::{self, Growth};
 use crate::heralding;
+use crate::hub::Hub;
 use crate::inheritance::Inheritance;
 use crate::input::Input;
 use crate::launch::Launcher;
 use crate::link::{self, Link, Record, Shared};
 use crate::log::Log;
+use crate::metering::Metering;
 use crate::notices::Level;
 use crate::readiness;
 use crate::reload::{Reloads, tried};
 use crate::reserve::Reserve;
 use crate::rollouts::Rollouts;
+use crate::scraping::Scraping;
 use crate::status::{Engine, Samples};
 use crate::waiting::Waitings;
 
@@ -57,6 +59,9 @@ pub(crate) struct Manager {
     pub(crate) clients: Clients,
     pub(crate) events: Events,
     pub(crate) waitings: Waitings,
+    pub(crate) hub: Hub,
+    pub(crate) metering: Metering,
+    pub(crate) scraping: Option<Scraping>,
     pub(crate) engine: Engine,
     pub(crate) samples: Samples,
     pub(crate) growth: Growth,
@@ -95,7 +100,7 @@ pub(crate) struct Manager {
     /// A descriptor for the deposit, where no other is left.
     pub(crate) reserve: Option<Reserve>,
     /// What workers said and is not deposited: they say it to the next manager again if this one ends before.
-    told: Vec<Turn>,
+    pub(crate) told: Vec<Turn>,
     /// What the supervisor has of the operators' wishes.
     pub(crate) wishes: Option<String>,
     /// The task that accepts connections.
@@ -208,6 +213,9 @@ impl Manager {
             clients: Clients::default(),
             events: Events::new(state.map_or_else(|| first_event(found), |state| state.next_event)),
             waitings: Waitings::default(),
+            hub: Hub::new(found.inventory.generation.into()),
+            metering: Metering::default(),
+            scraping: None,
             engine: Engine {
                 supervisor: found.inventory.supervisor,
                 generation: found.inventory.generation,
@@ -269,6 +277,8 @@ impl Manager {
             self.tell(Level::Error, "engine.problem", json!({"message": remark}), remark);
         }
         self.settle_inheritance();
+        self.open_to_others();
+        self.serve_metrics();
         // Those that have ended too: what they last wrote is still in their pipes.
         for (worker, mut parts) in found.workers {
             self.process_found(&worker, &mut parts);
@@ -295,6 +305,7 @@ impl Manager {
             self.finish_batch();
             if self.exit {
                 self.announce_all();
+                self.end_calls();
                 for (client, reply) in self.waitings.end() {
                     self.clients.reply(client, &reply);
                 }
@@ -366,7 +377,7 @@ impl Manager {
         let fleet = self.fleet.deadline().map(|(at, _)| at);
         let own = [self.growth.deadline(), self.rollouts.deadline(), self.reloads.deadline()];
         let own = own.into_iter().chain([self.discard.deadline(), self.deposit_again, self.herald_deadline()]);
-        [fleet, self.waitings.deadline()].into_iter().chain(own).flatten().min()
+        [fleet, self.waitings.deadline(), self.hub.deadline()].into_iter().chain(own).flatten().min()
     }
 
     fn input(&mut self, input: Input) {
@@ -383,36 +394,15 @@ impl Manager {
             Input::Disconnected(client) => self.forget(client),
             Input::Notified(worker, message, turn) => self.notified(worker, &message, turn),
             Input::SaidReady(worker) => self.decide(Event::Ready { worker }),
-            Input::Said(said) => self.worker_said(&said),
+            Input::Said(said) => self.worker_said(*said),
+            Input::Measured(document) => self.measured_all(&document),
+            Input::Scraped(answer) => self.scraped(answer),
+            Input::ScrapingFailed(why) => self.scraping_failed(&why),
             Input::Reread(reread) => self.reread(*reread),
             Input::DirectSignal(received) => self.signalled_directly(&received),
             Input::Dumped(outcome) => self.dumped(outcome),
             Input::Watching { directories, complete } => self.watching(directories, complete),
             Input::Changed(services) => self.files_changed(&services),
-        }
-    }
-
-    fn notified(&mut self, worker: WorkerId, message: &Message, turn: Turn) {
-        if message.ready || message.stopping || message.recycle || message.extend.is_some() {
-            self.told.push(turn);
-        }
-        if let (Some(status), Some(process)) = (&message.status, self.crew.processes.get_mut(&worker)) {
-            process.status = Some(status.clone());
-        }
-        if let Some(by) = message.extend {
-            self.decide(Event::Extend { worker, by });
-        }
-        if message.ready {
-            self.decide(Event::Ready { worker });
-        }
-        if message.watchdog {
-            self.decide(Event::Beat { worker });
-        }
-        if message.recycle {
-            self.decide(Event::Outgrown { worker });
-        }
-        if message.stopping {
-            self.decide(Event::Stopping { worker });
         }
     }
 
@@ -447,6 +437,7 @@ impl Manager {
         self.announce_late(clock::mono());
         self.pause_late_rollouts();
         self.end_by_configuration();
+        self.end_late_calls();
         if !self.waitings.is_empty() {
             for (client, reply) in self.waitings.settle(clock::mono(), &self.fleet, &self.crew) {
                 self.clients.reply(client, &reply);

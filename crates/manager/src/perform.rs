@@ -4,6 +4,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use evercrew_core::fleet::{Action, Epoch, Event, ExitStatus, Scope, ServiceId, Slot, WorkerId, WorkerState};
+use evercrew_core::gather::Exit;
 use evercrew_core::{Mono, Signal, Word};
 use evercrew_sys::signal;
 use evercrew_wire::control::LISTENER as CONTROL;
@@ -45,7 +46,10 @@ impl Manager {
                 self.spawn_or_fail(worker, (service, PROLOGUE), spawn);
             }
             Action::Signal { worker, signal, scope, word } => self.signal(worker, signal, scope, word),
-            Action::Notice(notice) => self.notice(notice),
+            Action::Notice(notice) => {
+                self.count(&notice);
+                self.notice(notice);
+            }
             Action::Exit => self.exit = true,
         }
     }
@@ -151,6 +155,8 @@ impl Manager {
                     Status::Signal(number) => ExitStatus::Signal(signal::from_number(number)),
                 };
                 self.decide(Event::Exited { worker, status });
+                self.leaves(worker, Exit::Died);
+                self.counts_no_more(worker);
                 let process = self.crew.processes.remove(&worker).inspect(|process| self.tell_noise(process));
                 if let Some(process) = process
                     && self.logger.is_none()
@@ -191,7 +197,10 @@ impl Manager {
         }
         let listening = Reserve::new().and_then(|reserve| accepting::listen(socket, reserve, self.inputs.clone()));
         match listening {
-            Ok(accepting) => self.accepting = Some(accepting),
+            Ok(accepting) => {
+                self.accepting = Some(accepting);
+                self.open_to_others();
+            }
             Err(error) => {
                 let words = format!("cannot listen on the control socket that was made again: {error}");
                 self.tell(Level::Error, "engine.problem", json!({"message": words}), &words);

@@ -31,6 +31,7 @@ pub(crate) struct Plan {
     /// Of `[engine]`.
     pub(crate) engine: Keys,
     /// Of `[log]`.
+    pub(crate) hub: Keys,
     pub(crate) log: Keys,
 }
 
@@ -88,13 +89,14 @@ impl Plan {
             new.services.iter().map(|service| (service.name.clone(), fate(&service.name))).collect();
         let gone = current.services.iter().filter(|service| new.service(&service.name).is_none());
         services.extend(gone.map(|service| (service.name.clone(), Fate::Remove)));
-        Self { services, listeners: changes.listeners, engine: changes.engine, log: changes.log }
+        Self { services, listeners: changes.listeners, engine: changes.engine, log: changes.log, hub: changes.hub }
     }
 
     /// Whether everything stays as it is.
     pub(crate) fn is_empty(&self) -> bool {
         self.engine.is_empty()
             && self.log.is_empty()
+            && self.hub.is_empty()
             && self.listeners.is_empty()
             && self.services.iter().all(|(_, fate)| *fate == Fate::Nothing)
     }
@@ -121,6 +123,9 @@ impl Plan {
         }
         if !self.log.is_empty() {
             lines.push(format!("[log]: {}", with("live", &self.log.live)));
+        }
+        if !self.hub.is_empty() {
+            lines.push(with("live", &self.hub.live));
         }
         for (name, change) in &self.listeners {
             let what = match change {
@@ -171,6 +176,7 @@ impl Plan {
             "listeners": self.listeners.iter().map(listener).collect::<Vec<_>>(),
             "engine": {"live": self.engine.live, "fixed": self.engine.fixed},
             "log": {"live": self.log.live},
+            "hub": {"live": self.hub.live},
         })
     }
 }

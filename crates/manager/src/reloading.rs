@@ -271,6 +271,10 @@ impl Manager {
             self.log.set_level(self.crew.settings().log.level);
         }
         self.configure_logger();
+        if plan.hub.live.iter().any(|key| key.starts_with("control")) {
+            self.open_to_others();
+        }
+        self.serve_metrics();
         for bind in longer {
             self.send(&ToSupervisor::Bind(bind), Vec::new());
         }

@@ -10,6 +10,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use evercrew_core::Mono;
 use evercrew_core::fleet::{ExitReason, Notice, ServiceId, WorkerId};
+use evercrew_core::gather::Exit;
 use evercrew_sys::clock;
 use evercrew_wire::control::Reply;
 use evercrew_wire::deposit::{Rollout, RolloutOutcome};
@@ -222,7 +223,10 @@ fn shown(line: &str) -> String {
 impl Manager {
     /// Makes a fact known: log, events, and those who wait for it.
     pub(crate) fn notice(&mut self, notice: Notice) {
-        if let Notice::WorkerExited { worker, service, slot, status, .. } = &notice {
+        if let Notice::WorkerExited { worker, service, slot, status, reason, .. } = &notice {
+            if matches!(reason, ExitReason::Asked(_)) {
+                self.leaves(*worker, Exit::Replaced);
+            }
             let name = self.crew.worker_name(*service, *slot);
             self.rollouts.last_exit = Some((*worker, name, text::exit_status(*status)));
         }

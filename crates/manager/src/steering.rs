@@ -33,7 +33,7 @@ impl Manager {
                 return Err((1, format!("{name} may have no worker beside those that it has (`surge` is 0)"), hint));
             }
         }
-        let who = self.clients.who(client);
+        let who = self.clients.peer(client).to_string();
         // The waiting stands before the decision, so that a rollout which ends at once is seen ending.
         self.later(client, request, Goal::Replaced(targets.clone(), Vec::new()));
         for (service, slot) in targets {
@@ -86,7 +86,7 @@ impl Manager {
             let hint = format!("put the files back that the workers read and `evercrew restart {name}`");
             return Err((1, format!("no other command of {name} is known that could be returned to"), hint));
         }
-        let who = self.clients.who(client);
+        let who = self.clients.peer(client).to_string();
         let mut open = Vec::new();
         let mut ended = Vec::new();
         for view in &views {

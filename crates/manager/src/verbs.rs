@@ -19,20 +19,23 @@ pub(crate) enum Verb {
     Stop,
     Reload,
     Shutdown,
+    Call,
     Signal,
     Events,
     Surroundings,
     LogLevel,
     Dump,
+    Metrics,
     Cancel,
     Version,
 }
 
-/// What a verb does to the engine: an operator who may only look is given the first kind.
+/// What a verb does to the engine: who may only look is given the first kind; the last one ends the engine or shows secrets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Right {
     Look,
     Change,
+    Administer,
 }
 
 /// What an argument has to be.
@@ -42,6 +45,8 @@ pub(crate) enum Kind {
     Number,
     Text,
     Texts,
+    Json,
+    List,
 }
 
 /// One argument.
@@ -83,6 +88,10 @@ const fn change(verb: Verb, name: &'static str, arguments: &'static [Argument], 
 
 const fn prompt(entry: Entry) -> Entry {
     Entry { stays_open: false, ..entry }
+}
+
+const fn administer(entry: Entry) -> Entry {
+    Entry { stays_open: false, right: Right::Administer, ..entry }
 }
 
 const fn open(entry: Entry) -> Entry {
@@ -155,12 +164,29 @@ pub(crate) const VERBS: &[Entry] = &[
         ],
         "`processing` with `{\"revision\",\"plan\",\"lines\",\"remarks\"}` when the new configuration is in force, then as `restart` when every rollout ended and every changed service is ready; fails with 78 when nothing was changed, with 1 when a rollout stopped or a service failed after the commit",
     ),
-    prompt(change(
+    administer(change(
         Verb::Shutdown,
         "shutdown",
         &[NOW],
         "at once with `{\"supervisor\":{\"pid\":…}}`; the engine then ends",
     )),
+    change(
+        Verb::Call,
+        "call",
+        &[
+            NAMES,
+            argument("call", Kind::Text, "a verb of the workers' own"),
+            argument("with", Kind::Json, "its arguments, at most 31 KiB"),
+            argument("calls", Kind::List, "several at once, 16 at most: `[{\"call\":…,\"with\":…}]`"),
+            argument("one", Kind::Flag, "ask one of them, which has least to do"),
+            argument("first", Kind::Flag, "the first success is enough"),
+            argument("quorum", Kind::Number, "so many successes are enough"),
+            argument("map", Kind::Flag, "those who do not answer are named and the rest is a success"),
+            argument("stream", Kind::Flag, "tell each outcome in a `processing` as soon as it is known"),
+            argument("forever", Kind::Flag, "no deadline, where `deadline_ms` gives none; else it is 60 s"),
+        ],
+        "when every ready worker that is meant has answered, ended, or the deadline has passed, with `{\"workers\":[{\"name\",\"outcome\",\"message\",\"content\"}],\"missing\":[…],\"took_seconds\"}`; what a worker says meanwhile is a `processing` with `{\"worker\",\"progress\"}`. Fails with 1 when one failed, ended or was replaced, or none is ready; else with 124 when one did not answer",
+    ),
     prompt(change(
         Verb::Signal,
         "signal",
@@ -177,6 +203,11 @@ pub(crate) const VERBS: &[Entry] = &[
         &[
             argument("follow", Kind::Flag, "stay and send what happens"),
             argument("since", Kind::Number, "from this number on"),
+            argument(
+                "snapshot",
+                Kind::Flag,
+                "with `follow`: the document of `status` first, which no event is missing after",
+            ),
             argument("service", Kind::Texts, "only events of these services"),
             argument("kind", Kind::Texts, "only these kinds: `worker.exit`, or `worker` for all that begin so"),
         ],
@@ -194,18 +225,24 @@ pub(crate) const VERBS: &[Entry] = &[
         &[argument("last", Kind::Number, "how many decisions; 64 without it, 256 at most")],
         "at once with `processes`, `queues`, `timers`, `status`, `decisions`: for a person who looks for a fault; its shape may change",
     ),
-    prompt(change(
+    administer(change(
         Verb::Surroundings,
         "surroundings",
         &[NAMES],
         "at once with what the workers of the first named service run in: `environment`, `directory`, `credentials`, `umask`, `limits`, `nice`, `oom_score_adj`",
     )),
-    prompt(change(
+    open(look(
+        Verb::Metrics,
+        "metrics",
+        &[],
+        "when every process was looked at, with `{\"families\":[{\"name\",\"kind\",\"help\",\"samples\":[{\"labels\",\"value\",\"workers\"}]}],\"missing\":[…]}`",
+    )),
+    look(
         Verb::Cancel,
         "cancel",
         &[argument("id", Kind::Text, "of an open request on this connection")],
         "at once; the cancelled request gets its `ok` first",
-    )),
+    ),
     look(Verb::Version, "version", &[], "at once with `{\"version\":…,\"verbs\":[…]}`: this table for programs"),
 ];
 
@@ -260,6 +297,8 @@ impl Kind {
             Self::Number => value.is_u64(),
             Self::Text => value.is_string(),
             Self::Texts => value.as_array().is_some_and(|items| items.iter().all(Value::is_string)),
+            Self::Json => true,
+            Self::List => value.as_array().is_some_and(|items| items.iter().all(Value::is_object)),
         }
     }
 
@@ -269,6 +308,8 @@ impl Kind {
             Self::Number => "a whole number from 0",
             Self::Text => "a string",
             Self::Texts => "a list of strings",
+            Self::Json => "any JSON value",
+            Self::List => "a list of objects",
         }
     }
 
@@ -278,6 +319,8 @@ impl Kind {
             Self::Number => "1",
             Self::Text => "\"7\"",
             Self::Texts => "[\"web\"]",
+            Self::Json => "{}",
+            Self::List => "[{}]",
         }
     }
 }
@@ -297,6 +340,7 @@ impl Right {
         match self {
             Self::Look => "look",
             Self::Change => "change",
+            Self::Administer => "administer",
         }
     }
 }

@@ -4,14 +4,16 @@ use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use evercrew_core::fleet::WorkerId;
-use evercrew_sys::notify::NotifySocket;
-use evercrew_sys::{descriptor, pipe};
+use evercrew_core::fleet::{Event, WorkerId};
+use evercrew_sys::notify::{Message, NotifySocket};
+use evercrew_sys::{clock, descriptor, pipe};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
+use crate::clients::Turn;
 use crate::crew::Parts;
 use crate::input::Input;
+use crate::manager::Manager;
 use crate::probe::{self, Target};
 use crate::readiness;
 use crate::reserve;
@@ -108,6 +110,36 @@ async fn read_newline(worker: WorkerId, pipe: OwnedFd, inputs: mpsc::Sender<Inpu
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => ready.clear_ready(),
             Err(error) => return Err(error),
+        }
+    }
+}
+
+impl Manager {
+    /// A worker said something of itself.
+    pub(crate) fn notified(&mut self, worker: WorkerId, message: &Message, turn: Turn) {
+        if message.ready || message.stopping || message.recycle || message.extend.is_some() {
+            self.told.push(turn);
+        }
+        if let (Some(status), Some(process)) = (&message.status, self.crew.processes.get_mut(&worker)) {
+            process.status = Some(status.clone());
+        }
+        if let Some(by) = message.extend {
+            self.decide(Event::Extend { worker, by });
+        }
+        if message.ready {
+            self.decide(Event::Ready { worker });
+        }
+        if message.watchdog {
+            if let Some(process) = self.crew.processes.get_mut(&worker) {
+                process.beat = Some(clock::mono());
+            }
+            self.decide(Event::Beat { worker });
+        }
+        if message.recycle {
+            self.decide(Event::Outgrown { worker });
+        }
+        if message.stopping {
+            self.decide(Event::Stopping { worker });
         }
     }
 }

@@ -5,12 +5,14 @@
 //! not.
 
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::Duration;
 
 use evercrew_core::Word;
 use evercrew_core::fleet::WorkerId;
 use evercrew_sys::stream;
-use evercrew_wire::command_pipe::{self, Answer, MAX_LINE};
+use evercrew_wire::command_pipe::{self, MAX_LINE, Said};
 use evercrew_wire::supervisor::Label;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
@@ -27,17 +29,17 @@ use crate::readiness;
 const LINES_A_SECOND: u32 = 100;
 /// How long it is read after its process is gone.
 const LAST_WORDS: Duration = Duration::from_secs(1);
-/// The longest content that an event keeps, in bytes.
-const LONGEST: usize = 4096;
-/// The longest message, in characters.
-const LONGEST_MESSAGE: usize = 1000;
+/// How long what it wrote before its end is read, where somebody else holds its end open.
+const LAST_ANSWERS: Duration = Duration::from_millis(50);
+/// What is kept of a line that is too long: enough to see what it answers.
+const BEGINNING: usize = 256;
 
 /// What a reading found.
 #[derive(Debug, PartialEq, Eq)]
 enum Line {
     Whole(Vec<u8>),
-    /// Longer than a line may be; its rest is read and forgotten.
-    TooLong,
+    /// Longer than a line may be: its beginning; the rest is read and forgotten.
+    TooLong(Vec<u8>),
 }
 
 /// Bytes become lines; a line that is too long takes no more room than one that is not.
@@ -55,8 +57,10 @@ impl Lines {
             let (part, rest) = bytes.split_at(end.unwrap_or(bytes.len()));
             bytes = rest.get(1..).unwrap_or_default();
             if !self.skipping && self.begun.len() + part.len() > MAX_LINE {
+                self.begun.extend_from_slice(&part[..part.len().min(BEGINNING)]);
+                self.begun.truncate(BEGINNING);
+                lines.push(Line::TooLong(self.begun.clone()));
                 (self.begun, self.skipping) = (Vec::new(), true);
-                lines.push(Line::TooLong);
             }
             if !self.skipping {
                 self.begun.extend_from_slice(part);
@@ -72,46 +76,81 @@ impl Lines {
     }
 }
 
-/// What a worker wrote on its command pipe.
+/// What became of the other end of a command pipe.
 #[derive(Debug)]
-pub(crate) struct Said {
-    worker: WorkerId,
-    label: Label,
-    pid: u32,
-    /// `None` for a line that is no answer.
-    answer: Option<Answer>,
+pub(crate) enum Heard {
+    /// A line, with its length.
+    Line(Box<Said>, usize),
+    /// A line that is nothing that a program may say.
+    Noise,
+    /// A line that is too long, and the number of the question that it answers, where it says so.
+    TooLong(Option<u64>),
+    /// The worker closed its end and lives on.
+    Closed,
+    /// The worker ended, and everything that it had written by then was read.
+    End,
 }
 
-/// Whose answers are read, and who hears them.
+/// What a worker wrote on its command pipe.
+#[derive(Debug)]
+pub(crate) struct Spoken {
+    pub(crate) worker: WorkerId,
+    pub(crate) label: Label,
+    pub(crate) pid: u32,
+    pub(crate) heard: Heard,
+}
+
+/// Whose lines are read, and who hears them.
 #[derive(Debug)]
 struct Listener {
     worker: WorkerId,
     label: Label,
     pid: u32,
+    /// Lines that it was asked for: they are read as fast as they come.
+    owed: Arc<AtomicU32>,
     inputs: mpsc::Sender<Input>,
 }
 
 impl Listener {
     /// Whether there is still somebody to tell.
-    async fn tell(&self, answer: Option<Answer>) -> bool {
-        let said = Said { worker: self.worker, label: self.label.clone(), pid: self.pid, answer };
+    async fn tell(&self, heard: Heard) -> bool {
+        let said = Spoken { worker: self.worker, label: self.label.clone(), pid: self.pid, heard };
         self.inputs.send(Input::Said(Box::new(said))).await.is_ok()
+    }
+
+    /// Whether the line was asked for.
+    fn is_owed(&self) -> bool {
+        self.owed.fetch_update(Relaxed, Relaxed, |owed| owed.checked_sub(1)).is_ok()
     }
 
     /// Reads until the worker closes its end, or until a little after it is `gone`: what it last wrote is still there
     /// then, and somebody whom it started may hold its end open.
-    async fn listen(self, pipe: Shared, gone: oneshot::Receiver<()>) {
-        let reading = read_answers(pipe, &self);
+    async fn listen(self, pipe: Shared, mut gone: oneshot::Receiver<()>) {
+        let reading = read_lines(pipe, &self);
         tokio::pin!(reading);
         // A pipe that cannot be read says nothing.
-        tokio::select! {
-            _ = &mut reading => {}
-            _ = gone => drop(tokio::time::timeout(LAST_WORDS, reading).await),
+        let closed = tokio::select! {
+            _ = &mut reading => true,
+            _ = &mut gone => false,
+        };
+        if closed {
+            // A process that ends closes it first; then it has ended, which is another thing to say.
+            if tokio::time::timeout(LAST_ANSWERS, &mut gone).await.is_err() {
+                self.tell(Heard::Closed).await;
+                let _ = gone.await;
+            }
+            self.tell(Heard::End).await;
+            return;
+        }
+        let ended = tokio::time::timeout(LAST_ANSWERS, &mut reading).await.is_ok();
+        self.tell(Heard::End).await;
+        if !ended {
+            drop(tokio::time::timeout(LAST_WORDS, reading).await);
         }
     }
 }
 
-async fn read_answers(pipe: Shared, listener: &Listener) -> io::Result<()> {
+async fn read_lines(pipe: Shared, listener: &Listener) -> io::Result<()> {
     let readiness = readiness::watch(&*pipe)?;
     drop(pipe);
     let mut bytes = vec![0; 4096];
@@ -123,15 +162,19 @@ async fn read_answers(pipe: Shared, listener: &Listener) -> io::Result<()> {
             Ok(0) => return Ok(()),
             Ok(count) => {
                 for line in lines.take(&bytes[..count]) {
-                    let answer = match line {
-                        Line::Whole(line) => Answer::decode(&line).ok(),
-                        Line::TooLong => None,
+                    let heard = match line {
+                        Line::Whole(line) => {
+                            Said::decode(&line).map_or(Heard::Noise, |said| Heard::Line(Box::new(said), line.len()))
+                        }
+                        Line::TooLong(beginning) => Heard::TooLong(Said::id_of_beginning(&beginning)),
                     };
+                    let owed = matches!(&heard, Heard::Line(said, _) if matches!(**said, Said::Answer(_)))
+                        && listener.is_owed();
                     // The loop is gone when this fails.
-                    if !listener.tell(answer).await {
+                    if !listener.tell(heard).await {
                         return Ok(());
                     }
-                    if let Some(pause) = pace.read(Instant::now()) {
+                    if !owed && let Some(pause) = pace.read(Instant::now()) {
                         tokio::time::sleep_until(pause).await;
                     }
                 }
@@ -167,13 +210,50 @@ impl Process {
     /// # Errors
     /// Why it cannot be told, in words.
     fn say(&self, word: Word) -> Result<(), String> {
+        self.write(&command_pipe::line(word.name()))
+    }
+
+    /// Puts a question to it, and listens for its answer.
+    ///
+    /// # Errors
+    /// Why it cannot be told, in words.
+    pub(crate) fn ask(&self, line: &[u8]) -> Result<(), String> {
+        let name = &self.label.name;
+        let pipe = self.command.as_ref().ok_or_else(|| format!("{name} has no command pipe"))?;
+        if self.closed {
+            return Err(format!("{name} has closed its command pipe"));
+        }
+        match stream::send_line(pipe, line) {
+            Ok(()) => {
+                self.owed.fetch_add(1, Relaxed);
+                Ok(())
+            }
+            // Whoever reads it tells whether it has just ended.
+            Err(error) if is_closed(&error) => Ok(()),
+            Err(error) => Err(untold_why(name, &error)),
+        }
+    }
+
+    /// Writes a line to it, whole or not at all.
+    ///
+    /// # Errors
+    /// Why it cannot be told, in words.
+    pub(crate) fn write(&self, line: &[u8]) -> Result<(), String> {
         let name = &self.label.name;
         let Some(pipe) = &self.command else { return Err(format!("{name} has no command pipe")) };
-        stream::send_line(pipe, &command_pipe::line(word.name())).map_err(|error| match error.kind() {
-            io::ErrorKind::WouldBlock => format!("{name} does not read its command pipe, which is full"),
-            io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => format!("{name} has closed its command pipe"),
-            _ => format!("the command pipe of {name} cannot be written: {error}"),
-        })
+        stream::send_line(pipe, line).map_err(|error| untold_why(name, &error))
+    }
+}
+
+fn is_closed(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset)
+}
+
+fn untold_why(name: &str, error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::WouldBlock => format!("{name} does not read its command pipe, which is full"),
+        _ if is_closed(error) => format!("{name} has closed its command pipe"),
+        _ => format!("the command pipe of {name} cannot be written: {error}"),
     }
 }
 
@@ -183,7 +263,8 @@ impl Manager {
         let pipe = process.command.clone()?;
         let (alive, gone) = oneshot::channel();
         let (label, pid, inputs) = (process.label.clone(), process.pid, self.inputs.clone());
-        tokio::spawn(Listener { worker, label, pid, inputs }.listen(pipe, gone));
+        let owed = Arc::clone(&process.owed);
+        tokio::spawn(Listener { worker, label, pid, owed, inputs }.listen(pipe, gone));
         Some(alive)
     }
 
@@ -214,46 +295,6 @@ impl Manager {
         let all: Vec<WorkerId> = self.crew.processes.keys().copied().collect();
         self.say_to_all(&all, Word::Dump, "for a dump");
     }
-
-    pub(crate) fn worker_said(&mut self, said: &Said) {
-        let Said { worker, label, pid, answer } = said;
-        let name = &label.name;
-        let mut fields = json!({"service": label.service, "worker": name, "generation": label.generation, "pid": pid});
-        let Some(answer) = answer else {
-            let Some(process) = self.crew.processes.get_mut(worker) else { return };
-            process.noise += 1;
-            if process.noise == 1 {
-                let words =
-                    format!("{name} wrote a line that is no answer on its command pipe; such lines are counted");
-                self.tell(Level::Warn, "worker.noise", fields, &words);
-            }
-            return;
-        };
-        let (status, message) = (excerpt(&answer.status), excerpt(&answer.message));
-        fields["status"] = json!(status);
-        fields["message"] = json!(message);
-        for (key, value) in [("id", answer.id.as_ref()), ("content", Some(&answer.content))] {
-            if let Some(value) = value.filter(|value| value.to_string().len() <= LONGEST) {
-                fields[key] = value.clone();
-            }
-        }
-        let words = if message.is_empty() { status } else { format!("{status}: {message}") };
-        let words = format!("{name} answers {}", words.replace(char::is_control, " "));
-        self.tell(Level::Info, "worker.answered", fields, &words);
-    }
-
-    /// A process is gone; what it wrote for nobody is told.
-    pub(crate) fn tell_noise(&mut self, process: &Process) {
-        if process.noise > 1 {
-            let (name, count) = (&process.label.name, process.noise);
-            let words = format!("{name} wrote {count} lines that were no answers on its command pipe");
-            self.write_log(Level::Warn, &words);
-        }
-    }
-}
-
-fn excerpt(text: &str) -> String {
-    text.chars().take(LONGEST_MESSAGE).collect()
 }
 
 /// The words by their names, for messages.
@@ -293,7 +334,7 @@ mod tests {
         let mut lines = Lines::default();
         let piece = vec![b'x'; 4096];
         let told: Vec<Line> = (0..1000).flat_map(|_| lines.take(&piece)).collect();
-        assert_eq!(told, [Line::TooLong]);
+        assert_eq!(told, [Line::TooLong(vec![b'x'; BEGINNING])]);
         assert!(lines.begun.capacity() == 0, "{}", lines.begun.capacity());
         assert_eq!(lines.take(b"x\nafter\n"), [whole("after")]);
         let longest = vec![b'y'; MAX_LINE];
@@ -320,13 +361,14 @@ mod tests {
         drop(theirs);
         let (inputs, mut heard) = mpsc::channel(8);
         let label = Label { name: "s.1".into(), service: "s".into(), slot: 1, generation: 1, epoch: 1 };
-        let listener = Listener { worker: WorkerId(1), label, pid: 2, inputs };
-        read_answers(std::sync::Arc::new(ours), &listener).await.expect("an end");
+        let owed = Arc::default();
+        let listener = Listener { worker: WorkerId(1), label, pid: 2, owed, inputs };
+        read_lines(std::sync::Arc::new(ours), &listener).await.expect("an end");
         drop(listener);
         let mut answers = Vec::new();
         while let Some(Input::Said(said)) = heard.recv().await {
-            answers.push(said.answer.map(|answer| answer.status));
+            answers.push(matches!(said.heard, Heard::Line(..)));
         }
-        assert_eq!(answers, [Some("ok".to_owned()), None], "half a line is none");
+        assert_eq!(answers, [true, false], "half a line is none");
     }
 }

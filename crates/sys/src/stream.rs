@@ -17,7 +17,7 @@ pub fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok((ours, theirs))
 }
 
-/// Sends a short line, whole or not at all.
+/// Sends a line of at most 32 KiB, whole or not at all.
 ///
 /// # Errors
 /// `WouldBlock` when the other end does not read; `BrokenPipe` or `ConnectionReset` when it is closed.

@@ -2,6 +2,7 @@
 //!
 //! What several of them share stands beside: `change` asks the engine for something and waits until it is done.
 
+mod call;
 mod change;
 mod check;
 mod completions;
@@ -17,6 +18,7 @@ mod jobs;
 mod log_level;
 mod logs;
 mod man;
+mod metrics;
 mod progress;
 mod queues;
 mod reload;
@@ -35,6 +37,7 @@ mod version;
 mod wait;
 mod workers;
 
+pub(crate) use call::Call;
 pub(crate) use check::Check;
 pub(crate) use completions::{Completions, Names};
 pub(crate) use config::Config;
@@ -49,6 +52,7 @@ pub(crate) use jobs::Jobs;
 pub(crate) use log_level::LogLevel;
 pub(crate) use logs::{Logs, may_have};
 pub(crate) use man::Man;
+pub(crate) use metrics::Metrics;
 pub(crate) use queues::Queues;
 pub(crate) use reload::Reload;
 pub(crate) use restart::Restart;

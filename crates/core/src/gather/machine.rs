@@ -89,6 +89,11 @@ impl<A: Clone> Gather<A> {
         self.of.get(&worker).map_or(0, BTreeSet::len)
     }
 
+    /// The open questions of a worker.
+    pub fn open_of(&self, worker: WorkerId) -> Vec<AskId> {
+        self.of.get(&worker).into_iter().flatten().copied().collect()
+    }
+
     /// How many questions are open.
     pub fn asks(&self) -> usize {
         self.open.len()
