@@ -234,3 +234,30 @@ fn a_listener_that_is_removed_under_load_answers_whoever_was_let_in() {
     let cut: u64 = cut.into_iter().map(|fault| report.count(fault)).sum();
     assert_eq!(cut, 0, "{report}");
 }
+
+/// For programs that take an inherited socket for a non-blocking one; a reload changes it for all that share it.
+#[test]
+fn a_listener_is_blocking_or_not_as_it_is_asked_for() {
+    let Some(python) = evercrew_e2e::programs::program("python") else { return };
+    let script = "import fcntl, os, time\nwhile True:\n print(bool(fcntl.fcntl(3, fcntl.F_GETFL) & os.O_NONBLOCK), flush=True)\n \
+                  time.sleep(0.05)\n";
+    let configuration = |key: &str| {
+        format!(
+            "[listen.l]\naddress = \"127.0.0.1:0\"\n{key}[service.s]\ncommand = [{python:?}, \"-c\", {script:?}]\nlisten = [\"l\"]\n"
+        )
+    };
+    let mut engine = Engine::up(EVERCREW, &configuration("nonblocking = true\n"));
+    let says = |word: &str| {
+        let until = std::time::Instant::now() + Duration::from_secs(20);
+        while !engine.ok(&["logs", "s", "-n", "1"]).stdout.trim_end().ends_with(word) {
+            assert!(std::time::Instant::now() < until, "it never says {word}");
+        }
+    };
+    says("True");
+    let pids = engine.pids("s");
+    engine.configure(&configuration(""));
+    engine.ok(&["reload"]);
+    says("False");
+    assert_eq!(engine.pids("s"), pids, "nobody is replaced for it");
+    assert_eq!(engine.down(), 0);
+}

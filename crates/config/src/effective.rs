@@ -122,9 +122,10 @@ fn style(under: &mut Under<'_>, before: &str, style: &LogStyle) {
 }
 
 fn listener(under: &mut Under<'_>, listener: &Listener) {
-    let Listener { name: _, address, backlog, mode } = listener;
+    let Listener { name: _, address, backlog, mode, nonblocking } = listener;
     under.put("address", json!(address.text()));
     under.put("backlog", json!(backlog));
+    under.put("nonblocking", json!(nonblocking));
     under.put("mode", word(*mode));
 }
 

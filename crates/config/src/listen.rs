@@ -19,12 +19,13 @@ pub(crate) const LONGEST_SOCKET_PATH: usize = 107;
 pub(crate) fn listener(reader: &Reader<'_>, name: &str, context: &Context<'_>) -> Option<Listener> {
     let backlog = reader.integer("backlog");
     let mode = reader.choice("mode").unwrap_or(ListenMode::Shared);
+    let nonblocking = reader.boolean("nonblocking");
     let Some(value) = reader.given("address") else {
         reader.missing("address", "write `address = \"127.0.0.1:8080\"` or `address = \"unix:run/web.sock\"`");
         return None;
     };
     match address(reader.report(), value, context) {
-        Ok(address) => Some(Listener { name: name.to_owned(), address, backlog, mode }),
+        Ok(address) => Some(Listener { name: name.to_owned(), address, backlog, mode, nonblocking }),
         Err(wrong) => {
             reader.wrong("address", wrong);
             None

@@ -184,7 +184,7 @@ fn store(reader: &Reader<'_>, context: &Context<'_>, directory: &Path) -> Option
 /// The listener of the queue server.
 pub(crate) fn listener(queue: &Queue) -> Listener {
     let address = Address::Tcp(queue.listen);
-    Listener { name: NAME.to_owned(), address, backlog: 1024, mode: ListenMode::Shared }
+    Listener { name: NAME.to_owned(), address, backlog: 1024, mode: ListenMode::Shared, nonblocking: false }
 }
 
 /// The service that the queue server is: as one that says nothing of itself, but never two workers at once.

@@ -139,6 +139,8 @@ pub struct Listener {
     pub backlog: u32,
     /// Whether the workers share one queue.
     pub mode: ListenMode,
+    /// Whether the socket is non-blocking, for all that share it.
+    pub nonblocking: bool,
 }
 
 impl Listener {

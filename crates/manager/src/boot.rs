@@ -441,6 +441,7 @@ fn wanted_listeners(settings: &Settings) -> Vec<(String, Bind)> {
         backlog: 1024,
         mode: Some(0o600),
         reuse_port: false,
+        nonblocking: false,
         inherited: None,
         owner: None,
         store: None,

@@ -127,6 +127,7 @@ mod tests {
             backlog: 1,
             mode: None,
             reuse_port: false,
+            nonblocking: false,
             inherited: None,
             owner: None,
             store: Some(name.into()),

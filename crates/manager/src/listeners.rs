@@ -51,13 +51,14 @@ pub(crate) fn binds(listener: &Listener) -> impl Iterator<Item = Bind> {
         Address::Unix(path) => wire::Address::Unix(Text::from(path)),
     };
     let (backlog, reuse_port) = (listener.backlog, listener.queues() > 1);
-    let name = listener.name.clone();
+    let (name, nonblocking) = (listener.name.clone(), listener.nonblocking);
     keys(listener).map(move |key| Bind {
         listener: key,
         address: address.clone(),
         backlog,
         mode: None,
         reuse_port,
+        nonblocking,
         inherited: None,
         owner: None,
         store: Some(name.clone()),

@@ -258,7 +258,9 @@ impl Manager {
         let longer: Vec<_> = listeners::used(&edition.settings)
             .filter(|listener| {
                 let before = self.crew.settings().listeners.iter().find(|old| old.address == listener.address);
-                before.is_some_and(|before| before.backlog != listener.backlog)
+                before.is_some_and(|before| {
+                    (before.backlog, before.nonblocking) != (listener.backlog, listener.nonblocking)
+                })
             })
             .flat_map(listeners::binds)
             .collect();

@@ -5,6 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use evercrew_sys::descriptor;
 use evercrew_sys::listener::{self, Address, BindError, Options};
 use evercrew_wire::supervisor::{self as wire, Bind, ToManager};
 
@@ -68,11 +69,17 @@ impl Custody {
             if open.bind.backlog != bind.backlog && listener::set_backlog(&open.socket, bind.backlog).is_ok() {
                 open.bind.backlog = bind.backlog;
             }
+            if open.bind.nonblocking != bind.nonblocking
+                && descriptor::set_nonblocking(&open.socket, bind.nonblocking).is_ok()
+            {
+                open.bind.nonblocking = bind.nonblocking;
+            }
             return ToManager::Bound { listener: bind.listener, address: bind.address };
         }
         if let Some(Heirloom { socket, stored, file, .. }) = bind.inherited.and_then(|number| above.give(number)) {
             // Whoever opened it chose its queue; a kernel that refuses another leaves it so.
             let _ = listener::set_backlog(&socket, bind.backlog);
+            let _ = descriptor::set_nonblocking(&socket, bind.nonblocking);
             return self.keep(Listener { bind, socket, file, stored });
         }
         match open(&bind) {
@@ -174,6 +181,10 @@ fn open(bind: &Bind) -> Result<Listener, BindError> {
         wire::Address::Unix(path) => Address::Unix(path.to_path()),
     };
     let socket = listener::bind(&address, &options)?;
+    if bind.nonblocking {
+        // It cannot fail for a socket that is open.
+        let _ = descriptor::set_nonblocking(&socket, true);
+    }
     if let (Address::Unix(path), Some((uid, gid))) = (&address, bind.owner) {
         // Whoever cannot use it says so; the socket itself works.
         let _ = std::os::unix::fs::lchown(path, Some(uid), Some(gid));

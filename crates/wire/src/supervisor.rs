@@ -109,6 +109,9 @@ pub struct Bind {
     /// One of several sockets on its address (SO_REUSEPORT).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub reuse_port: bool,
+    /// Whether it is non-blocking, for all that share it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub nonblocking: bool,
     /// The number of the [`Inherited`] socket that it is to be, instead of a new one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inherited: Option<u32>,

@@ -258,6 +258,7 @@ fn records_to_the_supervisor_are_written_and_read_as_ever() {
         backlog: 1024,
         mode: Some(0o600),
         reuse_port: false,
+        nonblocking: false,
         inherited: None,
         owner: None,
         store: None,

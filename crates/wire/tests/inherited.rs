@@ -15,6 +15,7 @@ fn what_a_service_manager_left_is_written_and_read_as_ever() {
         backlog: 1024,
         mode: None,
         reuse_port: false,
+        nonblocking: false,
         inherited: Some(3),
         owner: None,
         store: Some("web".into()),

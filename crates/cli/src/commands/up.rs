@@ -11,7 +11,7 @@ use crate::up::{self, Place};
 #[derive(Debug, Args)]
 pub(crate) struct Up {
     /// In the background: returns when everything is ready, or says why it is not
-    #[arg(long)]
+    #[arg(short, long)]
     daemon: bool,
     /// This is the process that --daemon starts
     #[arg(long, hide = true)]
