@@ -9,10 +9,13 @@ use serde_json::{Value as Json, json};
 
 use crate::choice::Choice;
 use crate::duration;
+use crate::http;
 use crate::key::Shape;
 use crate::keys;
 use crate::queue::Queue;
-use crate::settings::{Control, Engine, Limits, Listener, Log, LogStyle, Metrics, Program, Ready, Service, Settings};
+use crate::settings::{
+    Control, Engine, Http, Limits, Listener, Log, LogStyle, Metrics, Program, Ready, Service, Settings,
+};
 use crate::size;
 
 /// A key with what it comes to.
@@ -146,6 +149,7 @@ fn service(under: &mut Under<'_>, service: &Service, env_file: Option<PathBuf>) 
         before_start,
         recycle_memory: _,
         recycle_requests: _,
+        http: _,
         log,
         ready,
         heartbeat_interval: _,
@@ -244,6 +248,11 @@ fn policy(under: &mut Under<'_>, service: &Service, policy: &Policy, name: &dyn 
     }
     stop(under, &policy.stop);
     recycle(under, service, policy.recycle);
+    if service.http == Http::default() {
+        under.put("http", None);
+    } else {
+        http::effective(&service.http).into_iter().for_each(|(key, value)| under.put(&format!("http.{key}"), value));
+    }
     under.put("rollout.surge", json!(policy.rollout.surge));
     under.put("rollout.unavailable", json!(policy.rollout.unavailable));
     under.put("rollout.settle", time(policy.rollout.settle));
@@ -343,8 +352,8 @@ mod tests {
     }
 
     fn check(shown: &BTreeSet<String>, table: &str, section: &'static Section) {
-        // Its keys are alternatives.
-        if std::ptr::eq(section, &keys::READY) {
+        // Its keys are alternatives; those of the other go with a builtin worker alone.
+        if std::ptr::eq(section, &keys::READY) || std::ptr::eq(section, &keys::HTTP) {
             return;
         }
         for key in section.keys.iter().filter(|key| key.is_supported()) {

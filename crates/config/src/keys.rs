@@ -5,6 +5,7 @@ use evercrew_core::fleet::{GiveUp, OnFailure, Restart};
 use crate::choice::Choice;
 pub(crate) use crate::control::{CONTROL, METRICS};
 pub(crate) use crate::engine::ENGINE;
+pub(crate) use crate::http::HTTP;
 use crate::key::{Absent, Key, OnReload, Section, Shape};
 pub(crate) use crate::log::{LOG, SERVICE_LOG};
 pub(crate) use crate::queue::QUEUE;
@@ -25,7 +26,7 @@ const fn later(name: &'static str) -> Key {
 }
 
 pub(crate) const TIME: Shape = Shape::Duration { zero: true, forever: false };
-const TIME_ABOVE_ZERO: Shape = Shape::Duration { zero: false, forever: false };
+pub(crate) const TIME_ABOVE_ZERO: Shape = Shape::Duration { zero: false, forever: false };
 
 /// The most processes one service may have.
 pub(crate) const MOST_WORKERS: u32 = evercrew_core::fleet::MAX_WORKERS;
@@ -174,6 +175,7 @@ pub(crate) static SERVICE: Section = Section {
             "how a worker is stopped: one signal and a grace, or a ladder of signals; KILL to the whole group follows \
              the last one",
         ).live(),
+        open("http", Shape::Table(&HTTP), "the defaults of the table", "limits and deadlines of builtin workers, and their access log"),
         open("recycle", Shape::Table(&RECYCLE), "never", "replace workers for age, memory or requests, replacement first").live(),
         key(
             "watch",

@@ -32,6 +32,7 @@ mod error;
 mod file;
 mod files;
 mod glob;
+mod http;
 mod include;
 mod json;
 mod key;
@@ -73,7 +74,7 @@ pub use queue::{Durability, Queue};
 pub use reference::reference;
 pub use schema::schema;
 pub use settings::{
-    Address, Builtin, Control, Engine, Limits, ListenMode, Listener, Log, LogFiles, LogFormat, LogStyle, Metrics,
+    Address, Builtin, Control, Engine, Http, Limits, ListenMode, Listener, Log, LogFiles, LogFormat, LogStyle, Metrics,
     Program, Ready, Service, Settings, Warning,
 };
 pub use show::{Provenance, Shown};

@@ -11,6 +11,7 @@ use crate::context::Context;
 use crate::convert::Wrong;
 use crate::diagnostic::Diagnostic;
 use crate::duration;
+use crate::http;
 use crate::keys;
 use crate::limits;
 use crate::log;
@@ -98,6 +99,7 @@ pub(crate) fn service(reader: &Reader<'_>, name: &str, name_at: Span, context: &
             before_start,
             recycle_memory,
             recycle_requests,
+            http: http::http(reader, is_builtin),
             log: log::style(reader, name, all),
             ready,
             heartbeat_interval: heartbeat.map(|(interval, _)| interval),

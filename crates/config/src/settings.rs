@@ -216,6 +216,8 @@ pub struct Service {
     pub recycle_memory: Option<u64>,
     /// Requests after which a builtin worker is replaced; shortened likewise.
     pub recycle_requests: Option<u32>,
+    /// What builtin workers are told of HTTP; what is `None` is left to them.
+    pub http: Http,
     /// What becomes of the workers' output.
     pub log: LogStyle,
     /// How a worker says that it can work.
@@ -226,6 +228,27 @@ pub struct Service {
     pub watch: Vec<String>,
     /// What the fleet decides by.
     pub policy: Policy,
+}
+
+/// Limits and deadlines of HTTP; the reference page tells what each means.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct Http {
+    pub head_size: Option<u64>,
+    pub target_size: Option<u64>,
+    pub header_count: Option<u32>,
+    pub body_size: Option<u64>,
+    pub head_time: Option<Duration>,
+    pub idle: Option<Duration>,
+    pub body_rate: Option<u32>,
+    pub body_grace: Option<Duration>,
+    pub write_stall: Option<Duration>,
+    pub requests: Option<u32>,
+    pub connections: Option<u32>,
+    pub per_address: Option<u32>,
+    pub health_paths: Option<Vec<String>>,
+    pub access_log: Option<String>,
+    pub request_id: Option<bool>,
 }
 
 /// What the workers of a service may use.

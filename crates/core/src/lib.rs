@@ -13,6 +13,7 @@
 //!
 //! **How it is tested.** Properties and planted faults in the `sim` crate: seeded simulation with a virtual clock.
 
+pub mod access;
 pub mod fleet;
 pub mod gather;
 pub mod herald;

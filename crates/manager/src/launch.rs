@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::growth;
 use crate::identity::{self, Identity};
 use crate::listeners;
-use evercrew_config::{Builtin, Durability, Engine, Listener, Program, Ready, Service, Settings};
+use evercrew_config::{Builtin, Durability, Engine, Http, Listener, Program, Ready, Service, Settings};
 use evercrew_core::Signal;
 use evercrew_core::fleet::{StopLadder, WorkerId};
 use evercrew_sys::spawn::{FindError, find_program};
@@ -245,6 +245,9 @@ impl Launcher {
             let most = growth::bound(requests.into(), service.policy.recycle.jitter, worker).max(1);
             set("EVERCREW_RECYCLE_REQUESTS", &most.to_string());
         }
+        if let Some(told) = http(&service.http) {
+            set("EVERCREW_HTTP", &told);
+        }
         if matches!(service.program, Program::Builtin(_)) {
             pid_variables.push(role_variable("hello"));
         }
@@ -394,4 +397,26 @@ fn stop_signal(ladder: &StopLadder) -> Signal {
 
 fn grace(ladder: &StopLadder) -> Duration {
     ladder.steps.first().and_then(|step| step.lasting).unwrap_or(LONGEST_GRACE).min(LONGEST_GRACE)
+}
+/// The limits of HTTP as a worker is told them; nothing where all are its own.
+fn http(http: &Http) -> Option<String> {
+    let millis = |span: &Option<Duration>| span.map(|span| u64::try_from(span.as_millis()).unwrap_or(u64::MAX));
+    let told = evercrew_wire::Http {
+        head_size: http.head_size,
+        target_size: http.target_size,
+        header_count: http.header_count,
+        body_size: http.body_size,
+        head_time: millis(&http.head_time),
+        idle: millis(&http.idle),
+        body_rate: http.body_rate.map(u64::from),
+        body_grace: millis(&http.body_grace),
+        write_stall: millis(&http.write_stall),
+        requests: http.requests.map(u64::from),
+        connections: http.connections,
+        per_address: http.per_address,
+        health_paths: http.health_paths.clone(),
+        access_log: http.access_log.clone(),
+        request_id: http.request_id,
+    };
+    if told == evercrew_wire::Http::default() { None } else { told.encode().ok() }
 }

@@ -15,6 +15,9 @@ fn web(keys: &str) -> Settings {
     parse(&format!("{BASE}[service.web]\n{program}{keys}\n"))
 }
 
+/// A worker of ours, with its own limits.
+const BUILTIN: &str = "builtin = \"hello\"\nlisten = [\"web\"]\n";
+
 /// Every key of `[service.NAME]` with two values of it. A key that is new in the table needs a line here, and its
 /// decision in `keys.rs`.
 const SERVICE: &[(&str, &str, &str)] = &[
@@ -53,6 +56,22 @@ const SERVICE: &[(&str, &str, &str)] = &[
     ("stop.signal", "", "stop = { signal = \"INT\" }"),
     ("stop.grace", "", "stop = { grace = \"1s\" }"),
     ("stop.then", "", "stop = { then = \"INT\" }"),
+    ("http", BUILTIN, "builtin = \"hello\"\nlisten = [\"web\"]\nhttp = { idle = \"2s\" }"),
+    ("http.head_size", BUILTIN, "builtin = \"hello\"\nlisten = [\"web\"]\nhttp = { head_size = \"1KiB\" }"),
+    ("http.target_size", BUILTIN, "builtin = \"hello\"\nlisten = [\"web\"]\nhttp = { target_size = \"1KiB\" }"),
+    ("http.header_count", BUILTIN, "builtin = \"hello\"\nlisten = [\"web\"]\nhttp = { header_count = 5 }"),
+    ("http.body_size", BUILTIN, "builtin = \"hello\"\nlisten = [\"web\"]\nhttp = { body_size = \"1KiB\" }"),
+    ("http.head_time", BUILTIN, "builtin = \"hello\"\nlisten = [\"web\"]\nhttp = { head_time = \"1s\" }"),
+    ("http.idle", BUILTIN, "builtin = \"hello\"\nlisten = [\"web\"]\nhttp = { idle = \"1s\" }"),
+    ("http.body_rate", BUILTIN, "builtin = \"hello\"\nlisten = [\"web\"]\nhttp = { body_rate = 5 }"),
+    ("http.body_grace", BUILTIN, "builtin = \"hello\"\nlisten = [\"web\"]\nhttp = { body_grace = \"1s\" }"),
+    ("http.write_stall", BUILTIN, "builtin = \"hello\"\nlisten = [\"web\"]\nhttp = { write_stall = \"1s\" }"),
+    ("http.requests", BUILTIN, "builtin = \"hello\"\nlisten = [\"web\"]\nhttp = { requests = 5 }"),
+    ("http.connections", BUILTIN, "builtin = \"hello\"\nlisten = [\"web\"]\nhttp = { connections = 5 }"),
+    ("http.per_address", BUILTIN, "builtin = \"hello\"\nlisten = [\"web\"]\nhttp = { per_address = 5 }"),
+    ("http.health_paths", BUILTIN, "builtin = \"hello\"\nlisten = [\"web\"]\nhttp = { health_paths = [\"/up\"] }"),
+    ("http.access_log", BUILTIN, "builtin = \"hello\"\nlisten = [\"web\"]\nhttp = { access_log = \"json\" }"),
+    ("http.request_id", BUILTIN, "builtin = \"hello\"\nlisten = [\"web\"]\nhttp = { request_id = true }"),
     ("recycle", "", "recycle = { age = \"1h\" }"),
     ("recycle.age", "recycle = { age = \"1h\" }", "recycle = { age = \"2h\" }"),
     ("recycle.memory", "recycle = { age = \"1h\" }", "recycle = { age = \"1h\", memory = \"64MiB\" }"),

@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::LazyLock;
 use std::sync::mpsc::{Sender, channel};
 use std::thread;
 use std::time::Duration;
@@ -17,6 +18,9 @@ const STOPS: u64 = 500;
 const LANES: usize = 2;
 /// The longest answer. A tenth of a run's volume has answers of a tenth of that.
 const LONGEST: u64 = 50_000_000;
+
+/// What a body consists of, over and over.
+static PATTERN: LazyLock<Vec<u8>> = LazyLock::new(|| (0..257 * 1024).map(|place| (place % 251) as u8).collect());
 
 /// Numbers that look random and are the same in each run.
 struct Lots(u64);
@@ -226,13 +230,12 @@ impl Reading<'_> {
     fn body(&mut self, place: &mut u64, count: u64, slowly: bool) {
         let mut left = count;
         let mut bytes = vec![0; if slowly { 16 * 1024 } else { 256 * 1024 }];
-        let pattern: Vec<u8> = (0..bytes.len() + 251).map(|place| (place % 251) as u8).collect();
         while left > 0 {
             let most = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
             let read = self.stream.read(&mut bytes[..most]).expect("an open connection");
             assert!(read > 0, "the answer ends {left} bytes early");
             let begin = (*place % 251) as usize;
-            assert!(bytes[..read] == pattern[begin..begin + read], "other bytes at {place}");
+            assert!(bytes[..read] == PATTERN[begin..begin + read], "other bytes at {place}");
             *place += read as u64;
             left -= read as u64;
             let before = self.taken;

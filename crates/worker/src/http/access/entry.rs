@@ -5,13 +5,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use evercrew_core::access::{Field, Format, Part};
 use hyper::body::Incoming;
 use hyper::header::{HOST, HeaderName, HeaderValue, REFERER, USER_AGENT};
 use hyper::{Method, Request, Uri, Version};
 
 use super::super::host::Host;
 use super::super::request_id;
-use super::format::{Field, Format, Part};
 
 /// A line is never longer: what a client sent is cut.
 const LONGEST_VALUE: usize = 2048;

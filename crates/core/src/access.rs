@@ -6,14 +6,13 @@ use std::str::FromStr;
 /// How requests are written to the access log.
 ///
 /// ```
-/// use evercrew_worker::Format;
+/// use evercrew_core::access::Format;
 ///
 /// assert_eq!("off".parse(), Ok(Format::Off));
 /// assert!("{client} {method} {target} {status} {ms}".parse::<Format>().is_ok());
 /// assert!("{nothing}".parse::<Format>().is_err());
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum Format {
     /// Not at all.
     #[default]
@@ -37,7 +36,6 @@ macro_rules! fields {
     ($($(#[doc = $text:literal])+ $variant:ident $name:literal,)+) => {
         /// What can be told of a request.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        #[non_exhaustive]
         pub enum Field { $($(#[doc = $text])+ $variant,)+ }
 
         impl Field {
@@ -83,7 +81,7 @@ fields! {
 
 impl Field {
     /// Whether its JSON is a number.
-    pub(super) const fn is_number(self) -> bool {
+    pub const fn is_number(self) -> bool {
         matches!(self, Self::Status | Self::Bytes | Self::Millis)
     }
 }
