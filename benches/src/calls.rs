@@ -19,14 +19,15 @@ use evercrew_core::Signal;
 use evercrew_e2e::Engine;
 use evercrew_e2e::processes::Process;
 use evercrew_e2e::programs::workspace;
+use evercrew_worker::Commands;
 use serde_json::{Value, json};
 
 /// The variable that makes this program a worker.
 const PIPE: &str = "EVERCREW_COMMAND_FD";
 
 fn main() {
-    if let Some(number) = std::env::var(PIPE).ok().and_then(|number| number.parse().ok()) {
-        return work(number);
+    if std::env::var_os(PIPE).is_some() {
+        return work();
     }
     let binary = std::env::args().nth(1).map_or_else(|| workspace().join("target/release/evercrew"), Into::into);
     let binary = binary.to_str().unwrap_or_default();
@@ -48,21 +49,18 @@ fn main() {
     }
 }
 
-/// Answers every question but `hang`.
-fn work(number: i32) {
-    let Some(pipe) = evercrew_sys::exec::take_descriptor(number) else { return };
-    let mut stream = UnixStream::from(pipe);
-    let Ok(reader) = stream.try_clone() else { return };
+/// Answers `echo` at once, and `hang` never: one worker whose handler does not return answers nothing after it either.
+fn work() {
+    let (ended, end) = std::sync::mpsc::channel::<()>();
+    let commands = Commands::new().on("echo", |_| Ok(Value::Null)).on("hang", move |_| {
+        let _ = &ended;
+        std::thread::park();
+        Ok(Value::Null)
+    });
+    let Ok(Some(_pipe)) = commands.start() else { return };
     println!("ready");
-    for line in BufReader::new(reader).lines().map_while(Result::ok) {
-        let question: Value = serde_json::from_str(&line).unwrap_or_default();
-        if question["verb"] == "echo" {
-            let answer = format!("{}\n", json!({"id": question["id"], "status": "ok"}));
-            if stream.write_all(answer.as_bytes()).is_err() {
-                return;
-            }
-        }
-    }
+    // The handlers go at end of file.
+    let _ = end.recv();
 }
 
 fn engine(binary: &str, workers: u32) -> Engine {

@@ -7,6 +7,8 @@
 //! **Where to start.** `process.rs` is the life of a worker from its environment to its exit; `accept.rs` and
 //! `drain.rs` hold the two decisions that are easy to get wrong, `hello.rs` the answers.
 //!
+//! [`Commands`] is a worker's end of its command pipe: verbs of its own, events, metrics.
+//!
 //! **What it must never know.** The supervisor, the manager, the configuration: a worker serves on whatever becomes of
 //! them. It makes no listener and never changes one: O_NONBLOCK on a shared one would change it for every sibling.
 //!
@@ -15,6 +17,7 @@
 mod accept;
 mod app;
 mod body;
+mod commands;
 mod conventions;
 mod drain;
 mod error;
@@ -25,6 +28,8 @@ mod process;
 
 pub use app::{App, BoxError, Hyper, Tower};
 pub use body::Body;
+pub use commands::{Asked, CommandPipe, Commands};
+pub use evercrew_wire::command_pipe::{Measure, Metric};
 pub use hello::hello;
 pub use http::{Field, Figures, Format, FormatError, HttpOptions, Refusal, Statistics};
 pub use process::serve_app;
