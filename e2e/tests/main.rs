@@ -29,6 +29,7 @@ mod output;
 mod pid_file;
 mod programs;
 mod prologue;
+mod queue_kill;
 mod queues;
 mod reload;
 mod removed;

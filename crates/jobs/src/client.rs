@@ -39,6 +39,14 @@ impl Client {
     /// # Errors
     /// [`ClientError`].
     pub fn connect(address: &Address, patience: Duration) -> Result<Self, ClientError> {
+        Self::connect_as(address, patience, "{}")
+    }
+
+    /// As [`Client::connect`], with these members of its HELLO: `{"wid":"…"}` makes it a worker.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub fn connect_as(address: &Address, patience: Duration, hello: &str) -> Result<Self, ClientError> {
         let deadline = Instant::now() + patience;
         let unreachable = |error| ClientError::Unreachable(address.clone(), error);
         let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
@@ -55,18 +63,19 @@ impl Client {
         let stream = connected.ok_or_else(|| ClientError::Unreachable(address.clone(), last))?;
         stream.set_nodelay(true).map_err(unreachable)?;
         let mut client = Self { stream, received: Vec::new(), address: address.clone(), deadline };
-        client.hello()?;
+        client.hello(hello)?;
         Ok(client)
     }
 
-    fn hello(&mut self) -> Result<(), ClientError> {
+    fn hello(&mut self, members: &str) -> Result<(), ClientError> {
         let greeting = match self.reply()? {
             Reply::Simple(text) => text.strip_prefix("HI ").and_then(|hi| serde_json::from_str::<Value>(hi).ok()),
             Reply::Refused { code, text } => return Err(ClientError::Refused(code, text)),
             Reply::Bulk(_) | Reply::Nothing => None,
         };
         let greeting = greeting.ok_or_else(|| self.foreign("it does not begin with HI"))?;
-        let mut hello = json!({ "v": 2 });
+        let mut hello = serde_json::from_str::<Value>(members).unwrap_or_else(|_| json!({}));
+        hello["v"] = json!(2);
         if let Some(salt) = greeting["s"].as_str() {
             let rounds = greeting["i"].as_u64().and_then(|rounds| u32::try_from(rounds).ok()).unwrap_or(1);
             if rounds > password::MOST_ROUNDS {
