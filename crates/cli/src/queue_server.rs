@@ -38,8 +38,8 @@ impl Server {
         if let Some(url) = &self.url {
             return Address::parse(url).map_err(|why| Failure::new(code::USAGE, format!("--url: {why}")));
         }
-        if let Some(address) = configured(global) {
-            return Ok(address);
+        if let Some(queue) = configured(global) {
+            return reached(queue);
         }
         let found = Address::of_environment(|name| std::env::var(name).ok());
         let found = found.map_err(|why| Failure::new(code::CONFIGURATION, why))?;
@@ -48,17 +48,29 @@ impl Server {
 }
 
 /// The server that the file starts; a file that cannot be read starts none.
-fn configured(global: &Global) -> Option<Address> {
+pub(crate) fn configured(global: &Global) -> Option<evercrew_config::Queue> {
     let (config, set) = (&global.config, global.set.clone());
     let source = evercrew_config::Source::read(config, set, evercrew_config::environment(), global.directory.clone());
-    let queue = source.ok()?.parse().ok()?.queue?;
+    source.ok()?.parse().ok()?.queue
+}
+
+/// Where it is asked from here.
+fn reached(queue: evercrew_config::Queue) -> Result<Address, Failure> {
     // One that listens everywhere is found here, too.
     let host = match queue.listen.ip() {
         ip if !ip.is_unspecified() => ip.to_string(),
         std::net::IpAddr::V4(_) => "127.0.0.1".to_owned(),
         std::net::IpAddr::V6(_) => "::1".to_owned(),
     };
-    Some(Address { host, port: queue.listen.port(), password: queue.password })
+    let password = match queue.password {
+        Some(path) if path.starts_with('/') => {
+            let text = std::fs::read_to_string(&path);
+            let text = text.map_err(|error| Failure::new(code::CONFIGURATION, format!("{path}: {error}")))?;
+            Some(text.trim_end_matches(['\r', '\n']).to_owned())
+        }
+        password => password,
+    };
+    Ok(Address { host, port: queue.listen.port(), password })
 }
 
 impl Questions {

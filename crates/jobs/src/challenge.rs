@@ -18,12 +18,27 @@ pub(crate) fn draw(password: Option<&Password>) -> io::Result<(String, u32)> {
         return Ok((String::new(), 0));
     }
     let mut bytes = [0; 10];
+    fill(&mut bytes)?;
+    let salt = bytes[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok((salt, password::FEWEST_ROUNDS + u32::from(u16::from_ne_bytes([bytes[8], bytes[9]])) % SPREAD))
+}
+
+/// A random number.
+///
+/// # Errors
+/// When the kernel has no random bytes.
+pub(crate) fn random() -> io::Result<u64> {
+    let mut bytes = [0; 8];
+    fill(&mut bytes)?;
+    Ok(u64::from_ne_bytes(bytes))
+}
+
+fn fill(bytes: &mut [u8]) -> io::Result<()> {
     let mut filled = 0;
     while filled < bytes.len() {
         filled += rustix::rand::getrandom(&mut bytes[filled..], rustix::rand::GetRandomFlags::empty())?;
     }
-    let salt = bytes[..8].iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok((salt, password::FEWEST_ROUNDS + u32::from(u16::from_ne_bytes([bytes[8], bytes[9]])) % SPREAD))
+    Ok(())
 }
 
 /// Whether a HELLO is that of somebody who may come in.

@@ -118,7 +118,7 @@ impl Server {
         let epoll = Epoll::new().map_err(system("starting the poller"))?;
         epoll.add(&door, token::DOOR, Interest::READABLE).map_err(system("watching the listener"))?;
         epoll.add(&keeper, token::WRITER, Interest::READABLE).map_err(system("watching the thread that writes"))?;
-        let seed = clock::mono().as_nanos();
+        let seed = challenge::random().map_err(system("drawing a random number"))?;
         let policy = Policy { keep_dead: config.keep_dead, most_deaths: MOST_DEATHS, seed };
         let (now, wall) = (clock::mono(), wall());
         let notices = Notices;

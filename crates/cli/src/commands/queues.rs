@@ -4,9 +4,9 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use crate::arguments::Global;
-use crate::failure::Failure;
+use crate::failure::{Failure, code};
 use crate::output::{print, print_json, say};
-use crate::queue_server::{Questions, Server};
+use crate::queue_server::{Questions, Server, configured};
 use crate::table;
 
 /// Look at queues, pause them, let them go on
@@ -37,6 +37,14 @@ enum Action {
     },
     /// Print the figures of the server as Prometheus reads them
     Metrics,
+    /// Check the store of a server that does not run, and save what can be saved of a damaged one
+    ///
+    /// What is whole goes into a new file in the store's place; the damaged one is kept beside it.
+    Repair {
+        /// The file of the store; that of the table `queue` in the configuration without it
+        #[arg(value_name = "FILE")]
+        store: Option<std::path::PathBuf>,
+    },
 }
 
 /// Which queues.
@@ -49,8 +57,12 @@ struct Names {
 
 impl Queues {
     pub(crate) fn run(&self, global: &Global) -> Result<u8, Failure> {
+        if let Action::Repair { store } = &self.action {
+            return repair(global, store.clone());
+        }
         let mut server = self.server.connect(global)?;
         match &self.action {
+            Action::Repair { .. } => Ok(0),
             Action::List => list(&mut server, global),
             Action::Pause(names) => names.change(&mut server, global, "PAUSE", "paused"),
             Action::Resume(names) => names.change(&mut server, global, "RESUME", "resumed"),
@@ -85,7 +97,7 @@ impl Names {
 /// A name with a blank would be taken for two.
 fn check(names: &[String]) -> Result<(), Failure> {
     match names.iter().find(|name| name.is_empty() || name.contains(char::is_whitespace)) {
-        Some(name) => Err(Failure::new(crate::failure::code::USAGE, format!("`{name}` is no name of a queue"))),
+        Some(name) => Err(Failure::new(code::USAGE, format!("`{name}` is no name of a queue"))),
         None => Ok(()),
     }
 }
@@ -112,6 +124,21 @@ fn list(server: &mut Questions, global: &Global) -> Result<u8, Failure> {
         rows.push([name, queue["size"].to_string(), latency, state.to_owned()]);
     }
     print(&table::columns(&rows))?;
+    Ok(0)
+}
+
+fn repair(global: &Global, store: Option<std::path::PathBuf>) -> Result<u8, Failure> {
+    let configured = || configured(global).and_then(|queue| queue.store);
+    let store = store.or_else(configured).ok_or_else(|| {
+        Failure::new(code::USAGE, "which store is meant?")
+            .hint("name its file, or a configuration with a table [queue]")
+    })?;
+    let outcome = evercrew_jobs::repair(&store).map_err(|error| Failure::unavailable(error.to_string()))?;
+    if global.json {
+        print_json(&json!({ "store": store, "outcome": outcome }))?;
+    } else {
+        say(format_args!("{}: {outcome}", store.display()));
+    }
     Ok(0)
 }
 

@@ -32,7 +32,7 @@ pub struct Policy {
     pub keep_dead: Duration,
     /// Workers that may die with a job before it is parked with the dead ones.
     pub most_deaths: u32,
-    /// Draws the spread of retries.
+    /// Random, another one at each start: it draws the numbers of leases, and the spread of retries.
     pub seed: u64,
 }
 
@@ -95,8 +95,9 @@ impl Jobs {
             waits: Waits::default(),
             batches: Batches::default(),
             next_job: found.highest + 1,
-            // Some that were given before a crash are written nowhere; none of them is given again.
-            next_lease: now.wall.0 / 1000 + 1,
+            // Some that were given before a crash are written nowhere. Each start draws where it begins, so none of them
+            // is given again; in JSON they stay below what other languages' numbers hold.
+            next_lease: (policy.seed >> 12) + 1,
             lots: Lots::new(policy.seed),
             totals: Totals::default(),
         };
@@ -230,8 +231,7 @@ impl Jobs {
             record.queue = Arc::clone(&queue.name);
         }
         let is_recovered = record.place == Place::Enqueued;
-        if let Place::Reserved { lease, wid, .. } = &record.place {
-            self.next_lease = self.next_lease.max(lease.0 + 1);
+        if let Place::Reserved { wid, .. } = &record.place {
             let greeting =
                 super::event::Greeting { wid: Arc::clone(wid), host: String::new(), pid: 0, labels: Vec::new() };
             self.consumers.greet(now.mono, now.wall, greeting);
@@ -310,18 +310,19 @@ impl Jobs {
 
     /// What is due by now.
     fn tick(&mut self, now: Now, out: &mut Vec<Action>) {
-        self.promote(now, out);
-        while let Some((at, lease)) = self.expiries.first().copied().filter(|(at, _)| *at <= now.mono) {
-            self.expiries.remove(&(at, lease));
-            self.expire(now, lease, out);
-        }
-        for wid in self.consumers.silent(now.mono) {
-            self.died(now, &wid, out);
-        }
+        // Whoever is gone, or waits no more, gets nothing of what comes back or becomes due in the same moment.
         for asker in self.waits.over(now.mono) {
             self.leave(asker);
             out.push(Action::Nothing(asker));
         }
+        for wid in self.consumers.silent(now.mono) {
+            self.died(now, &wid, out);
+        }
+        while let Some((at, lease)) = self.expiries.first().copied().filter(|(at, _)| *at <= now.mono) {
+            self.expiries.remove(&(at, lease));
+            self.expire(now, lease, out);
+        }
+        self.promote(now, out);
         let old: Vec<JobNumber> = self
             .dead
             .iter()

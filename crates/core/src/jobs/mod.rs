@@ -18,6 +18,8 @@ mod number;
 mod queues;
 mod record;
 mod retry;
+#[cfg(test)]
+mod tests;
 mod totals;
 mod view;
 mod waits;

@@ -125,3 +125,33 @@ impl Jobs {
         self.queues.find(name).map_or_else(|| Arc::from(name), |index| Arc::clone(&self.queues.get(index).name))
     }
 }
+
+#[cfg(test)]
+impl Jobs {
+    /// All jobs, those included whose change is not on disk.
+    pub(super) fn len(&self) -> usize {
+        self.jobs.len()
+    }
+
+    /// Jobs whose change is not on disk.
+    pub(super) fn pending(&self) -> usize {
+        self.jobs.values().filter(|job| job.is_pending).count()
+    }
+
+    /// Jobs that are in a set, or in a queue, or with a worker.
+    pub(super) fn places(&self) -> usize {
+        let queued: usize = self.queues.iter().map(|queue| queue.size).sum();
+        queued + self.scheduled.len() + self.retries.len() + self.dead.len() + self.expiries.len()
+    }
+
+    /// Whether a worker holds this lease, as far as it is known here.
+    pub(super) fn holds(&self, lease: super::LeaseNumber) -> bool {
+        self.leases.get(&lease).is_some_and(|held| self.jobs.get(&held.number).is_some_and(|job| !job.is_pending))
+    }
+
+    /// Whether a job is there no more, and whether its change is not on disk.
+    pub(super) fn is_pending(&self, jid: &str) -> (bool, bool) {
+        let job = self.find(jid).and_then(|number| self.jobs.get(&number));
+        (job.is_none(), job.is_some_and(|job| job.is_pending))
+    }
+}
