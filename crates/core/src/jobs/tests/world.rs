@@ -8,8 +8,8 @@ use super::oracle::{Oracle, Violation};
 use crate::Mono;
 use crate::jobs::retry::Lots;
 use crate::jobs::{
-    Action, Asker, BatchNumber, Change, Claim, Event, Failure, Fetch, Found, Greeting, JobNumber, Jobs, LeaseNumber,
-    Mutation, NewJob, Now, Place, Policy, Record, Verdict, Wall,
+    Action, Asker, BatchNumber, Change, Claim, Event, Fetch, Found, Greeting, JobNumber, Jobs, LeaseNumber, Mutation,
+    NewJob, Now, Place, Policy, Record, Verdict, Wall,
 };
 
 /// A mistake of a shell.
