@@ -2,7 +2,7 @@
 //!
 //! **What it does.** Runs 1 to 16 bare workers that differ in nothing but how they accept, opens a connection for each
 //! request over 4 and over 64 lanes, and prints for each way what a connection costs, how evenly connections are shared,
-//! how many wakeups were in vain, and how long eight handlers take that each hold their worker for 100 ms.
+//! and how long eight handlers take that each hold their worker for 100 ms.
 //! `cargo run --release -p evercrew-benches --bin accept [CONNECTIONS]`
 //!
 //! **Where to start.** `main`; `ways.rs` has the ways, `worker.rs` what is equal in all.
@@ -37,10 +37,8 @@ fn main() {
         return worker::run(way, port.parse().expect("a port"));
     }
     let connections = arguments.first().map_or(10_000, |text| text.parse().expect("a number of connections"));
-    println!(
-        "| way | workers | lanes | CPU per connection | most : least | vain wakeups per 1000 | connections/s | p99 |"
-    );
-    println!("|---|---|---|---|---|---|---|---|");
+    println!("| way | workers | lanes | CPU per connection | most : least | connections/s | p99 |");
+    println!("|---|---|---|---|---|---|---|");
     for workers in [1, 2, 4, 8, 16] {
         for lanes in [4, 64] {
             let mut all: Vec<Vec<Row>> = Way::ALL.map(|_| Vec::new()).into();
@@ -77,7 +75,6 @@ struct Crew {
 /// What one worker says at its end.
 struct Said {
     accepted: u64,
-    vain: u64,
     cpu: Duration,
 }
 
@@ -125,8 +122,8 @@ impl Crew {
                 BufReader::new(child.stdout.take().expect("a pipe")).read_line(&mut line).expect("a line");
                 let _ = child.wait();
                 let mut numbers = line.split_whitespace().map(|text| text.parse::<u64>().expect("a number"));
-                let mut next = || numbers.next().expect("three numbers");
-                Said { accepted: next(), vain: next(), cpu: Duration::from_nanos(next()) }
+                let mut next = || numbers.next().expect("two numbers");
+                Said { accepted: next(), cpu: Duration::from_nanos(next()) }
             })
             .collect()
     }
@@ -135,7 +132,6 @@ impl Crew {
 struct Row {
     micros: f64,
     ratio: f64,
-    vain: f64,
     rate: f64,
     p99: f64,
 }
@@ -151,7 +147,6 @@ fn measure(way: Way, workers: usize, lanes: usize, connections: u64) -> Row {
     Row {
         micros: cpu.as_secs_f64() * 1e6 / total as f64,
         ratio: most as f64 / least as f64,
-        vain: said.iter().map(|said| said.vain).sum::<u64>() as f64 * 1000.0 / total as f64,
         rate: connections as f64 / took.time.as_secs_f64(),
         p99: took.quantile(0.99).as_secs_f64() * 1e3,
     }
@@ -164,11 +159,10 @@ fn print(way: Way, workers: usize, lanes: usize, rows: Vec<Row>) {
         values[values.len() / 2]
     };
     println!(
-        "| {} | {workers} | {lanes} | {:.1} µs | {:.1} | {:.0} | {:.0} | {:.1} ms |",
+        "| {} | {workers} | {lanes} | {:.1} µs | {:.1} | {:.0} | {:.1} ms |",
         way.name(),
         median(|row| row.micros),
         median(|row| row.ratio),
-        median(|row| row.vain),
         median(|row| row.rate),
         median(|row| row.p99),
     );

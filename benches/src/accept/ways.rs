@@ -2,7 +2,6 @@
 
 use std::net::TcpStream;
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 
@@ -42,7 +41,6 @@ pub(crate) struct Source {
     way: Way,
     listener: OwnedFd,
     thread: Option<Thread>,
-    vain: Arc<AtomicU64>,
 }
 
 struct Thread {
@@ -53,7 +51,6 @@ struct Thread {
 
 impl Source {
     pub(crate) fn new(way: Way, listener: OwnedFd, epoll: &OwnedFd) -> Self {
-        let vain = Arc::new(AtomicU64::new(0));
         let data = epoll::EventData::new_u64(0);
         let mut thread = None;
         match way {
@@ -75,12 +72,7 @@ impl Source {
                 epoll::add(epoll, &listener, data, flags).expect("watch it");
             }
         }
-        Self { way, listener, thread, vain }
-    }
-
-    /// Events that brought no connection.
-    pub(crate) fn vain(&self) -> u64 {
-        self.vain.load(Ordering::Relaxed)
+        Self { way, listener, thread }
     }
 
     /// What an event brings: one connection, or none.
@@ -91,9 +83,7 @@ impl Source {
             return std::mem::take(&mut *thread.accepted.lock().expect("nobody panicked"));
         }
         let taken = accept(&self.listener);
-        if taken.is_none() {
-            self.vain.fetch_add(1, Ordering::Relaxed);
-        } else if self.way == Way::Rotating {
+        if taken.is_some() && self.way == Way::Rotating {
             let flags = epoll::EventFlags::IN | epoll::EventFlags::EXCLUSIVE;
             epoll::delete(epoll, &self.listener).expect("it is watched");
             epoll::add(epoll, &self.listener, epoll::EventData::new_u64(0), flags).expect("watch it");

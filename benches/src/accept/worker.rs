@@ -36,7 +36,7 @@ pub(crate) fn run(way: Way, port: u16) {
             let data = event.data;
             match data.u64() {
                 u64::MAX => {
-                    println!("{accepted} {} {}", source.vain(), cpu());
+                    println!("{accepted} {}", cpu());
                     return;
                 }
                 0 => {

@@ -5,7 +5,8 @@
 //! `WATCHDOG=1` over NOTIFY_SOCKET, and on TERM finishes what it began.
 //!
 //! **Where to start.** `process.rs` is the life of a worker from its environment to its exit; `accept.rs` and
-//! `drain.rs` hold the two decisions that are easy to get wrong, `hello.rs` the answers.
+//! `drain.rs` hold the two decisions that are easy to get wrong, `http/` what a connection may send and for how long
+//! (`http/gate` is what stands before hyper), `hello.rs` the answers.
 //!
 //! [`Commands`] is a worker's end of its command pipe: verbs of its own, events, metrics.
 //!
