@@ -181,6 +181,35 @@ fn many_signals_leave_the_right_number_and_no_zombie() {
     assert_eq!(engine.down(), 0);
 }
 
+/// What the rows of the known systems say beside what the tests above ask.
+#[test]
+fn the_rest_of_each_row_holds_too() {
+    let (mut one, mut events) = engine("server-engine");
+    let file = one.home().join(".evercrew/logs/engine.log");
+    std::fs::rename(&file, file.with_extension("moved")).expect("move the file");
+    send(&one, &mut events, Signal::Usr2);
+    events.wait("a reload", SOON, |event| event["kind"] == "reload.started");
+    let until = std::time::Instant::now() + SOON;
+    while !file.exists() {
+        assert!(std::time::Instant::now() < until, "log files are not opened again");
+        std::thread::yield_now();
+    }
+    assert_eq!(one.down(), 0);
+    let (mut one, mut events) = engine("prefork");
+    send(&one, &mut events, Signal::Ttin);
+    assert_eq!(wanted(&one), 3);
+    // Each one more that leaves, and never one that leaves already.
+    for left in [2, 1, 0] {
+        send(&one, &mut events, Signal::Ttou);
+        assert_eq!(wanted(&one), left);
+    }
+    assert_eq!(one.down(), 0);
+    for (signal, words) in [(Signal::Term, "stopping"), (Signal::Int, "stopping at once")] {
+        let (one, events) = engine("gunicorn");
+        ends(one, events, signal, words);
+    }
+}
+
 /// No table has it, and whoever sent it hears so.
 #[test]
 fn a_real_time_signal_is_a_warning_and_nothing_else() {

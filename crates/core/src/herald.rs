@@ -153,7 +153,7 @@ impl Herald {
     /// What is to be told of this.
     pub fn see(&mut self, now: Mono, sight: &Sight, out: &mut Vec<Tiding>) {
         self.unseen = false;
-        let since = self.looked.replace(now);
+        self.looked = Some(now);
         if sight.stage == Stage::Stopping {
             if !std::mem::replace(&mut self.stopping, true) {
                 out.push(Tiding::Stopping);
@@ -164,7 +164,7 @@ impl Herald {
             self.tell_progress(now, sight, out);
         }
         self.ask_for_time(now, sight, out);
-        self.tell_status(now, since, sight, out);
+        self.tell_status(sight, out);
     }
 
     fn tell_progress(&mut self, now: Mono, sight: &Sight, out: &mut Vec<Tiding>) {
@@ -197,20 +197,13 @@ impl Herald {
         }
     }
 
-    fn tell_status(&mut self, now: Mono, last_look: Option<Mono>, sight: &Sight, out: &mut Vec<Tiding>) {
+    fn tell_status(&mut self, sight: &Sight, out: &mut Vec<Tiding>) {
         let mut end = sight.status.len().min(STATUS_LIMIT);
         while !sight.status.is_char_boundary(end) {
             end -= 1;
         }
         let status = &sight.status[..end];
         if status == self.status {
-            return;
-        }
-        // What is told beside it is told at once; the text of a look that came too soon waits for the next one.
-        let soon = self.ready && out.is_empty() && last_look.is_some_and(|last| now < last.after(GAP));
-        if soon {
-            self.looked = last_look;
-            self.unseen = true;
             return;
         }
         status.clone_into(&mut self.status);

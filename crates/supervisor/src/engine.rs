@@ -21,7 +21,7 @@ use crate::children::Children;
 use crate::custody::Custody;
 use crate::hangup::Terminal;
 use crate::manager::Manager;
-use crate::outgoing::{Beside, Flushed};
+use crate::outgoing::{Beside, Flushed, MAX_SIGNALS, is_signal, is_stop};
 use crate::premises::Premises;
 use crate::stops::Stops;
 use crate::voice::Voice;
@@ -270,6 +270,8 @@ impl Engine {
     pub(crate) fn tell(&mut self, record: ToManager, beside: Beside) {
         match &mut self.manager {
             Some(manager) => manager.outgoing.push(record, beside),
+            // As many as wait for a manager that lives.
+            None if self.left_over.len() >= MAX_SIGNALS && is_signal(&record) && !is_stop(&record) => {}
             None => match record {
                 ToManager::Exited { .. } | ToManager::SpawnFailed { .. } | ToManager::SignalReceived { .. } => {
                     self.left_over.push(record);

@@ -9,7 +9,7 @@ use evercrew_sys::record;
 use evercrew_wire::supervisor::{Numbered, ToManager};
 
 /// Signals that wait for an acknowledgement, at most; those beyond it are dropped and counted (exits are bounded by workers).
-const MAX_SIGNALS: usize = 4096;
+pub(crate) const MAX_SIGNALS: usize = 4096;
 
 /// Whether it is a signal that asks for a stop, the loss of the terminal included: never dropped.
 pub(crate) fn is_stop(record: &ToManager) -> bool {
@@ -69,7 +69,7 @@ pub(crate) struct Outgoing {
     dropped: u64,
 }
 
-fn is_signal(record: &ToManager) -> bool {
+pub(crate) fn is_signal(record: &ToManager) -> bool {
     matches!(record, ToManager::SignalReceived { .. })
 }
 
