@@ -1,4 +1,4 @@
-//! Which crate may depend on which: `cli → {supervisor, manager, logger, worker} → {config, wire, sys, store} → core`.
+//! Which crate may depend on which: `evercrew → cli → {supervisor, manager, logger, worker} → {config, wire, sys, store} → core`.
 
 use anyhow::Result;
 
@@ -6,11 +6,12 @@ use crate::packages::{self, Package};
 use crate::stage::refuse;
 
 /// The rings, innermost first. A crate may depend on crates of inner rings, never on one of its own ring.
-const RINGS: [&[&str]; 4] = [
+const RINGS: [&[&str]; 5] = [
     &["evercrew-core"],
     &["evercrew-config", "evercrew-store", "evercrew-sys", "evercrew-wire"],
     &["evercrew-jobs", "evercrew-logger", "evercrew-manager", "evercrew-supervisor", "evercrew-worker"],
     &["evercrew-cli"],
+    &["evercrew"],
 ];
 
 /// Crates that are no part of the product, and which of ours each may use. A ring may use them for its tests only.
@@ -31,7 +32,15 @@ const RESERVED: [(&str, &[&str], &str); 3] = [
     ("clap", &["evercrew-cli", "evercrew-load"], "only the binary has a command line"),
     (
         "tokio",
-        &["evercrew-benches", "evercrew-cli", "evercrew-e2e", "evercrew-load", "evercrew-manager", "evercrew-worker"],
+        &[
+            "evercrew",
+            "evercrew-benches",
+            "evercrew-cli",
+            "evercrew-e2e",
+            "evercrew-load",
+            "evercrew-manager",
+            "evercrew-worker",
+        ],
         "the rings below and the supervisor have no async runtime",
     ),
 ];

@@ -45,6 +45,14 @@ pub(crate) struct Global {
     pub(crate) color: Color,
 }
 
+impl Global {
+    /// What holds without any option.
+    pub(crate) fn usual() -> Self {
+        let config = PathBuf::from("evercrew.toml");
+        Self { config, directory: None, set: Vec::new(), json: false, timeout: None, color: Color::Auto }
+    }
+}
+
 /// When to print colours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Color {

@@ -60,7 +60,9 @@ fn short(provenance: &Provenance, folder: Option<&Path>) -> String {
             let beside = folder.and_then(|folder| path.strip_prefix(folder).ok());
             format!("{}:{line}", beside.unwrap_or(path).display())
         }
-        Provenance::Default | Provenance::Environment(_) | Provenance::CommandLine(_) => provenance.to_string(),
+        Provenance::Default | Provenance::Environment(_) | Provenance::CommandLine(_) | Provenance::Program => {
+            provenance.to_string()
+        }
     };
     text.replace(char::is_control, " ")
 }
@@ -73,6 +75,7 @@ fn object(key: &Shown) -> Value {
         }
         Provenance::Environment(variable) => json!({"kind": "environment", "variable": variable}),
         Provenance::CommandLine(option) => json!({"kind": "command-line", "option": option}),
+        Provenance::Program => json!({"kind": "program"}),
     };
     json!({"key": key.name(), "value": key.value, "origin": origin})
 }

@@ -64,8 +64,11 @@ pub(crate) fn end(directory: &Path) -> Result<(), Failure> {
 fn refuse_living(directory: &Path, entry: &str) -> Result<(), Failure> {
     let found = process::processes_with_environment(entry);
     let supervisor = found.iter().find(|(pid, pidfd)| {
-        let is_one =
-            fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|title| title.starts_with(SUPERVISOR.as_bytes()));
+        let is_titled =
+            || fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|title| title.starts_with(SUPERVISOR.as_bytes()));
+        // A title may not fit where the program keeps its own arguments; the role stays in the environment.
+        let role = process::environment_entry(*pid, "EVERCREW_ROLE");
+        let is_one = role.is_some_and(|role| role.starts_with(&format!("supervisor:{pid}:"))) || is_titled();
         is_one && !process::wait_exit(pidfd.as_fd(), Duration::ZERO).unwrap_or(true)
     });
     supervisor.map_or(Ok(()), |(pid, _)| Err(tenancy::taken(directory, &format!("process {pid}"))))

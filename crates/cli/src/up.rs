@@ -113,6 +113,7 @@ pub(crate) fn up(global: &Global, watch: bool, place: Place) -> Result<u8, Failu
         path: Text::from(&source.path),
         text: source.text,
         files: source.files.iter().map(|(path, text)| (Text::from(path), text.clone())).collect(),
+        values: source.values,
         set: source.set,
         environment: source.environment,
         directory: source.directory_override.as_ref().map(Text::from),
@@ -158,17 +159,15 @@ fn become_supervisor(
             pid_file.map(AsFd::as_fd),
         ];
         inherited.iter().flatten().try_for_each(exec::keep_on_exec)?;
-        let mut arguments = vec![c_string(leftovers::SUPERVISOR.into())?, c_string(directory.into())?];
-        if let Some(file) = pid_file {
-            arguments.push(c_string(file.path().into())?);
-        }
+        let (arguments, told) = told(directory, pid_file.map(PidFile::path))?;
         // What is absent is written as 0, which is never one of these.
         let role = role::variable("supervisor", &inherited.map(|fd| fd.map_or(0, |fd| fd.as_raw_fd())));
         // Every process of this engine carries it, the manager too: the next `up` finds what a kill left behind.
         let instance = ("EVERCREW_INSTANCE".into(), instance.into());
         let manager = (MANAGER_IDENTITY.into(), manager.into());
         let kept = std::env::vars_os().filter(|(name, _)| name != "EVERCREW_INSTANCE" && name != MANAGER_IDENTITY);
-        let environment = kept.chain([role, instance, manager]).map(entry).collect::<io::Result<Vec<_>>>()?;
+        let environment =
+            kept.chain([role, instance, manager]).chain(told).map(entry).collect::<io::Result<Vec<_>>>()?;
         Ok((program, configuration, arguments, environment))
     };
     match prepared() {
@@ -177,6 +176,19 @@ fn become_supervisor(
         }
         Err(error) => error,
     }
+}
+
+/// How the supervisor is told its places: by arguments, or by variables where it keeps the program's own arguments.
+fn told(directory: &Path, pid_file: Option<&Path>) -> io::Result<(Vec<CString>, Vec<(OsString, OsString)>)> {
+    let title = OsString::from(leftovers::SUPERVISOR);
+    if evercrew_config::Host::own().keeps_arguments {
+        let pid_file = pid_file.map(|path| (role::PID_FILE.into(), path.into()));
+        let variables = [(role::TITLE.into(), title), (role::DIRECTORY.into(), directory.into())];
+        let arguments = std::env::args_os().map(c_string).collect::<io::Result<_>>()?;
+        return Ok((arguments, variables.into_iter().chain(pid_file).collect()));
+    }
+    let arguments = [Some(title), Some(directory.into()), pid_file.map(OsString::from)];
+    Ok((arguments.into_iter().flatten().map(c_string).collect::<io::Result<_>>()?, Vec::new()))
 }
 
 /// What the manager would refuse, told before there is one.

@@ -4,7 +4,7 @@ use evercrew_core::Level;
 use evercrew_core::fleet::{EndWhen, GiveUp, OnFailure, Restart};
 use evercrew_core::operator::Preset;
 
-use crate::settings::{Builtin, ListenMode, LogFiles, LogFormat};
+use crate::settings::{ListenMode, LogFiles, LogFormat};
 
 /// A value that is one of a few words.
 pub(crate) trait Choice: Copy + 'static {
@@ -42,11 +42,6 @@ impl Choice for LogFormat {
 impl Choice for Level {
     const NAMES: &'static [&'static str] = &["trace", "debug", "info", "warn", "error", "fatal"];
     const VALUES: &'static [Self] = Self::ALL;
-}
-
-impl Choice for Builtin {
-    const NAMES: &'static [&'static str] = &["hello"];
-    const VALUES: &'static [Self] = &[Self::Hello];
 }
 
 impl Choice for Restart {

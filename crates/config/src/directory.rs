@@ -46,7 +46,7 @@ fn sound(path: &Path, set: &[String], environment: impl Iterator<Item = (String,
     let text = sound_part(text(&path).unwrap_or_default());
     let source = Source::new(path, text, set.to_vec(), environment, None);
     let report = Report::new(source.texts());
-    let mut root = source.table(&report);
+    let mut root = source.over_values(&report, source.table(&report));
     apply_overrides(&report, &mut root);
     (source, root)
 }

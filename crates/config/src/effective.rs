@@ -158,7 +158,7 @@ fn service(under: &mut Under<'_>, service: &Service, env_file: Option<PathBuf>) 
     } = service;
     let (command, builtin) = match program {
         Program::Command(argv) => (Some(json!(argv)), None),
-        Program::Builtin(builtin) => (None, Some(word(*builtin))),
+        Program::Builtin(builtin) => (None, Some(json!(builtin))),
         Program::Queue => (None, Some(json!("queue"))),
     };
     under.put("command", command);

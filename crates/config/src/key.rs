@@ -1,5 +1,7 @@
 //! What is known of a key: its type, its default, its line in the reference.
 
+use crate::host::Host;
+
 /// A table's keys.
 pub(crate) struct Section {
     /// How documents call it: `[service.NAME]`, `backoff`.
@@ -108,6 +110,8 @@ pub(crate) enum Shape {
     Text,
     /// Where jobs are kept.
     Store,
+    /// The name of a worker that is part of the program.
+    Builtin,
     /// One of these words.
     Choice(&'static [&'static str]),
     /// A program and its arguments.
@@ -205,10 +209,8 @@ impl Shape {
             }
             Self::Signal => "a signal's name like \"TERM\"".to_owned(),
             Self::Address => "an address like \"127.0.0.1:8080\", \"[::]:80\" or \"unix:run/web.sock\"".to_owned(),
-            Self::Choice(words) => {
-                let quoted: Vec<String> = words.iter().map(|word| format!("\"{word}\"")).collect();
-                any_of(&quoted)
-            }
+            Self::Choice(words) => one_of(words),
+            Self::Builtin => one_of(&Host::own().names()),
             Self::Text => "a text (a string)".to_owned(),
             Self::Store => "\"sqlite:\" and a path, like \"sqlite:jobs.db\", or \"memory\"".to_owned(),
             Self::Argv => "a program and its arguments (an array of strings)".to_owned(),
@@ -235,6 +237,12 @@ impl Shape {
 
 fn amount(bytes: bool) -> &'static str {
     if bytes { "a size like \"64MiB\" or a number of bytes" } else { "a whole number" }
+}
+
+/// `"a", "b" or "c"`.
+fn one_of(words: &[&str]) -> String {
+    let quoted: Vec<String> = words.iter().map(|word| format!("\"{word}\"")).collect();
+    any_of(&quoted)
 }
 
 /// `a, b or c`.

@@ -9,7 +9,7 @@ pub(crate) use crate::http::HTTP;
 use crate::key::{Absent, Key, OnReload, Section, Shape};
 pub(crate) use crate::log::{LOG, SERVICE_LOG};
 pub(crate) use crate::queue::QUEUE;
-use crate::settings::{Builtin, ListenMode};
+use crate::settings::ListenMode;
 
 // Without another word a changed key replaces the workers, which is right for every key if not always needed.
 
@@ -98,7 +98,7 @@ pub(crate) static SERVICE: Section = Section {
             "program and arguments, never run by a shell; a program with a `/` is relative to the file's directory, \
              one without is looked for on PATH",
         ),
-        open("builtin", Shape::Choice(Builtin::NAMES), "`command`", "a worker that is part of the engine's own binary"),
+        open("builtin", Shape::Builtin, "`command`", "a worker that is part of the program itself; `evercrew` has these"),
         key(
             "listen",
             Shape::Names("listeners"),

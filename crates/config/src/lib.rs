@@ -32,6 +32,7 @@ mod error;
 mod file;
 mod files;
 mod glob;
+mod host;
 mod http;
 mod include;
 mod json;
@@ -69,13 +70,14 @@ pub use directory::{engine_directory, log_directory};
 pub use duration::parse_duration;
 pub use error::{ConfigError, ConfigErrors, Problem};
 pub use files::{MOST_BYTES_OF_ALL, MOST_FILES};
+pub use host::{Builtin, Host};
 pub use nearest::nearest_name;
 pub use queue::{Durability, Queue};
 pub use reference::reference;
 pub use schema::schema;
 pub use settings::{
-    Address, Builtin, Control, Engine, Http, Limits, ListenMode, Listener, Log, LogFiles, LogFormat, LogStyle, Metrics,
-    Program, Ready, Service, Settings, Warning,
+    Address, Control, Engine, Http, Limits, ListenMode, Listener, Log, LogFiles, LogFormat, LogStyle, Metrics, Program,
+    Ready, Service, Settings, Warning,
 };
 pub use show::{Provenance, Shown};
 pub use source::{MOST_BYTES, Source, environment};

@@ -45,7 +45,7 @@ fn names(text: &Text, index: usize, key_end: usize) -> Vec<(String, Span)> {
     let key = &text.body[..key_end];
     let (start, separator) = match text.origin {
         Origin::Environment => (PREFIX.len().min(key_end), "__"),
-        Origin::CommandLine | Origin::File => (0, "."),
+        Origin::CommandLine | Origin::File | Origin::Program => (0, "."),
     };
     let mut at = start;
     let mut names = Vec::new();
@@ -55,7 +55,7 @@ fn names(text: &Text, index: usize, key_end: usize) -> Vec<(String, Span)> {
         let name = match text.origin {
             Origin::Environment if is_variable(&names) => part.to_owned(),
             Origin::Environment => part.to_ascii_lowercase(),
-            Origin::CommandLine | Origin::File => part.trim().to_owned(),
+            Origin::CommandLine | Origin::File | Origin::Program => part.trim().to_owned(),
         };
         names.push((name, span));
     }

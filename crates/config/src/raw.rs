@@ -72,6 +72,24 @@ impl Table {
         self.entries.iter().find(|entry| entry.key == key)
     }
 
+    /// These entries with those of `over` laid over them: tables by their keys, everything else as a whole.
+    pub(crate) fn under(mut self, over: Self) -> Self {
+        for entry in over.entries {
+            let Some(known) = self.entries.iter_mut().find(|known| known.key == entry.key) else {
+                self.entries.push(entry);
+                continue;
+            };
+            let below = std::mem::replace(&mut known.value.kind, Kind::Boolean(false));
+            let kind = match (below, entry.value.kind) {
+                // Its keys are alternatives.
+                (Kind::Table(below), Kind::Table(over)) if entry.key != "ready" => Kind::Table(below.under(over)),
+                (_, kind) => kind,
+            };
+            *known = Entry { key: entry.key, key_at: entry.key_at, value: Value { kind, at: entry.value.at } };
+        }
+        self
+    }
+
     /// Converts a parsed table; `text` is the index of the text it was parsed from.
     pub(crate) fn from_toml(text: usize, table: &DeTable<'_>) -> Self {
         let mut entries: Vec<Entry> = table

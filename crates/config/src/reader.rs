@@ -9,6 +9,7 @@ use toml::de::DeValue;
 use crate::choice::Choice;
 use crate::convert::{self, Wrong};
 use crate::diagnostic::{Diagnostic, Report};
+use crate::host::Host;
 use crate::key::{Absent, Key, Section, Shape};
 use crate::nearest::nearest;
 use crate::raw::{Entry, Kind, Table, Value};
@@ -267,6 +268,13 @@ impl<'a> Reader<'a> {
         T::VALUES.get(position).copied()
     }
 
+    /// The name of a worker that is part of the program.
+    pub(crate) fn builtin(&self, key: &'static str) -> Option<String> {
+        let names = Host::own().names();
+        let position = self.read(key, |value| convert::word(self.report, value, &names))?;
+        names.get(position).map(|name| (*name).to_owned())
+    }
+
     /// A program and its arguments.
     pub(crate) fn argv(&self, key: &'static str) -> Option<Vec<String>> {
         self.read(key, |value| convert::argv(self.report, value))
@@ -390,6 +398,7 @@ mod tests {
             Shape::Choice(words) => {
                 reader.given(key.name).is_some_and(|value| convert::word(reader.report, value, words).is_ok())
             }
+            Shape::Builtin => reader.builtin(key.name).is_some(),
             Shape::Names(_) => reader.names(key.name).is_empty(),
             Shape::ExitCodes => reader.exit_codes(key.name).is_empty(),
             Shape::Variables => reader.entries(key.name).is_empty(),

@@ -4,6 +4,7 @@ use evercrew_core::Signal;
 use serde_json::{Map, Value as Json, json};
 use toml::de::DeValue;
 
+use crate::host::Host;
 use crate::json;
 use crate::key::{Absent, Key, Section, Shape};
 use crate::keys::{FILE, READY, SERVICE};
@@ -80,6 +81,7 @@ fn shape(shape: &'static Shape) -> Json {
         Shape::Pattern => json!({"type": "string", "minLength": 1, "format": "regex"}),
         Shape::Signal => signal(),
         Shape::Choice(words) => json!({"enum": words}),
+        Shape::Builtin => json!({"enum": Host::own().names()}),
         Shape::Argv => argv(),
         Shape::Argvs => json!({"type": "array", "items": argv()}),
         Shape::Globs => json!({"type": "array", "items": {"type": "string", "minLength": 1}}),

@@ -11,6 +11,7 @@ use crate::context::Context;
 use crate::convert::Wrong;
 use crate::diagnostic::Diagnostic;
 use crate::duration;
+use crate::host::Host;
 use crate::http;
 use crate::keys;
 use crate::limits;
@@ -19,7 +20,7 @@ use crate::places::ServicePlaces;
 use crate::raw::{Kind, Value};
 use crate::reader::Reader;
 use crate::ready;
-use crate::settings::{Builtin, LogStyle, Program, Ready, Service};
+use crate::settings::{LogStyle, Program, Ready, Service};
 use crate::size;
 use crate::stop;
 use crate::text::Span;
@@ -42,8 +43,12 @@ pub(crate) fn service(reader: &Reader<'_>, name: &str, name_at: Span, context: &
     let program = program(reader, name_at, context);
     let listen = reader.names("listen");
     let is_builtin = matches!(program, Program::Builtin(_));
-    if is_builtin && reader.given("listen").is_none() {
-        reader.missing("listen", "`builtin = \"hello\"` serves HTTP: write which listeners, like `listen = [\"web\"]`");
+    if let Program::Builtin(builtin) = &program
+        && Host::own().listens(builtin)
+        && reader.given("listen").is_none()
+    {
+        let help = format!("`builtin = \"{builtin}\"` serves: write on which listeners, like `listen = [\"web\"]`");
+        reader.missing("listen", help);
     }
     let ready = ready::ready(reader, is_builtin, &listen);
     let variables = variables::variables(reader, context);
@@ -90,7 +95,7 @@ pub(crate) fn service(reader: &Reader<'_>, name: &str, name_at: Span, context: &
             directory: context.resolve(reader.at("directory"), reader.path("directory").unwrap_or_default()),
             env: variables.into_iter().map(|(name, (value, _))| (name, value)).collect(),
             clear_env: reader.boolean("clear_env"),
-            command_pipe: command_pipe(reader, is_builtin),
+            command_pipe: reader.boolean("command_pipe"),
             user: reader.account("user"),
             group: reader.account("group"),
             umask: reader.mask("umask"),
@@ -134,7 +139,7 @@ fn program(reader: &Reader<'_>, name_at: Span, context: &Context<'_>) -> Program
         (Some(_), None) | (None, Some(_)) => {}
     }
     if reader.given("builtin").is_some() {
-        return Program::Builtin(reader.choice("builtin").unwrap_or(Builtin::Hello));
+        return Program::Builtin(reader.builtin("builtin").unwrap_or_default());
     }
     let argv = reader.argv("command").unwrap_or_default();
     Program::Command(with_program(argv, reader.at("command"), context))
@@ -172,21 +177,6 @@ fn port(reader: &Reader<'_>, is_builtin: bool, variables: &Variables) -> Option<
         );
     }
     u16::try_from(port).ok()
-}
-
-fn command_pipe(reader: &Reader<'_>, is_builtin: bool) -> bool {
-    let asked = reader.boolean("command_pipe");
-    if asked && is_builtin {
-        reader.report().add(
-            Diagnostic::error(
-                reader.at("command_pipe"),
-                format!("`command_pipe` in {} is for a command", reader.name()),
-            )
-            .label("a builtin worker is told everything by the engine")
-            .help("leave it out"),
-        );
-    }
-    asked
 }
 
 fn heartbeat(reader: &Reader<'_>, is_builtin: bool) -> Option<(Duration, Heartbeat)> {

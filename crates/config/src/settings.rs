@@ -273,17 +273,10 @@ pub struct Limits {
 pub enum Program {
     /// Program and arguments, never empty. A program with a `/` is absolute; one without is looked for on PATH.
     Command(Vec<String>),
-    /// A worker that is part of the engine's own binary.
-    Builtin(Builtin),
+    /// A worker of this name that is part of the program itself, one of [`Host::builtins`](crate::Host).
+    Builtin(String),
     /// The queue server, as [`Settings::queue`] says.
     Queue,
-}
-
-/// A worker that is part of the engine's own binary.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Builtin {
-    /// An HTTP server that greets.
-    Hello,
 }
 
 /// How a worker says that it can work.

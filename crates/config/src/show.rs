@@ -49,6 +49,8 @@ pub enum Provenance {
     Environment(String),
     /// This option of the command line, with its argument.
     CommandLine(String),
+    /// The program that the engine is part of.
+    Program,
 }
 
 impl Shown {
@@ -71,6 +73,7 @@ impl fmt::Display for Provenance {
             Self::File { path, line, column } => write!(f, "{}:{line}:{column}", path.display()),
             Self::Environment(name) => write!(f, "environment {name}"),
             Self::CommandLine(argument) => f.write_str(argument),
+            Self::Program => f.write_str("program"),
         }
     }
 }
@@ -166,6 +169,7 @@ impl<'a> Finder<'a> {
             }
             Origin::Environment => Provenance::Environment(text.body.split('=').next().unwrap_or_default().to_owned()),
             Origin::CommandLine => Provenance::CommandLine(format!("--set {}", text.body)),
+            Origin::Program => Provenance::Program,
         }
     }
 

@@ -15,6 +15,7 @@ use crate::diagnostic::Report;
 use crate::error::{ConfigError, ConfigErrors};
 use crate::file::{self, Directory};
 use crate::files;
+use crate::host::Host;
 use crate::include;
 use crate::overrides;
 use crate::queue::PASSWORD;
@@ -44,6 +45,8 @@ pub struct Source {
     pub text: String,
     /// The files that it names, absolute, with what was in them: those of `include`, and each `env_file`.
     pub files: Vec<(PathBuf, String)>,
+    /// What the program itself says, as TOML: it lies under the file.
+    pub values: String,
     /// The arguments of `--set`, in order.
     pub set: Vec<String>,
     /// The variables that count: `EVERCREW__*`, `WEB_CONCURRENCY`, `EVERCREW_DIRECTORY` and `FAKTORY_PASSWORD`, sorted by name.
@@ -69,7 +72,7 @@ impl Source {
         directory: Option<PathBuf>,
     ) -> Result<Self, ConfigError> {
         let path = absolute(path);
-        let text = text(&path)?;
+        let text = if may_be_missing(&path) { String::new() } else { text(&path)? };
         let mut source = Self::new(path, text, set, environment, directory);
         source.files = files::read(&source)?;
         Ok(source)
@@ -81,7 +84,7 @@ impl Source {
     /// As [`Source::read`], and when the file is none that can be read twice, like a pipe.
     pub fn read_again(&self) -> Result<Self, ConfigError> {
         let failed = |source| ConfigError::Read { path: self.path.clone(), source };
-        if !self.path.metadata().map_err(failed)?.is_file() {
+        if !may_be_missing(&self.path) && !self.path.metadata().map_err(failed)?.is_file() {
             return Err(failed(std::io::Error::other("it is no regular file")));
         }
         let environment = self.environment.clone().into_iter();
@@ -111,6 +114,7 @@ impl Source {
             path: absolute(&path),
             text,
             files: Vec::new(),
+            values: Host::own().values.clone(),
             set,
             environment,
             directory_override: directory.map(|path| absolute(&path)),
@@ -133,6 +137,7 @@ impl Source {
         self.include(&report, &mut root);
         // What a broken text leaves behind would only give errors that are none.
         let report = report.refuse_errors()?;
+        let mut root = self.over_values(&report, root);
         apply_overrides(&report, &mut root);
         let texts = Arc::clone(report.texts());
         let web_concurrency = texts.iter().enumerate().find_map(|(index, text)| {
@@ -196,7 +201,23 @@ impl Source {
             label: "--set".to_owned(),
             body: argument.clone(),
         });
-        std::iter::once(file(&self.path, &self.text)).chain(files).chain(environment).chain(set).collect()
+        let values = (!self.values.is_empty()).then(|| Text {
+            origin: Origin::Program,
+            label: "program".to_owned(),
+            body: self.values.clone(),
+        });
+        std::iter::once(file(&self.path, &self.text)).chain(files).chain(environment).chain(set).chain(values).collect()
+    }
+
+    /// The file's values over those of the program.
+    pub(crate) fn over_values(&self, report: &Report, root: Table) -> Table {
+        let index = report.texts().len().saturating_sub(1);
+        if self.values.is_empty() {
+            return root;
+        }
+        let (parsed, errors) = DeTable::parse_recoverable(&self.values);
+        syntax::report_all(report, index, &errors);
+        Table::from_toml(index, parsed.get_ref()).under(root)
     }
 
     /// The file's table; of a file with syntax errors, what could be read.
@@ -221,7 +242,7 @@ pub(crate) struct Understood {
 pub(crate) fn apply_overrides(report: &Report, root: &mut Table) {
     for (index, text) in report.texts().iter().enumerate() {
         let is_override = match text.origin {
-            Origin::File => false,
+            Origin::File | Origin::Program => false,
             Origin::Environment => text.body.starts_with(overrides::PREFIX),
             Origin::CommandLine => true,
         };
@@ -229,6 +250,12 @@ pub(crate) fn apply_overrides(report: &Report, root: &mut Table) {
             overrides::apply(report, index, text, root);
         }
     }
+}
+
+/// A program that says something itself needs no file; one that is named otherwise than usual has to be there.
+fn may_be_missing(path: &Path) -> bool {
+    let usual = path.file_name().is_some_and(|name| name == "evercrew.toml");
+    usual && Host::own().speaks() && std::fs::symlink_metadata(path).is_err()
 }
 
 /// Variables of this process that are text; the others can be no override.

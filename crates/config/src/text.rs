@@ -11,6 +11,8 @@ pub enum Origin {
     Environment,
     /// `--set` on the command line.
     CommandLine,
+    /// The program itself: [`Host::values`](crate::Host).
+    Program,
 }
 
 impl fmt::Display for Origin {
@@ -19,6 +21,7 @@ impl fmt::Display for Origin {
             Self::File => "file",
             Self::Environment => "environment",
             Self::CommandLine => "--set",
+            Self::Program => "program",
         })
     }
 }

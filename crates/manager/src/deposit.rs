@@ -29,6 +29,7 @@ pub(crate) fn source(configuration: &Configuration) -> Source {
         path: configuration.path(),
         text: configuration.text.clone(),
         files: configuration.files.iter().map(|(path, text)| (path.to_path(), text.clone())).collect(),
+        values: configuration.values.clone(),
         set: configuration.set.clone(),
         environment: configuration.environment.clone(),
         directory_override: configuration.directory.as_ref().map(evercrew_wire::Text::to_path),
@@ -40,8 +41,8 @@ pub(crate) fn source(configuration: &Configuration) -> Source {
 pub(crate) fn earlier(configuration: &Configuration) -> impl Iterator<Item = (u64, Source)> {
     configuration.earlier.iter().map(|earlier| {
         let files = earlier.files.iter().map(|(path, text)| (path.to_path(), text.clone())).collect();
-        let (text, cpus) = (earlier.text.clone(), earlier.cpus);
-        (earlier.revision, Source { text, files, cpus, ..source(configuration) })
+        let (text, values, cpus) = (earlier.text.clone(), earlier.values.clone(), earlier.cpus);
+        (earlier.revision, Source { text, values, files, cpus, ..source(configuration) })
     })
 }
 
@@ -52,12 +53,14 @@ pub(crate) fn configuration(first: &Configuration, crew: &Crew) -> Configuration
     let earlier = crew.earlier().map(|(revision, edition)| Earlier {
         revision,
         text: edition.source.text.clone(),
+        values: edition.source.values.clone(),
         files: files(&edition.source),
         cpus: edition.source.cpus,
     });
     let source = &crew.edition.source;
     Configuration {
         text: source.text.clone(),
+        values: source.values.clone(),
         files: files(source),
         directory: source.directory_override.as_ref().map(Text::from),
         cpus: source.cpus,

@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::growth;
 use crate::identity::{self, Identity};
 use crate::listeners;
-use evercrew_config::{Builtin, Durability, Engine, Http, Listener, Program, Ready, Service, Settings};
+use evercrew_config::{Durability, Engine, Http, Listener, Program, Ready, Service, Settings};
 use evercrew_core::Signal;
 use evercrew_core::fleet::{StopLadder, WorkerId};
 use evercrew_sys::spawn::{FindError, find_program};
@@ -19,6 +19,8 @@ use evercrew_wire::supervisor::{self as wire, Bounds, Credentials, Descriptor, L
 
 /// Where a role process finds its first descriptor.
 const ROLE_DESCRIPTOR: i32 = 3;
+/// The variable that has the title of a process that was started with the program's own arguments.
+const TITLE: &str = "EVERCREW_ROLE_TITLE";
 /// First descriptor of a listener, by convention.
 const FIRST_LISTENER: i32 = 3;
 /// The supervisor's own patience when it must stop a worker whose ladder has no end.
@@ -37,6 +39,8 @@ pub(crate) struct Launcher {
     umask: Option<u32>,
     /// Programs by service and version, found on PATH once: a lookup is not repeated at every restart.
     found: BTreeMap<(String, u64), PathBuf>,
+    /// What the engine's own processes are started with in the place of their titles.
+    arguments: Option<Vec<OsString>>,
 }
 
 impl Launcher {
@@ -51,6 +55,22 @@ impl Launcher {
             own: own.map(|identity| identity.credentials),
             umask: engine.umask,
             found: BTreeMap::new(),
+            arguments: None,
+        }
+    }
+
+    /// From here on the engine's own processes are started with these.
+    pub(crate) fn keep_arguments(&mut self, arguments: Option<Vec<OsString>>) {
+        self.arguments = arguments;
+    }
+
+    /// Arguments of one of our own processes, and a title that they leave no place for.
+    fn arguments(&self, title: String) -> (Vec<Text>, Option<String>) {
+        match &self.arguments {
+            None => (vec![Text::from(&title)], None),
+            Some(arguments) => {
+                (arguments.iter().map(|argument| Text(argument.as_bytes().to_vec())).collect(), Some(title))
+            }
         }
     }
 
@@ -76,13 +96,13 @@ impl Launcher {
     }
 
     fn role(&self, role: &str, worker: WorkerId, label: Label, descriptors: Vec<Descriptor>) -> Spawn {
+        let (arguments, title) = self.arguments(format!("evercrew: {} [{}]", role, self.directory.display()));
+        let title = title.map(|title| entry(TITLE, title.as_ref()));
+        let names = [("EVERCREW_WORKER", label.name.as_str()), ("EVERCREW_INSTANCE", self.instance.as_str())];
         Spawn {
             worker: worker.0,
-            arguments: vec![Text::from(&format!("evercrew: {} [{}]", role, self.directory.display()))],
-            environment: vec![
-                entry("EVERCREW_WORKER", label.name.as_ref()),
-                entry("EVERCREW_INSTANCE", self.instance.as_ref()),
-            ],
+            arguments,
+            environment: names.into_iter().map(|(name, value)| entry(name, value.as_ref())).chain(title).collect(),
             label,
             program: wire::Program::Attached,
             pid_variables: vec![role_variable(role)],
@@ -118,13 +138,12 @@ impl Launcher {
                 let program = self.find((service, label.epoch), command, &environment)?;
                 (wire::Program::Path(Text::from(&program)), command.iter().map(Text::from).collect())
             }
-            Program::Queue => {
-                let title = format!("evercrew: {} queue [{}]", label.name, self.directory.display());
-                (wire::Program::Attached, vec![Text::from(&title)])
-            }
-            Program::Builtin(Builtin::Hello) => {
-                let title = format!("evercrew: {} hello [{}]", label.name, self.directory.display());
-                (wire::Program::Attached, vec![Text::from(&title)])
+            Program::Builtin(_) | Program::Queue => {
+                let what = if let Program::Builtin(builtin) = &service.program { builtin } else { "queue" };
+                let title = format!("evercrew: {} {what} [{}]", label.name, self.directory.display());
+                let (arguments, title) = self.arguments(title);
+                environment.extend(title.map(|title| (TITLE.into(), title.into())));
+                (wire::Program::Attached, arguments)
             }
         };
         if let (Program::Queue, Some(queue)) = (&service.program, &settings.queue) {
@@ -248,8 +267,8 @@ impl Launcher {
         if let Some(told) = http(&service.http) {
             set("EVERCREW_HTTP", &told);
         }
-        if matches!(service.program, Program::Builtin(_)) {
-            pid_variables.push(role_variable("hello"));
+        if let Program::Builtin(builtin) = &service.program {
+            pid_variables.push(format!("EVERCREW_ROLE=worker.{builtin}:{{pid}}"));
         }
         if service.program == Program::Queue {
             pid_variables.push(role_variable("queue"));

@@ -1,6 +1,7 @@
 //! The loop: one source at a time becomes an event of the fleet; its actions are performed before the next.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::ffi::OsString;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -117,11 +118,11 @@ pub(crate) struct Manager {
 }
 
 /// Runs the manager on its channel to the supervisor; gives the exit code of this process (the engine's own goes to
-/// the supervisor).
+/// the supervisor). With `arguments` the engine's own processes are started with them in the place of a title.
 ///
 /// # Errors
 /// When not even the loop can be started, or the supervisor is gone before there is anything to run.
-pub fn run(channel: OwnedFd) -> io::Result<u8> {
+pub fn run(channel: OwnedFd, arguments: Option<Vec<OsString>>) -> io::Result<u8> {
     let signals = SignalFd::block_all()?;
     // Before anything else is opened: they get the lowest numbers.
     let reserves = (Reserve::new()?, Reserve::new()?);
@@ -139,6 +140,7 @@ pub fn run(channel: OwnedFd) -> io::Result<u8> {
                 watch_signals(signals, inputs.clone())?;
                 let (mut manager, news) = Manager::new(link, &found, model, inputs)?;
                 (manager.accepting, manager.reserve) = (Some(accepting), Some(reserves.1));
+                manager.launcher.keep_arguments(arguments);
                 manager.take_over(found, news);
                 manager.run(meanwhile, receiver).await
             }

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use evercrew_config::{Builtin, Program, Settings, Source};
+use evercrew_config::{Program, Settings, Source};
 use evercrew_core::Mono;
 use evercrew_core::fleet::{Epoch, ServiceId, ServiceState, ServiceView, WorkerState};
 use evercrew_sys::user;
@@ -211,7 +211,7 @@ pub(crate) fn proof(view: &ServiceView, epoch: Epoch) -> Proof {
 pub(crate) fn to_prove(candidate: &Candidate, view: impl Fn(&str) -> Option<ServiceView>) -> Vec<ServiceId> {
     let is_own = |name: &str| {
         let service = candidate.edition.settings.service(name);
-        service.is_some_and(|service| matches!(service.program, Program::Builtin(Builtin::Hello)))
+        service.is_some_and(|service| matches!(service.program, Program::Builtin(_)))
     };
     let rolled =
         candidate.plan.services.iter().filter(|(name, fate)| matches!(fate, Fate::Roll { .. }) && is_own(name));

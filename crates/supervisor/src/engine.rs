@@ -1,5 +1,6 @@
 //! The loop: signals, the manager's records, exits, its own few timers.
 
+use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
@@ -41,6 +42,8 @@ pub struct Boot {
     pub configuration: OwnedFd,
     /// The binary that managers are started from.
     pub binary: OwnedFd,
+    /// The arguments that the program was started with, where its managers get them too.
+    pub arguments: Option<Vec<OsString>>,
 }
 
 const SIGNALS: u64 = 0;
@@ -74,6 +77,7 @@ pub(crate) struct Engine {
     pub(crate) premises: Premises,
     pub(crate) terminal: Terminal,
     binary: OwnedFd,
+    arguments: Option<Vec<OsString>>,
     pub(crate) custody: Custody,
     pub(crate) children: Children,
     pub(crate) cgroups: Cgroups,
@@ -120,6 +124,7 @@ impl Engine {
             premises: Premises::new(boot.directory, boot.lock, boot.claim, boot.pid_file),
             terminal,
             binary: boot.binary,
+            arguments: boot.arguments,
             custody: Custody::new(boot.configuration),
             children: Children::default(),
             cgroups,
@@ -197,8 +202,8 @@ impl Engine {
         let now = clock::mono();
         self.managers += 1;
         let title = format!("evercrew: manager [{}]", self.premises.directory.display());
-        let started =
-            Manager::start(&self.binary, &title).and_then(|manager| self.watch_manager(&manager).map(|()| manager));
+        let started = Manager::start(&self.binary, &title, self.arguments.as_deref())
+            .and_then(|manager| self.watch_manager(&manager).map(|()| manager));
         self.care.manager_started(now);
         match started {
             Ok(manager) => {

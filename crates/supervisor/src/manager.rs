@@ -1,9 +1,9 @@
 //! The manager's process, its channel and what it owes.
 
-use std::ffi::CString;
+use std::ffi::{CString, OsString};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::ffi::OsStringExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::time::Duration;
 
 use evercrew_core::Signal;
@@ -35,19 +35,28 @@ impl Manager {
     ///
     /// # Errors
     /// When the channel or the process cannot be made.
-    pub(crate) fn start(binary: &OwnedFd, title: &str) -> io::Result<Self> {
+    pub(crate) fn start(binary: &OwnedFd, title: &str, arguments: Option<&[OsString]>) -> io::Result<Self> {
         let (ours, theirs) = channel::pair()?;
         let null = std::fs::File::options().read(true).write(true).open("/dev/null")?;
         let program = Program::Descriptor(descriptor::duplicate(binary)?);
         let (credentials, umask) = identity::of_manager();
+        let mut environment = inherited_environment();
+        let arguments = match arguments {
+            None => vec![CString::new(title).unwrap_or_default()],
+            Some(arguments) => {
+                environment.push(CString::new(format!("EVERCREW_ROLE_TITLE={title}")).unwrap_or_default());
+                let text = |argument: &OsString| CString::new(argument.as_bytes()).unwrap_or_default();
+                arguments.iter().map(text).collect()
+            }
+        };
         let plan = Plan {
-            environment: inherited_environment(),
+            environment,
             pid_variables: vec![format!("EVERCREW_ROLE=manager:{{pid}}:{ROLE_DESCRIPTOR}")],
             descriptors: vec![(OwnedFd::from(null), 0), (OwnedFd::from(theirs), ROLE_DESCRIPTOR)],
             group: Group::Own,
             credentials,
             umask,
-            ..Plan::new(program, vec![CString::new(title).unwrap_or_default()])
+            ..Plan::new(program, arguments)
         };
         let child = spawn::spawn(&plan).map_err(|error| io::Error::other(error.to_string()))?;
         Ok(Self {
@@ -100,7 +109,10 @@ const LAST_WAIT: Duration = Duration::from_secs(1);
 /// Ours, less what is meant for this process alone.
 fn inherited_environment() -> Vec<CString> {
     std::env::vars_os()
-        .filter(|(name, _)| !["NOTIFY_SOCKET", "EVERCREW_ROLE", identity::VARIABLE].iter().any(|ours| name == ours))
+        .filter(|(name, _)| {
+            let is_ours = ["NOTIFY_SOCKET", identity::VARIABLE].iter().any(|ours| name == ours);
+            !is_ours && !name.as_bytes().starts_with(b"EVERCREW_ROLE")
+        })
         .filter_map(|(name, value)| {
             let mut entry = name.into_vec();
             entry.push(b'=');

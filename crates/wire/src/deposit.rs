@@ -31,6 +31,9 @@ pub struct Configuration {
     /// The files that it names, with what stood in them.
     #[serde(default)]
     pub files: Vec<(Text, String)>,
+    /// What the program itself says: it lies under the file.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub values: String,
     /// `--set`, in order.
     #[serde(default)]
     pub set: Vec<String>,
@@ -68,6 +71,9 @@ pub struct Earlier {
     /// The files that it names, with what stood in them.
     #[serde(default)]
     pub files: Vec<(Text, String)>,
+    /// What the program itself says: it lies under the file.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub values: String,
     /// Processors, for `workers = "auto"`.
     pub cpus: u32,
 }

@@ -184,6 +184,7 @@ fn the_configuration_deposit_is_written_and_read_as_ever() {
         path: Text::from("/srv/evercrew.toml"),
         text: "[engine]\n".into(),
         files: vec![(Text::from("/srv/env"), "A=b".into())],
+        values: String::new(),
         set: vec!["service.web.workers=2".into()],
         environment: vec![("WEB_CONCURRENCY".into(), "2".into())],
         directory: Some(Text(vec![b'/', 0xff])),
@@ -196,6 +197,7 @@ fn the_configuration_deposit_is_written_and_read_as_ever() {
             revision: 5,
             text: "[engine]\n#".into(),
             files: vec![(Text::from("/srv/env"), "A=a".into())],
+            values: String::new(),
             cpus: 4,
         }],
     };

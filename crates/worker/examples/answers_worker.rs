@@ -15,7 +15,7 @@ use hyper::{Request, Response, StatusCode};
 const PIECE: u64 = 251 * 256;
 
 fn main() -> std::process::ExitCode {
-    serve_app(HttpOptions::default(), Answers)
+    std::process::ExitCode::from(serve_app(HttpOptions::default(), Answers))
 }
 
 #[derive(Clone)]

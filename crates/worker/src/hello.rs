@@ -1,6 +1,5 @@
 //! `builtin = "hello"`: a small HTTP service that shows who answers.
 
-use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,9 +10,9 @@ use hyper::{Method, Request, Response, StatusCode};
 
 use crate::app::App;
 use crate::body::Body;
-use crate::drain::Drain;
 use crate::http::HttpOptions;
-use crate::process;
+use crate::process::{Life, serve_http};
+use crate::stop::StopFlag;
 
 /// Longest wait that `/slow` takes.
 const LONGEST_WAIT: u64 = 60_000;
@@ -25,18 +24,16 @@ const LONGEST_WAIT: u64 = 60_000;
 /// (503 while it drains). TERM and INT finish what is begun, QUIT ends at once.
 ///
 /// Call it on the main thread, before there are others: it takes the inherited descriptors and blocks all signals.
-pub fn hello() -> ExitCode {
-    let outcome = process::run(HttpOptions::default(), |conventions, drain| {
+pub fn hello() -> u8 {
+    serve_http(Life::default(), HttpOptions::default(), |context| {
         let pid = std::process::id();
-        let name = if conventions.name.is_empty() { "hello" } else { &conventions.name };
-        Hello {
+        let name = Some(context.identity().name.as_str()).filter(|name| !name.is_empty()).unwrap_or("hello");
+        Arc::new(Hello {
             greeting: Bytes::from(format!("Hello from Evercrew\nworker {name}\npid {pid}\n")),
             pid: Bytes::from(format!("{pid}\n")),
-            drain: drain.clone(),
-        }
-        .shared()
-    });
-    process::end(outcome)
+            stop: context.stop().clone(),
+        })
+    })
 }
 
 /// The answers, made once.
@@ -44,14 +41,10 @@ pub fn hello() -> ExitCode {
 struct Hello {
     greeting: Bytes,
     pid: Bytes,
-    drain: Drain,
+    stop: StopFlag,
 }
 
 impl Hello {
-    fn shared(self) -> Arc<Self> {
-        Arc::new(self)
-    }
-
     fn known(&self, path: &str, query: Option<&str>) -> Option<Reply> {
         match path {
             "/" => Some(Reply::now(StatusCode::OK, self.greeting.clone())),
@@ -60,7 +53,7 @@ impl Hello {
                 Some(wait) => Reply { wait, ..Reply::now(StatusCode::OK, self.greeting.clone()) },
                 None => Reply::now(StatusCode::BAD_REQUEST, "ms is a number of milliseconds up to 60000\n"),
             }),
-            "/healthz" if self.drain.begun() => Some(Reply::now(StatusCode::SERVICE_UNAVAILABLE, "draining\n")),
+            "/healthz" if self.stop.is_set() => Some(Reply::now(StatusCode::SERVICE_UNAVAILABLE, "draining\n")),
             "/healthz" => Some(Reply::now(StatusCode::OK, "ok\n")),
             _ => None,
         }

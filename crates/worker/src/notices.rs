@@ -4,7 +4,7 @@ use std::io::Write;
 use std::time::Duration;
 
 use evercrew_sys::notify;
-use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio::time::sleep;
 
 /// Longest pause between two attempts to say READY.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
@@ -32,15 +32,9 @@ pub(crate) fn recycle() -> bool {
     notify::send("X_EVERCREW_RECYCLE=1").is_ok()
 }
 
-/// Beats for ever, from the runtime itself: a handler that blocks it stops the beats, which is what they are for.
-pub(crate) async fn beat(period: Duration) {
-    let mut beats = interval(period);
-    beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        beats.tick().await;
-        // A beat that finds the socket full is not missed: the ones that fill it prove the same.
-        let _ = notify::send("WATCHDOG=1");
-    }
+/// Says WATCHDOG=1. A beat that finds the socket full is not missed: the ones that fill it prove the same.
+pub(crate) fn beat() {
+    let _ = notify::send("WATCHDOG=1");
 }
 
 /// Writes a line to standard error, which may be gone: then there is nobody to tell.

@@ -1,67 +1,80 @@
-//! The life of a worker process: environment, sockets, ready, serving, drain, exit.
+//! The life of a worker process: environment, sockets, initialize, ready, serving or running, drain, exit.
 
-use std::io;
+use std::fmt;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
-use std::process::ExitCode;
 use std::sync::Arc;
+use std::thread;
 
 use evercrew_core::Signal;
 use evercrew_sys::accept::interrupt_handler_install;
 use evercrew_sys::signal::SignalFd;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
-use tokio::sync::{Semaphore, mpsc, watch};
-use tokio::task::JoinSet;
+use tokio::runtime::Runtime;
 
-use crate::accept::accept_until_drain;
-use crate::app::App;
+use crate::app::{App, BoxError};
+use crate::context::Context;
 use crate::conventions::Conventions;
-use crate::drain::{Drain, Limits};
+use crate::drain::Drain;
 use crate::error::WorkerError;
-use crate::http::{Family, Host, HttpOptions, Stream, serve, turn_away};
+use crate::http::{Family, Host, HttpOptions};
+use crate::live::{Listener, live};
 use crate::notices;
+use crate::pulse::Pulse;
+use crate::serving::{Http, Serving};
+use crate::stop::{Stop, StopFlag};
 
-/// Serves `app` on the inherited listeners until a signal ends it.
-///
-/// # Errors
-/// When the environment names no listener, or the process cannot be set up, or a listener fails.
-pub(crate) fn run<A: App>(
-    options: HttpOptions,
-    app: impl FnOnce(&Conventions, &Drain) -> A,
-) -> Result<(), WorkerError> {
-    let conventions = Conventions::from_environment()?;
-    let options = options.with(conventions.http.clone()).map_err(|error| WorkerError::Http(error.to_string()))?;
-    // Before there is any thread: each inherits this mask, and only accept threads unblock their one signal.
-    let signals = SignalFd::block_all().map_err(|error| WorkerError::Start("reading signals by descriptor", error))?;
-    interrupt_handler_install().map_err(|error| WorkerError::Start("installing the interrupt of accept", error))?;
-    let mut listeners = Vec::new();
-    for (number, listener) in conventions.take_listeners()? {
-        let family = Family::of(&listener).map_err(|error| WorkerError::NotAListener(number, error))?;
-        listeners.push(Listener { number, fd: listener, family });
-    }
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| WorkerError::Start("starting the runtime", error))?;
-    let drain = Drain::new();
-    let app = app(&conventions, &drain);
-    let host = Host::new(options, &conventions.name, drain, conventions.most_requests)
-        .map_err(|error| WorkerError::Start("starting the access log", error))?;
-    let result =
-        runtime.block_on(async { live(&conventions, listeners, app, &host, Signals::watched(signals)?).await });
-    if let Some(log) = &host.log {
-        log.finish();
-    }
-    result
+/// What happens around the work of a worker process.
+#[derive(Default)]
+pub struct Life {
+    /// Threads that serve, each with a runtime of its own; 0 is 1.
+    pub threads: usize,
+    /// Runs once, before there is any other thread, and before the worker is ready: what fails here ends the process
+    /// with 1.
+    pub initialize: Option<Box<dyn FnOnce(&Context) -> Result<(), BoxError> + Send>>,
+    /// Runs when a reload is asked for, in a thread that serves nobody.
+    pub reload: Option<Box<dyn Fn() + Send + Sync>>,
+    /// Runs after the work has ended, before the process does.
+    pub end: Option<Box<dyn FnOnce(&Context) + Send>>,
+    /// Where it is part of a process that is no worker.
+    pub guest: Option<Guest>,
 }
 
-/// The semaphore that counts them takes no more.
-const MOST_CONNECTIONS: u32 = 1 << 24;
+/// A worker in a process that is none: it has what it is given, and leaves signals to its host.
+#[derive(Debug)]
+pub struct Guest {
+    /// What it is called.
+    pub service: String,
+    /// What it listens on.
+    pub listeners: Vec<(String, OwnedFd)>,
+    /// Ends it.
+    pub stop: StopFlag,
+}
+
+impl fmt::Debug for Life {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Life").field("threads", &self.threads).finish_non_exhaustive()
+    }
+}
+
+/// Serves what `app` makes, once for each thread, over HTTP/1.1 on the inherited listeners until a signal or a word
+/// ends it, and returns the exit code of this process: 0 after TERM, INT or QUIT, 78 when it was started wrongly, 1 when
+/// something failed. EVERCREW_HTTP takes the place of `options`, key by key.
+///
+/// Call it on the main thread, before there are others: it takes the inherited descriptors and blocks all signals.
+pub fn serve_http<A: App + Sync>(life: Life, options: HttpOptions, app: impl Fn(&Context) -> A + Send + Sync) -> u8 {
+    end(Worker::start(life).and_then(|worker| worker.http(options, app)))
+}
+
+/// [`serve_http`] without anything around it.
+pub fn serve_app<A: App + Sync>(options: HttpOptions, app: A) -> u8 {
+    serve_http(Life::default(), options, move |_| app.clone())
+}
 
 /// The exit code of a worker, and what it says when something is wrong.
-pub(crate) fn end(outcome: Result<(), WorkerError>) -> ExitCode {
+pub(crate) fn end(outcome: Result<(), WorkerError>) -> u8 {
     match outcome {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => 0,
         Err(error) => {
             notices::line(format_args!("{error}"));
             error.exit_code()
@@ -69,149 +82,230 @@ pub(crate) fn end(outcome: Result<(), WorkerError>) -> ExitCode {
     }
 }
 
-/// Serves `app` in this process until a signal ends it, and returns its exit code: 0 after TERM, INT or QUIT, 78 when it
-/// was started wrongly, 1 when something failed. EVERCREW_HTTP takes the place of `options`, key by key.
-///
-/// Call it on the main thread, before there are others: it takes the inherited descriptors and blocks all signals.
-pub fn serve_app<A: App>(options: HttpOptions, app: A) -> ExitCode {
-    end(run(options, |_, _| app))
+/// A worker whose work can begin.
+pub(crate) struct Worker {
+    conventions: Conventions,
+    context: Context,
+    /// None of a guest.
+    signals: Option<SignalFd>,
+    threads: usize,
+    at_end: Option<Box<dyn FnOnce(&Context) + Send>>,
 }
 
-struct Listener {
-    number: i32,
-    fd: OwnedFd,
-    family: Family,
-}
+impl Worker {
+    /// Takes what was inherited and prepares the process.
+    ///
+    /// # Errors
+    /// When it was started wrongly, or cannot be set up.
+    pub(crate) fn start(life: Life) -> Result<Self, WorkerError> {
+        let Prepared { conventions, context, signals, pipe } = match life.guest {
+            None => prepare()?,
+            Some(guest) => welcome(guest),
+        };
+        interrupt_handler_install().map_err(|error| WorkerError::Start("installing the interrupt of accept", error))?;
+        if let Some(initialize) = life.initialize {
+            initialize(&context).map_err(|error| WorkerError::Initialize(error.to_string()))?;
+        }
+        if let Some(reload) = life.reload {
+            context.when_reloaded(reload);
+        }
+        if let Some(pipe) = pipe {
+            context
+                .listen(pipe)
+                .map_err(|error| WorkerError::Start("starting the thread of the command pipe", error))?;
+        }
+        Ok(Self { conventions, context, signals, threads: life.threads.max(1), at_end: life.end })
+    }
 
-/// From the first permit to the last connection.
-async fn live<A: App>(
-    conventions: &Conventions,
-    listeners: Vec<Listener>,
-    app: A,
-    host: &Arc<Host>,
-    signals: AsyncFd<Signals>,
-) -> Result<(), WorkerError> {
-    let connections = host.options.connections.clamp(1, MOST_CONNECTIONS);
-    let places = Arc::new(Semaphore::new(connections as usize));
-    let mut accepting = JoinSet::new();
-    let (started, mut all_started) = mpsc::channel::<()>(1);
-    for listener in listeners {
-        accepting.spawn(accept(listener, Arc::clone(&places), app.clone(), Arc::clone(host), started.clone()));
+    fn http<A: App + Sync>(
+        self,
+        options: HttpOptions,
+        app: impl Fn(&Context) -> A + Send + Sync,
+    ) -> Result<(), WorkerError> {
+        let options =
+            options.with(self.conventions.http.clone()).map_err(|error| WorkerError::Http(error.to_string()))?;
+        // The portion is the process's; each thread has its part of it.
+        let threads = u64::try_from(self.threads).unwrap_or(1);
+        let portion = self.conventions.most_requests.map(|most| most.div_ceil(threads));
+        let (name, context) = (self.conventions.name.clone(), self.context.clone());
+        self.serve(|| {
+            let host = Host::new(options.clone(), &name, Drain::new(), portion)
+                .map_err(|error| WorkerError::Start("starting the access log", error))?;
+            context.count(Arc::clone(&host.statistics));
+            Ok(Http { app: app(&context), host })
+        })
     }
-    drop(started);
-    let mut watching = JoinSet::new();
-    let (crowd, mut stages) = (Arc::clone(host), host.drain.watch());
-    watching.spawn(async move { crowd.crowd.watch().await });
-    let crowd = Arc::clone(host);
-    watching.spawn(async move {
-        while stages.changed().await.is_ok() {
-            crowd.crowd.wake_all();
-        }
-    });
-    let heartbeat = conventions.heartbeat;
-    let mut speaking = JoinSet::new();
-    speaking.spawn(async move {
-        // Ends when every sender is dropped: each accept thread runs, or has failed and ends the process.
-        let _ = all_started.recv().await;
-        notices::ready().await;
-        if let Some(period) = heartbeat {
-            notices::beat(period).await;
-        }
-    });
-    tokio::select! {
-        biased;
-        request = next_stop(&signals) => match request? {
-            Stop::Immediate => {
-                notices::stopping();
-                return Ok(());
-            }
-            Stop::Graceful => {}
-        },
-        failure = first_failure(&mut accepting) => return Err(failure),
-    }
-    let rest = async {
-        while accepting.join_next().await.is_some() {}
-        // Whoever hears it may rely on that no connection is taken from the queue any more.
-        notices::stopping();
-        // Every place is free once every connection is closed.
-        let _ = places.acquire_many(connections).await;
-    };
-    tokio::select! {
-        biased;
-        () = rest => Ok(()),
-        () = host.drain.run(Limits::default()) => {
-            let left = connections as usize - places.available_permits();
-            notices::line(format_args!("{left} connections were not finished in time and are cut"));
-            Ok(())
-        }
-        result = immediate_stop(&signals) => result,
-    }
-}
 
-async fn accept<A: App>(
-    listener: Listener,
-    places: Arc<Semaphore>,
-    app: A,
-    host: Arc<Host>,
-    started: mpsc::Sender<()>,
-) -> Result<(), WorkerError> {
-    let Listener { number, fd, family } = listener;
-    let stages: watch::Receiver<_> = host.drain.watch();
-    let turning = Arc::clone(&host);
-    let turn_away = move |fd: OwnedFd| {
-        let host = Arc::clone(&turning);
-        async move {
-            if let Ok(stream) = Stream::new(fd, family) {
-                turn_away(stream, &host).await;
-            }
-        }
-    };
-    let begin = move |fd: OwnedFd, place, word| match Stream::new(fd, family) {
-        Ok(stream) => {
-            let (app, host) = (app.clone(), Arc::clone(&host));
-            tokio::spawn(async move {
-                serve(stream, host, app, word).await;
-                drop(place);
+    /// What the worker is told.
+    pub(crate) fn context(&self) -> Context {
+        self.context.clone()
+    }
+
+    /// Serves connections in every thread, each with a `make` of its own.
+    pub(crate) fn serve<S: Serving>(
+        self,
+        make: impl Fn() -> Result<S, WorkerError> + Send + Sync,
+    ) -> Result<(), WorkerError> {
+        let listeners = self.listeners()?;
+        let mut pulses = Pulse::of(self.threads, self.conventions.heartbeat);
+        let (context, first) = (self.context.clone(), pulses.remove(0));
+        let one = |listeners: Vec<Listener>, pulse: Pulse, signals: Option<SignalFd>| {
+            let runtime = runtime()?;
+            let serving = make()?;
+            let result = runtime.block_on(async {
+                if let Some(signals) = signals {
+                    heed(signals, context.clone())?;
+                }
+                live(&context, listeners, serving.clone(), pulse).await
             });
+            serving.finish();
+            // One thread without the others is not the worker that was asked for.
+            if result.is_err() {
+                context.stop().set(Stop::Immediate);
+            }
+            result
+        };
+        let others = (1..self.threads).map(|_| listeners.iter().map(Listener::another).collect());
+        let others: Vec<Vec<Listener>> = others.collect::<Result<_, _>>()?;
+        let outcome = thread::scope(|scope| {
+            let one = &one;
+            let mut threads = Vec::new();
+            for (index, (listeners, pulse)) in others.into_iter().zip(pulses).enumerate() {
+                let named = thread::Builder::new().name(format!("serve-{}", index + 2));
+                let spawned = named.spawn_scoped(scope, move || one(listeners, pulse, None));
+                threads.push(spawned.map_err(|error| WorkerError::Start("starting a thread that serves", error))?);
+            }
+            let mut outcome = one(listeners, first, self.signals);
+            for thread in threads {
+                let ended = thread.join().unwrap_or_else(|_| Err(WorkerError::Run("a thread has panicked".to_owned())));
+                outcome = outcome.and(ended);
+            }
+            outcome
+        });
+        if let Some(at_end) = self.at_end {
+            at_end(&self.context);
         }
-        Err(error) => notices::line(format_args!("a connection was dropped: {error}")),
-    };
-    accept_until_drain(fd, places, stages, || drop(started), begin, turn_away)
-        .await
-        .map_err(|error| WorkerError::Accept(number, error))
-}
-
-/// Waits until a listener fails; for ever when none does.
-async fn first_failure(accepting: &mut JoinSet<Result<(), WorkerError>>) -> WorkerError {
-    while let Some(ended) = accepting.join_next().await {
-        match ended {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => return error,
-            Err(error) => return WorkerError::Start("accepting", io::Error::other(error)),
-        }
+        outcome
     }
-    std::future::pending().await
+
+    /// Runs `run` in every thread, while this one heeds signals. They decide themselves when they end; an immediate stop
+    /// does not wait for them.
+    pub(crate) fn run(
+        self,
+        run: impl Fn(Context) -> Result<(), BoxError> + Send + Sync + 'static,
+    ) -> Result<(), WorkerError> {
+        let (context, runtime, run) = (self.context.clone(), runtime()?, Arc::new(run));
+        let (done, mut outcomes) = tokio::sync::mpsc::unbounded_channel();
+        runtime.block_on(async {
+            if let Some(signals) = self.signals {
+                heed(signals, context.clone())?;
+            }
+            notices::ready().await;
+            context.progress();
+            for index in 1..=self.threads {
+                let (run, of_run, done) = (Arc::clone(&run), context.clone(), done.clone());
+                let work = move || {
+                    let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run(of_run)));
+                    let _ = done.send(result.unwrap_or_else(|_| Err("it has panicked".into())));
+                };
+                let named = thread::Builder::new().name(format!("run-{index}"));
+                named.spawn(work).map_err(|error| WorkerError::Start("starting a thread that runs", error))?;
+            }
+            drop(done);
+            let ended = async {
+                while let Some(result) = outcomes.recv().await {
+                    result.map_err(|error: BoxError| WorkerError::Run(error.to_string()))?;
+                }
+                Ok(())
+            };
+            tokio::select! {
+                biased;
+                result = ended => result,
+                () = context.stop().wait_for_immediate() => Ok(()),
+            }
+        })?;
+        if let Some(at_end) = self.at_end {
+            at_end(&self.context);
+        }
+        Ok(())
+    }
+
+    /// Runs a task on this thread's runtime, which beats.
+    pub(crate) fn run_task<F: Future<Output = Result<(), BoxError>>>(
+        self,
+        task: impl FnOnce(Context) -> F,
+    ) -> Result<(), WorkerError> {
+        let (context, runtime) = (self.context.clone(), runtime()?);
+        runtime.block_on(async {
+            if let Some(signals) = self.signals {
+                heed(signals, context.clone())?;
+            }
+            for pulse in Pulse::of(1, self.conventions.heartbeat) {
+                tokio::spawn(pulse.beat());
+            }
+            tokio::select! {
+                biased;
+                result = task(context.clone()) => result.map_err(|error| WorkerError::Run(error.to_string())),
+                () = context.stop().wait_for_immediate() => Ok(()),
+            }
+        })?;
+        if let Some(at_end) = self.at_end {
+            at_end(&self.context);
+        }
+        Ok(())
+    }
+
+    fn listeners(&self) -> Result<Vec<Listener>, WorkerError> {
+        let mut listeners = Vec::new();
+        for (name, fd) in self.context.take_listeners() {
+            match Family::of(&fd) {
+                Ok(family) => listeners.push(Listener { name, fd, family }),
+                Err(error) => return Err(WorkerError::NotAListener(name, error)),
+            }
+        }
+        if listeners.is_empty() {
+            return Err(WorkerError::NoListener("LISTEN_FDS is not set, or 0"));
+        }
+        Ok(listeners)
+    }
 }
 
-/// How a worker is asked to end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stop {
-    Graceful,
-    Immediate,
+/// What a worker begins with.
+struct Prepared {
+    conventions: Conventions,
+    context: Context,
+    signals: Option<SignalFd>,
+    pipe: Option<OwnedFd>,
+}
+
+/// This process is the worker: it takes what was inherited.
+fn prepare() -> Result<Prepared, WorkerError> {
+    let conventions = Conventions::from_environment()?;
+    // Before there is any thread: each inherits this mask, and only accept threads unblock their one signal.
+    let signals = SignalFd::block_all().map_err(|error| WorkerError::Start("reading signals by descriptor", error))?;
+    let listeners = conventions.take_listeners()?;
+    let pipe = conventions.take_pipe()?;
+    let context = Context::new(&conventions, listeners, StopFlag::new());
+    Ok(Prepared { conventions, context, signals: Some(signals), pipe })
+}
+
+fn welcome(guest: Guest) -> Prepared {
+    let Guest { service, listeners, stop } = guest;
+    let conventions = Conventions::of_guest(&service);
+    let context = Context::new(&conventions, listeners, stop);
+    Prepared { conventions, context, signals: None, pipe: None }
+}
+
+fn runtime() -> Result<Runtime, WorkerError> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| WorkerError::Start("starting the runtime", error))
 }
 
 /// All signals as a descriptor the runtime can watch.
 #[derive(Debug)]
 struct Signals(SignalFd);
-
-impl Signals {
-    fn watched(signals: SignalFd) -> Result<AsyncFd<Self>, WorkerError> {
-        // Its successor is an unsafe function for types that may close the descriptor early; this one owns it.
-        #[allow(deprecated)]
-        AsyncFd::with_interest(Self(signals), Interest::READABLE)
-            .map_err(|error| WorkerError::Start("watching signals", error))
-    }
-}
 
 impl AsRawFd for Signals {
     fn as_raw_fd(&self) -> RawFd {
@@ -219,24 +313,23 @@ impl AsRawFd for Signals {
     }
 }
 
-/// The next signal that asks to stop; others mean nothing to a worker.
-async fn next_stop(signals: &AsyncFd<Signals>) -> Result<Stop, WorkerError> {
-    let failed = |error| WorkerError::Start("reading signals", error);
-    loop {
-        let mut ready = signals.readable().await.map_err(failed)?;
-        while let Some(received) = signals.get_ref().0.read().map_err(failed)? {
-            match received.signal {
-                Some(Signal::Term | Signal::Int) => return Ok(Stop::Graceful),
-                Some(Signal::Quit) => return Ok(Stop::Immediate),
-                Some(_) | None => {}
+/// From here on signals that ask to stop set the flag; others mean nothing to a worker.
+fn heed(signals: SignalFd, context: Context) -> Result<(), WorkerError> {
+    // Its successor is an unsafe function for types that may close the descriptor early; this one owns it.
+    #[allow(deprecated)]
+    let signals = AsyncFd::with_interest(Signals(signals), Interest::READABLE)
+        .map_err(|error| WorkerError::Start("watching signals", error))?;
+    tokio::spawn(async move {
+        while let Ok(mut ready) = signals.readable().await {
+            while let Ok(Some(received)) = signals.get_ref().0.read() {
+                match received.signal {
+                    Some(Signal::Term | Signal::Int) => context.stop().set(Stop::Graceful),
+                    Some(Signal::Quit) => context.stop().set(Stop::Immediate),
+                    Some(_) | None => {}
+                }
             }
+            ready.clear_ready();
         }
-        ready.clear_ready();
-    }
-}
-
-/// Waits for a signal that cuts a drain short.
-async fn immediate_stop(signals: &AsyncFd<Signals>) -> Result<(), WorkerError> {
-    while next_stop(signals).await? == Stop::Graceful {}
+    });
     Ok(())
 }

@@ -43,3 +43,8 @@ pub fn die_with_parent(signal: Signal, expected_parent: u32) -> io::Result<()> {
     }
     Ok(())
 }
+
+/// Whether this process has no other thread: only then may its environment be changed.
+pub fn has_one_thread() -> bool {
+    std::fs::read_dir("/proc/self/task").is_ok_and(|tasks| tasks.take(2).count() == 1)
+}

@@ -14,7 +14,7 @@ pub use inspect::{
     boot_id, children_of_self, cpu_time, describe, descriptors, environment_entry, exists, processes_with_environment,
     start_time, tree,
 };
-pub use kinship::{ParentGone, become_subreaper, die_with_parent};
+pub use kinship::{ParentGone, become_subreaper, die_with_parent, has_one_thread};
 pub use memory::{anonymous, anonymous_share, memory};
 pub use signals::{open, signal, signal_group, signal_group_by_pidfd};
 pub use wait::{Status, Usage, exited, peek_exited, reap, wait_exit};

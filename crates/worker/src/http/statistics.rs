@@ -44,6 +44,31 @@ pub struct Figures {
     pub log_dropped: u64,
 }
 
+impl Figures {
+    /// Both together.
+    #[must_use]
+    pub fn plus(mut self, other: Self) -> Self {
+        let counts = [
+            (&mut self.connections, other.connections),
+            (&mut self.accepted, other.accepted),
+            (&mut self.busy, other.busy),
+            (&mut self.requests, other.requests),
+            (&mut self.idle_closed, other.idle_closed),
+            (&mut self.stalled, other.stalled),
+            (&mut self.log_dropped, other.log_dropped),
+        ];
+        counts.into_iter().for_each(|(mine, others)| *mine += others);
+        self.answers.iter_mut().zip(other.answers).for_each(|(mine, others)| *mine += others);
+        if self.refused.is_empty() {
+            self.refused = other.refused;
+        } else {
+            // Both lists are of every refusal, in one order.
+            self.refused.iter_mut().zip(other.refused).for_each(|((_, mine), (_, others))| *mine += others);
+        }
+        self
+    }
+}
+
 impl Statistics {
     /// How many requests are under way.
     pub fn busy(&self) -> u64 {

@@ -42,7 +42,7 @@ fn without_a_listener_it_says_why_and_ends_with_78() {
 
     let mut empty = Start::on(&[]).start();
     assert_eq!(empty.end(), Status::Code(78));
-    assert!(empty.line().contains("LISTEN_FDS is 0"));
+    assert!(empty.line().contains("LISTEN_FDS is not set, or 0"));
 
     let file = File::open("/dev/null").expect("it is always there");
     let mut other = Start::on(&[&file]).start();

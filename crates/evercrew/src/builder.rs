@@ -1,0 +1,239 @@
+//! From services to a server that runs.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use evercrew_cli::Program;
+
+use crate::embedded::{self, Embedded};
+use crate::error::{Error, Result};
+use crate::observer::{self, Event};
+use crate::service::{Kind, Service};
+use crate::toml;
+
+/// What a server is to be.
+#[derive(Debug, Default)]
+#[must_use]
+pub struct Builder {
+    listeners: Vec<(String, String)>,
+    services: Vec<Service>,
+    engine: BTreeMap<String, String>,
+}
+
+/// A server that can be started.
+#[derive(Debug)]
+pub struct Server {
+    pub(crate) listeners: Vec<(String, String)>,
+    /// With the listeners of each.
+    pub(crate) services: Vec<(Service, Vec<String>)>,
+    values: String,
+}
+
+impl Server {
+    /// A server without anything.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// The configuration that it is, as TOML.
+    pub fn configuration(&self) -> &str {
+        &self.values
+    }
+
+    /// As [`Builder::run`].
+    pub fn run(self) {
+        let code = self.program().up();
+        std::process::exit(i32::from(code));
+    }
+
+    /// As [`Builder::main`].
+    pub fn main(self) {
+        let code = self.program().main();
+        std::process::exit(i32::from(code));
+    }
+
+    fn program(self) -> Program {
+        let mut program = Program::new();
+        for (service, _) in self.services {
+            let Kind::Own { work, listens, .. } = service.kind.clone() else { continue };
+            let name = service.name.clone();
+            program = program.worker(&name, listens, move || work(service.life()));
+        }
+        program.values(self.values)
+    }
+}
+
+impl Builder {
+    /// A socket that the engine opens once and every worker of the services on it shares: `127.0.0.1:8080`, `[::]:80` or
+    /// `unix:run/web.sock`.
+    pub fn listen(mut self, name: impl Into<String>, address: impl Into<String>) -> Self {
+        self.listeners.push((name.into(), address.into()));
+        self
+    }
+
+    /// A set of workers.
+    pub fn service(mut self, service: Service) -> Self {
+        self.services.push(service);
+        self
+    }
+
+    /// Where the engine has its control socket, its lock and its logs: relative to where the program is started.
+    /// `.evercrew`.
+    pub fn directory(self, directory: impl Into<PathBuf>) -> Self {
+        let directory: PathBuf = directory.into();
+        self.set("directory", toml::string(&directory.to_string_lossy()))
+    }
+
+    /// Any key of `[engine]`, as the configuration reference has it, with its value as TOML.
+    pub fn set(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.engine.insert(key.into(), value.into());
+        self
+    }
+
+    /// Calls `observe` for everything that happens: workers that are spawned, ready, silent, asked to leave and gone,
+    /// rollouts and reloads. It runs in a process of its own, the service `observer`, which may take its time, block or
+    /// die: the engine waits for nothing that it does.
+    ///
+    /// ```no_run
+    /// # fn build() -> evercrew::Builder { evercrew::Server::builder() }
+    /// build().on_event(|event| println!("{} {}", event.kind(), event.worker().unwrap_or_default()));
+    /// ```
+    pub fn on_event(self, observe: impl Fn(&Event) + Send + Sync + 'static) -> Self {
+        self.service(observer::service(observe))
+    }
+
+    /// Checks everything that can be told before a start.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn build(self) -> Result<Server> {
+        if self.services.is_empty() {
+            return Err(Error::Empty);
+        }
+        once("listener", self.listeners.iter().map(|(name, _)| name))?;
+        once("service", self.services.iter().map(|service| &service.name))?;
+        let mut services = Vec::new();
+        for service in self.services {
+            let listeners = listeners_of(&service, &self.listeners)?;
+            if service.threads != 1 && !matches!(service.kind, Kind::Own { threads: true, .. }) {
+                let reason = "only http, connections and custom run in several threads";
+                return Err(Error::Unfit { service: service.name, reason });
+            }
+            if service.threads == 0 {
+                return Err(Error::Unfit { service: service.name, reason: "a worker has one thread at least" });
+            }
+            services.push((service, listeners));
+        }
+        let mut values = String::new();
+        if !self.engine.is_empty() {
+            values.push_str("[engine]\n");
+            self.engine.iter().for_each(|(key, value)| values.push_str(&format!("{key} = {value}\n")));
+        }
+        for (name, address) in &self.listeners {
+            values.push_str(&format!("[listen.{}]\naddress = {}\n", toml::string(name), toml::string(address)));
+        }
+        services.iter().for_each(|(service, listeners)| values.push_str(&service.table(listeners)));
+        Ok(Server { listeners: self.listeners, services, values })
+    }
+
+    /// Starts everything in the foreground, as the command `up` does, whatever the program's arguments are, and ends this
+    /// process when it has ended: 0 after a stop that was asked for. In every other process of the server this is where
+    /// its part begins. A file `evercrew.toml` where the program is started, EVERCREW__SERVICE__WEB__WORKERS=2 and the
+    /// like take the place of what was built, key by key.
+    ///
+    /// # Errors
+    /// What is wrong with what was built; nothing was started then.
+    pub fn run(self) -> Result<()> {
+        self.build()?.run();
+        Ok(())
+    }
+
+    /// Gives the program the engine's whole command line: `up`, `down`, `status`, `restart`, `scale`, `reload`, `logs`
+    /// and so on, and `--help` for all of them. `-c FILE` and `--set` take the place of what was built, key by key.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub fn main(self) -> Result<()> {
+        self.build()?.main();
+        Ok(())
+    }
+
+    /// Runs all services as threads of this process, without an engine: for tests, and to look at a program with a
+    /// debugger. Nothing is restarted, and foreign programs cannot be part of it.
+    ///
+    /// # Errors
+    /// What is wrong with what was built, a socket that cannot be opened, or a foreign program.
+    pub fn embedded(self) -> Result<Embedded> {
+        embedded::start(self.build()?)
+    }
+}
+
+fn once<'a>(what: &'static str, names: impl Iterator<Item = &'a String>) -> Result<()> {
+    let mut seen = BTreeSet::new();
+    for name in names {
+        if !seen.insert(name) {
+            return Err(Error::Twice { what, name: name.clone() });
+        }
+    }
+    Ok(())
+}
+
+/// Those that it names, the one of its own name, or the only one.
+fn listeners_of(service: &Service, known: &[(String, String)]) -> Result<Vec<String>> {
+    let is_known = |wanted: &String| known.iter().any(|(name, _)| name == wanted);
+    if let Some(listeners) = &service.listeners {
+        let unknown = listeners.iter().find(|listener| !is_known(listener)).cloned();
+        return match unknown {
+            Some(listener) => Err(Error::UnknownListener { service: service.name.clone(), listener }),
+            None => Ok(listeners.clone()),
+        };
+    }
+    let Kind::Own { listens: true, .. } = service.kind else { return Ok(Vec::new()) };
+    match known {
+        [(only, _)] => Ok(vec![only.clone()]),
+        _ if is_known(&service.name) => Ok(vec![service.name.clone()]),
+        _ => Err(Error::NoListener { service: service.name.clone() }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::service::{command, custom, task};
+
+    fn idle(name: &str) -> Service {
+        custom(name, |_| Ok(()))
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_before_anything_starts() {
+        assert!(matches!(Server::builder().build(), Err(Error::Empty)));
+        let twice = Server::builder().service(idle("a")).service(idle("a")).build();
+        assert!(matches!(twice, Err(Error::Twice { what: "service", name }) if name == "a"));
+        let listeners = Server::builder().listen("a", "x").listen("a", "y").service(idle("b")).build();
+        assert!(matches!(listeners, Err(Error::Twice { what: "listener", .. })));
+        let serve = || crate::connections("web", |_, _| async {});
+        let none = Server::builder().service(serve()).build();
+        assert!(matches!(none, Err(Error::NoListener { service }) if service == "web"));
+        let unknown = Server::builder().listen("a", "127.0.0.1:0").service(serve().on(["b"])).build();
+        assert!(matches!(unknown, Err(Error::UnknownListener { listener, .. }) if listener == "b"));
+        let task = Server::builder().service(task("t", |_| async { Ok(()) }).threads(2)).build();
+        assert!(matches!(task, Err(Error::Unfit { .. })));
+        assert!(matches!(Server::builder().service(idle("a").threads(0)).build(), Err(Error::Unfit { .. })));
+    }
+
+    #[test]
+    fn it_becomes_a_configuration() {
+        let server = Server::builder()
+            .listen("web", "127.0.0.1:8080")
+            .directory("/run/x")
+            .service(crate::connections("web", |_, _| async {}).workers(3).env("A", "b\"c"))
+            .service(command("tick", ["sleep", "1"]).after(["web"]))
+            .build()
+            .expect("a server");
+        let expected = "[engine]\ndirectory = \"/run/x\"\n[listen.\"web\"]\naddress = \"127.0.0.1:8080\"\n\
+            [service.\"web\"]\nbuiltin = \"web\"\nlisten = [\"web\"]\ncommand_pipe = true\nworkers = 3\nenv = { \"A\" = \"b\\\"c\" }\n\
+            [service.\"tick\"]\ncommand = [\"sleep\", \"1\"]\nafter = [\"web\"]\n";
+        assert_eq!(server.configuration(), expected);
+    }
+}
