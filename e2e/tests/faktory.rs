@@ -213,13 +213,14 @@ fn a_killed_worker_s_job_goes_to_a_worker_of_another_language() {
     queue.until("it is done", |info| info["evercrew"]["totals"]["done"] == 1);
 }
 
-/// With a password, by the clients that prove it as the protocol's second version has it.
+/// With a password, which the variable names the file of, by the clients that prove it as the protocol's second version has it.
 #[test]
 fn clients_prove_a_password() {
     let (Some(python), Some(node)) = (Foreign::python("pyfaktory"), Foreign::node()) else { return };
     let port = programs::free_port();
-    let mut engine =
-        Engine::new(EVERCREW, &format!("[queue]\nlisten = \"0.0.0.0:{port}\"\n")).with("FAKTORY_PASSWORD", "s3cret");
+    let engine = Engine::new(EVERCREW, &format!("[queue]\nlisten = \"0.0.0.0:{port}\"\n"));
+    let file = engine.script("password", "s3cret\n");
+    let mut engine = engine.with("FAKTORY_PASSWORD", &file.display().to_string());
     engine.start();
     engine.ready();
     for client in [&python, &node] {
