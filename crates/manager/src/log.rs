@@ -71,14 +71,17 @@ impl Log {
 
     /// Adds a line that is written whatever the level.
     pub(crate) fn write_always(&mut self, words: &str) {
-        self.write(Level::Info.max(self.least), words);
+        self.put(Level::Info, words);
     }
 
     /// Adds a line.
     pub(crate) fn write(&mut self, level: Level, words: &str) {
-        if level < self.least {
-            return;
+        if level >= self.least {
+            self.put(level, words);
         }
+    }
+
+    fn put(&mut self, level: Level, words: &str) {
         self.stderr.line(&format!("evercrew: {:<5} {words}", level.name().to_uppercase()));
         if self.waiting.len() >= MOST_WAITING {
             self.dropped += 1;

@@ -1,5 +1,6 @@
 //! Decoders meet bytes of every kind and never panic.
 
+use evercrew_wire::command_pipe::Said;
 use evercrew_wire::control::Request;
 use evercrew_wire::deposit::{Configuration, State};
 use evercrew_wire::logger::ToLogger;
@@ -13,6 +14,8 @@ fn decode_as_everything(bytes: &[u8]) {
     let _ = Configuration::decode(bytes);
     let _ = ToLogger::decode(bytes);
     let _ = serde_json::from_slice::<Request>(bytes);
+    let _ = Said::decode(bytes);
+    let _ = Said::id_of_beginning(bytes);
 }
 
 const GOLDEN: [&[u8]; 4] = [
