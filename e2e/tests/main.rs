@@ -16,6 +16,7 @@ mod hung;
 mod identity;
 mod init;
 mod json;
+mod keeping;
 mod kill;
 mod limits;
 mod load;

@@ -15,6 +15,7 @@ mod generate;
 mod healthcheck;
 mod init;
 mod jobs;
+mod keeping;
 mod log_level;
 mod logs;
 mod man;

@@ -9,6 +9,8 @@ use crate::output::{print, print_json, say};
 use crate::queue_server::{Questions, Server, configured};
 use crate::table;
 
+use super::keeping::Keeping;
+
 /// Look at queues, pause them, let them go on
 #[derive(Debug, Args)]
 pub(crate) struct Queues {
@@ -45,6 +47,8 @@ enum Action {
         #[arg(value_name = "FILE")]
         store: Option<std::path::PathBuf>,
     },
+    #[command(flatten)]
+    Keeping(Keeping),
 }
 
 /// Which queues.
@@ -57,18 +61,17 @@ struct Names {
 
 impl Queues {
     pub(crate) fn run(&self, global: &Global) -> Result<u8, Failure> {
-        if let Action::Repair { store } = &self.action {
-            return repair(global, store.clone());
-        }
-        let mut server = self.server.connect(global)?;
+        let server = || self.server.connect(global);
         match &self.action {
-            Action::Repair { .. } => Ok(0),
-            Action::List => list(&mut server, global),
-            Action::Pause(names) => names.change(&mut server, global, "PAUSE", "paused"),
-            Action::Resume(names) => names.change(&mut server, global, "RESUME", "resumed"),
-            Action::Remove(names) => names.change(&mut server, global, "REMOVE", "removed"),
-            Action::Latency { names } => latency(&mut server, global, names),
+            Action::Keeping(keeping) => keeping.run(global),
+            Action::Repair { store } => repair(global, store.clone()),
+            Action::List => list(&mut server()?, global),
+            Action::Pause(names) => names.change(&mut server()?, global, "PAUSE", "paused"),
+            Action::Resume(names) => names.change(&mut server()?, global, "RESUME", "resumed"),
+            Action::Remove(names) => names.change(&mut server()?, global, "REMOVE", "removed"),
+            Action::Latency { names } => latency(&mut server()?, global, names),
             Action::Metrics => {
+                let mut server = server()?;
                 let text = server.text("METRICS")?;
                 if global.json {
                     print_json(&json!({ "metrics": text }))?;

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::{Database, Reader, Saved, backup, salvage};
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::row::{Payload, Row};
 use crate::settings::Durability;
 use crate::store::{Payloads, Recovered, Recovery, Store};
@@ -44,6 +44,27 @@ impl Sqlite {
     /// As [`Sqlite::open`]; `Damaged` for anything that is not what was written.
     pub fn check(path: &Path) -> Result<u64, Error> {
         salvage::check(path)
+    }
+
+    /// Copies the store at `path`, whether a server has it or not, to `to`, a name that must be free. The copy is of one
+    /// moment, and was read once from front to end. Returns how many records it has.
+    ///
+    /// # Errors
+    /// `Unusable` when there is no store or the name is taken; `Full`; `Damaged`.
+    pub fn backup(path: &Path, to: &Path) -> Result<u64, Error> {
+        if !path.is_file() {
+            return Err(Error::new(path, ErrorKind::Unusable, "there is no such file"));
+        }
+        match Database::open(path, Durability::Sync) {
+            Ok(database) => {
+                let records = backup(path, to)?;
+                database.close()?;
+                Ok(records)
+            }
+            // Its server has brought to disk what a crash left.
+            Err(error) if error.kind() == ErrorKind::Locked => backup(path, to),
+            Err(error) => Err(error),
+        }
     }
 
     /// Saves what can be saved of the damaged store at `path`, which must be nobody's. A new store takes its place and
