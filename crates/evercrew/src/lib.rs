@@ -40,7 +40,8 @@ pub use builder::{Builder, Server};
 pub use embedded::Embedded;
 pub use error::{Error, Result};
 pub use evercrew_worker::{
-    App, Body, BoxError, Connection, Context, Figures, Format, HttpOptions, Hyper, Identity, Stop, StopFlag, Tower,
+    App, Asked, Body, BoxError, CommandPipe, Connection, Context, Figures, Format, HttpOptions, Hyper, Identity, Stop,
+    StopFlag, Tower,
 };
 pub use observer::Event;
 pub use service::{Service, command, connections, custom, http, http_with, task};

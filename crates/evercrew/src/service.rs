@@ -274,6 +274,18 @@ impl Service {
         self
     }
 
+    /// Runs this service in this process, as a worker of whoever started it, by the conventions of LISTEN_FDS and
+    /// NOTIFY_SOCKET: another engine, or systemd. Gives the exit code of the process: 0 after a stop that was asked for, 78
+    /// when it was started wrongly or is a foreign program, 1 when something failed.
+    ///
+    /// Call it on the main thread, before there are others: it takes the inherited descriptors and blocks all signals.
+    pub fn serve(self) -> u8 {
+        match self.kind.clone() {
+            Kind::Own { work, .. } => work(self.life()),
+            Kind::Foreign(_) => 78,
+        }
+    }
+
     /// What stands around the work in one process.
     pub(crate) fn life(&self) -> Life {
         let (initialize, reload, at_end) = (self.initialize.clone(), self.reload.clone(), self.at_end.clone());
