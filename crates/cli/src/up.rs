@@ -178,8 +178,11 @@ fn become_supervisor(
     }
 }
 
+/// Arguments, and further variables.
+type Told = (Vec<CString>, Vec<(OsString, OsString)>);
+
 /// How the supervisor is told its places: by arguments, or by variables where it keeps the program's own arguments.
-fn told(directory: &Path, pid_file: Option<&Path>) -> io::Result<(Vec<CString>, Vec<(OsString, OsString)>)> {
+fn told(directory: &Path, pid_file: Option<&Path>) -> io::Result<Told> {
     let title = OsString::from(leftovers::SUPERVISOR);
     if evercrew_config::Host::own().keeps_arguments {
         let pid_file = pid_file.map(|path| (role::PID_FILE.into(), path.into()));

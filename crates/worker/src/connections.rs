@@ -12,8 +12,9 @@ use tokio::sync::Notify;
 use crate::context::Context;
 use crate::drain::{Drain, begun};
 use crate::http::{Family, Stream};
+use crate::life::Life;
 use crate::notices;
-use crate::process::{Life, Worker, end};
+use crate::process::{Worker, end};
 use crate::serving::Serving;
 
 /// Connections at once, unless it is said otherwise.

@@ -2,7 +2,8 @@
 
 use crate::app::BoxError;
 use crate::context::Context;
-use crate::process::{Life, Worker, end};
+use crate::life::Life;
+use crate::process::{Worker, end};
 
 /// Runs `run` in each thread of `life` until all have returned, and gives the exit code of this process: 0, or 1 with its error
 /// on standard error. The worker is ready when it begins. It should end soon after [`Context::stop`] is set; an

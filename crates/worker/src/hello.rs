@@ -11,7 +11,8 @@ use hyper::{Method, Request, Response, StatusCode};
 use crate::app::App;
 use crate::body::Body;
 use crate::http::HttpOptions;
-use crate::process::{Life, serve_http};
+use crate::life::Life;
+use crate::process::serve_http;
 use crate::stop::StopFlag;
 
 /// Longest wait that `/slow` takes.

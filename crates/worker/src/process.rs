@@ -1,6 +1,5 @@
 //! The life of a worker process: environment, sockets, initialize, ready, serving or running, drain, exit.
 
-use std::fmt;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
 use std::thread;
@@ -18,44 +17,13 @@ use crate::conventions::Conventions;
 use crate::drain::Drain;
 use crate::error::WorkerError;
 use crate::http::{Family, Host, HttpOptions};
+use crate::life::{AtEnd, Guest, Life};
 use crate::live::{Listener, live};
 use crate::notices;
 use crate::pulse::Pulse;
+use crate::report;
 use crate::serving::{Http, Serving};
 use crate::stop::{Stop, StopFlag};
-
-/// What happens around the work of a worker process.
-#[derive(Default)]
-pub struct Life {
-    /// Threads that serve, each with a runtime of its own; 0 is 1.
-    pub threads: usize,
-    /// Runs once, before there is any other thread, and before the worker is ready: what fails here ends the process
-    /// with 1.
-    pub initialize: Option<Box<dyn FnOnce(&Context) -> Result<(), BoxError> + Send>>,
-    /// Runs when a reload is asked for, in a thread that serves nobody.
-    pub reload: Option<Box<dyn Fn() + Send + Sync>>,
-    /// Runs after the work has ended, before the process does.
-    pub end: Option<Box<dyn FnOnce(&Context) + Send>>,
-    /// Where it is part of a process that is no worker.
-    pub guest: Option<Guest>,
-}
-
-/// A worker in a process that is none: it has what it is given, and leaves signals to its host.
-#[derive(Debug)]
-pub struct Guest {
-    /// What it is called.
-    pub service: String,
-    /// What it listens on.
-    pub listeners: Vec<(String, OwnedFd)>,
-    /// Ends it.
-    pub stop: StopFlag,
-}
-
-impl fmt::Debug for Life {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Life").field("threads", &self.threads).finish_non_exhaustive()
-    }
-}
 
 /// Serves what `app` makes, once for each thread, over HTTP/1.1 on the inherited listeners until a signal or a word
 /// ends it, and returns the exit code of this process: 0 after TERM, INT or QUIT, 78 when it was started wrongly, 1 when
@@ -89,7 +57,7 @@ pub(crate) struct Worker {
     /// None of a guest.
     signals: Option<SignalFd>,
     threads: usize,
-    at_end: Option<Box<dyn FnOnce(&Context) + Send>>,
+    at_end: Option<AtEnd>,
 }
 
 impl Worker {
@@ -155,6 +123,7 @@ impl Worker {
             let result = runtime.block_on(async {
                 if let Some(signals) = signals {
                     heed(signals, context.clone())?;
+                    tokio::spawn(report::tell(context.clone()));
                 }
                 live(&context, listeners, serving.clone(), pulse).await
             });

@@ -39,9 +39,16 @@ fn notes_are_kept_whichever_worker_takes_or_gives_them() {
     assert_eq!((notes.len(), &notes[8]["text"]), (9, &json!("the last one")));
     let asked = engine.ok(&["call", "web", "count", "--json"]);
     let reply: Value = serde_json::from_str(&asked.stdout).expect("JSON");
-    let workers = reply["workers"].as_array().expect("workers");
+    let workers = reply["content"]["workers"].as_array().expect("workers");
     let counts: Vec<_> = workers.iter().map(|worker| &worker["content"]).collect();
     assert_eq!(counts, [&json!(9); 4], "{reply}");
+    let until = Instant::now() + PATIENCE;
+    let mut events = engine.events(0);
+    let told = || engine.ok(&["metrics"]).stdout;
+    while !told().lines().any(|line| line.starts_with("http_requests_total{service=\"web\"")) {
+        assert!(Instant::now() < until, "{}", told());
+        events.drain_until(Instant::now() + Duration::from_millis(200));
+    }
     assert_eq!(engine.down(), 0);
 }
 
@@ -77,7 +84,7 @@ fn services_of_several_kinds_run_together_and_one_watches() {
         events.drain_until(Instant::now() + Duration::from_millis(100));
     }
     assert_eq!(engine.down(), 0);
-    let log = std::fs::read_to_string(engine.home().join(".evercrew/logs/sweeper.log")).expect("its log");
+    let log = std::fs::read_to_string(engine.home().join(".evercrew/logs/sweeper.1.log")).expect("its log");
     assert!(log.contains("the last time"), "{log}");
 }
 
