@@ -6,7 +6,7 @@ use evercrew_sys::spawn::Credentials;
 /// alone, for whatever it becomes.
 pub const VARIABLE: &str = "EVERCREW_MANAGER_IDENTITY";
 
-/// What [`of_manager`] reads.
+/// What `of_manager` reads.
 pub fn variable(credentials: Option<(u32, u32, &[u32])>, umask: Option<u32>) -> String {
     let (uid, gid, groups) = credentials.map_or_else(Default::default, |(uid, gid, groups)| {
         let groups: Vec<String> = groups.iter().map(u32::to_string).collect();

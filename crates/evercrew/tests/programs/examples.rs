@@ -37,6 +37,9 @@ fn notes_are_kept_whichever_worker_takes_or_gives_them() {
     assert_eq!(keep("the last one"), 201);
     let notes: Vec<Value> = serde_json::from_str(&get(web, "/notes").1).expect("JSON");
     assert_eq!((notes.len(), &notes[8]["text"]), (9, &json!("the last one")));
+    // Workers serve on without their manager, and know the next one.
+    engine.manager().signal(Signal::Kill);
+    assert_eq!(get(web, "/notes").0, 200);
     let asked = engine.ok(&["call", "web", "count", "--json"]);
     let reply: Value = serde_json::from_str(&asked.stdout).expect("JSON");
     let workers = reply["content"]["workers"].as_array().expect("workers");
