@@ -6,7 +6,8 @@
 //! restarts, deploys good and bad versions, stops and removes. Then the weather turns good and everything has to
 //! become as wanted; then the engine is stopped.
 //!
-//! [`gather`] plays one seed of askers and workers around a gathering.
+//! [`gather`] plays one seed of askers and workers around a gathering, [`queue`] one of producers and workers around a
+//! queue server.
 //!
 //! **Where to start.** `oracle/` says what must hold; `simulation.rs` is the run; `shell.rs` stands for the manager,
 //! `world.rs` for the machine and the supervisor.
@@ -20,10 +21,12 @@ mod gathering;
 mod oracle;
 mod plan;
 mod program;
+mod queueing;
 mod random;
 mod shell;
 mod simulation;
 mod world;
 
 pub use gathering::gather;
+pub use queueing::queue;
 pub use simulation::{Failure, Summary, run};

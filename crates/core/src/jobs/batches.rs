@@ -22,7 +22,7 @@ pub(super) enum Step {
     Become(Box<Record>),
     /// It is no more.
     Vanish,
-    /// Of a queue: it was paused, or not, before.
+    /// Of a queue: it is paused, or no more.
     Pause(Arc<str>, bool),
 }
 
@@ -44,6 +44,15 @@ impl Batches {
 
     pub(super) fn touch(&mut self) {
         self.touched = true;
+    }
+
+    /// What was said last of a queue, and is not on disk yet.
+    pub(super) fn last_pause(&self, queue: &str) -> Option<bool> {
+        let pending = self.open.iter().rev().chain(self.sealed.iter().rev().flat_map(|(_, all)| all.iter().rev()));
+        pending.into_iter().find_map(|pending| match &pending.step {
+            Step::Pause(name, paused) if &**name == queue => Some(*paused),
+            Step::Pause(..) | Step::Appear | Step::Become(_) | Step::Vanish => None,
+        })
     }
 
     /// Closes the open batch, if there is anything in it.

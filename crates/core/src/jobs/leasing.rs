@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::change::Change;
 use super::event::{Action, Claim, Fetch, Grant, Stage, Verdict};
+use super::fault::Fault;
 use super::machine::{Held, Job, Jobs};
 use super::number::{Asker, JobNumber, LeaseNumber};
 use super::queues::Index;
@@ -53,12 +54,14 @@ impl Jobs {
                 let queue = self.queues.get_mut(index);
                 queue.known = true;
                 queue.size += 1;
-                if front {
+                if front || self.faults.has(Fault::NewestFirst) {
                     queue.ready.push_front((number, stamp));
                 } else {
                     queue.ready.push_back((number, stamp));
                 }
-                self.serve(now, index, out);
+                if !self.faults.has(Fault::NobodyWoken) {
+                    self.serve(now, index, out);
+                }
             }
         }
     }
@@ -93,7 +96,8 @@ impl Jobs {
 
     /// Hands what is ready in a queue to those who wait there, the longest waiting first: as many as there are jobs.
     pub(super) fn serve(&mut self, now: Now, index: Index, out: &mut Vec<Action>) {
-        while !self.queues.get(index).paused && self.queues.get(index).size > 0 {
+        let ignored = self.faults.has(Fault::PauseIgnored);
+        while (ignored || !self.queues.get(index).paused) && self.queues.get(index).size > 0 {
             let Some((number, ())) = self.queues.get(index).waiting.first_key_value() else { return };
             let Some(asker) = self.waits.asker(*number) else {
                 let number = *number;
@@ -143,7 +147,10 @@ impl Jobs {
         let Some(consumer) = self.consumers.get_mut(&fetch.wid) else { return Verdict::Unknown };
         consumer.heard = now.mono;
         let fetches = consumer.stage == Stage::Running;
-        let indices: Vec<Index> = fetch.queues.iter().filter_map(|name| self.queues.find_or_make(name)).collect();
+        let mut indices: Vec<Index> = fetch.queues.iter().filter_map(|name| self.queues.find_or_make(name)).collect();
+        if self.faults.has(Fault::LastQueueFirst) {
+            indices.reverse();
+        }
         let mut grants = Vec::new();
         if fetches {
             for index in &indices {
@@ -189,10 +196,12 @@ impl Jobs {
                 (None, None) => true,
             },
             // It may have been handed out before the server started anew; then nobody has it.
-            Place::Enqueued => job.is_recovered && !job.is_pending,
-            Place::Scheduled(_) | Place::Retry(_) | Place::Dead(_) => false,
+            Place::Enqueued | Place::Scheduled(_) | Place::Retry(_) => job.is_recovered,
+            Place::Dead(_) => false,
         };
+        let is_own = is_own || self.faults.has(Fault::NoFence);
         match (is_own, job.is_pending) {
+            (true, true) if self.faults.has(Fault::SecondAnswerAtOnce) => Claimed::Stale,
             (true, true) => Claimed::Settled,
             (true, false) => Claimed::Own(number),
             (false, _) => {
@@ -221,7 +230,8 @@ impl Jobs {
             Claimed::Own(number) => {
                 self.totals.failed += 1;
                 let Some(job) = self.jobs.get(&number) else { return Verdict::Unknown };
-                let next = failed(now, &job.record, failure, self.lots.draw());
+                let less = i32::from(self.faults.has(Fault::OneRetryLess));
+                let next = failed(now, &job.record, failure, self.lots.draw(), less);
                 self.totals.died += u64::from(next.as_ref().is_some_and(|next| matches!(next.place, Place::Dead(_))));
                 self.begin(number, next, out)
             }
@@ -267,7 +277,7 @@ impl Jobs {
 
     /// A job that a worker had is the next one of its queue. It counts at once: a crash before the commit has the same
     /// outcome, later.
-    fn come_back(&mut self, now: Now, number: JobNumber, out: &mut Vec<Action>) {
+    pub(super) fn come_back(&mut self, now: Now, number: JobNumber, out: &mut Vec<Action>) {
         self.unindex(number);
         let Some(job) = self.jobs.get_mut(&number) else { return };
         let before = std::mem::replace(&mut job.record.place, Place::Enqueued);
@@ -275,7 +285,9 @@ impl Jobs {
         out.push(Action::Keep(Change::Move(job.record.clone())));
         self.batches.touch();
         self.release_lease(&before);
-        self.index(now, number, true, out);
+        if !self.faults.has(Fault::DroppedOnReturn) {
+            self.index(now, number, true, out);
+        }
     }
 
     pub(super) fn release_lease(&mut self, place: &Place) {
@@ -316,30 +328,49 @@ impl Jobs {
         }
         // The last one first, so that they stand in their queue as before.
         for lease in consumer.leases.iter().rev() {
-            let Some(number) = self.under(*lease) else { continue };
-            let Some(job) = self.jobs.get_mut(&number) else { continue };
-            self.totals.orphaned += 1;
-            job.record.deaths += 1;
-            if job.record.deaths >= self.policy.most_deaths {
-                let count = job.record.failure.as_ref().map_or(0, |failure| failure.count) + 1;
-                let message = format!("{} workers died while they had it", job.record.deaths);
-                let kind = "WorkerDied".to_owned();
-                let failure = Failure { count, at: now.wall, kind, message, ..Failure::default() };
-                job.record.failure = Some(Box::new(failure));
-                self.park(now, number, out);
-            } else {
-                self.come_back(now, number, out);
+            if let Some(number) = self.under(*lease).filter(|_| !self.faults.has(Fault::DeathKeepsLeases)) {
+                self.orphan(now, number, out);
             }
         }
         Verdict::Done
     }
 
+    /// A worker that is no more had this job.
+    fn orphan(&mut self, now: Now, number: JobNumber, out: &mut Vec<Action>) {
+        let Some(job) = self.jobs.get_mut(&number) else { return };
+        self.totals.orphaned += 1;
+        job.record.deaths += 1;
+        if job.record.deaths >= self.policy.most_deaths && !self.faults.has(Fault::PoisonForgotten) {
+            let count = job.record.failure.as_ref().map_or(0, |failure| failure.count) + 1;
+            let message = format!("{} workers died while they had it", job.record.deaths);
+            let kind = "WorkerDied".to_owned();
+            let failure = Failure { count, at: now.wall, kind, message, ..Failure::default() };
+            job.record.failure = Some(Box::new(failure));
+            self.park(now, number, out);
+        } else {
+            self.come_back(now, number, out);
+        }
+    }
+
+    /// Frees a job whose worker died while an answer was on its way that could not be written.
+    pub(super) fn disown(&mut self, now: Now, number: JobNumber, out: &mut Vec<Action>) {
+        let Some(job) = self.jobs.get(&number).filter(|_| !self.faults.has(Fault::AnswerOfTheDeadKept)) else { return };
+        if matches!(&job.record.place, Place::Reserved { wid, .. } if self.consumers.get(wid).is_none()) {
+            self.orphan(now, number, out);
+        }
+    }
+
+    /// Tries a job no more. It counts at once, as what comes back does: were it undone by a full disk, it would be tried
+    /// again and again for as long.
     fn park(&mut self, now: Now, number: JobNumber, out: &mut Vec<Action>) {
         self.totals.died += 1;
-        if let Some(job) = self.jobs.get(&number) {
-            let next = Record { place: Place::Dead(now.wall), ..job.record.clone() };
-            self.begin(number, Some(next), out);
-        }
+        self.unindex(number);
+        let Some(job) = self.jobs.get_mut(&number) else { return };
+        let before = std::mem::replace(&mut job.record.place, Place::Dead(now.wall));
+        out.push(Action::Keep(Change::Move(job.record.clone())));
+        self.batches.touch();
+        self.release_lease(&before);
+        self.index(now, number, false, out);
     }
 
     pub(super) fn beat(&mut self, now: Now, wid: &str, said: Stage, rss: u64) -> Verdict {
@@ -368,12 +399,12 @@ impl Jobs {
 }
 
 /// What becomes of a job that failed; nothing when it is thrown away.
-fn failed(now: Now, record: &Record, failure: Failure, lot: u32) -> Option<Record> {
+fn failed(now: Now, record: &Record, failure: Failure, lot: u32, less: i32) -> Option<Record> {
     let before = record.failure.as_ref().map_or(0, |failure| failure.count);
     let count = before.saturating_add(1);
     let place = match record.retry {
         0 => return None,
-        retry if retry < 0 || i64::from(count) > i64::from(retry) => Place::Dead(now.wall),
+        retry if retry < 0 || i64::from(count) > i64::from(retry - less) => Place::Dead(now.wall),
         _ => Place::Retry(now.wall.after(retry::delay(before, lot))),
     };
     let next = if let Place::Retry(at) = place { Some(at) } else { None };

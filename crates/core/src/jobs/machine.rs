@@ -10,6 +10,7 @@ use super::batches::{Batches, Pending, Step};
 use super::change::Change;
 use super::consumers::Consumers;
 use super::event::{Action, Event, Found, Mutation, NewJob, Verdict};
+use super::fault::{Fault, Faults};
 use super::number::{JobNumber, LeaseNumber};
 use super::queues::Queues;
 use super::record::{Place, Record};
@@ -75,6 +76,9 @@ pub struct Jobs {
     pub(super) next_lease: u64,
     pub(super) lots: Lots,
     pub(super) totals: Totals,
+    pub(super) faults: Faults,
+    /// A disk that was full is not asked before to take away what is old.
+    tidy_from: Mono,
 }
 
 impl Jobs {
@@ -100,6 +104,8 @@ impl Jobs {
             next_lease: (policy.seed >> 12) + 1,
             lots: Lots::new(policy.seed),
             totals: Totals::default(),
+            faults: Faults::default(),
+            tidy_from: Mono::default(),
         };
         let mut records = found.records;
         records.sort_unstable_by_key(|record| record.number);
@@ -109,7 +115,7 @@ impl Jobs {
         for name in &found.paused {
             if let Some(index) = jobs.queues.find_or_make(name) {
                 let queue = jobs.queues.get_mut(index);
-                (queue.paused, queue.known) = (true, true);
+                (queue.paused, queue.paused_on_disk, queue.known) = (true, true, true);
             }
         }
         jobs
@@ -144,7 +150,11 @@ impl Jobs {
                 }
                 Verdict::Done
             }
+            Event::Refused(batch) if self.faults.has(Fault::RefusedCounts) => {
+                self.handle(now, Event::Committed(batch), out)
+            }
             Event::Refused(batch) => {
+                self.tidy_from = now.mono.after(BELIEVED);
                 for pending in self.batches.committed(batch) {
                     self.revert(now, pending, out);
                 }
@@ -163,11 +173,19 @@ impl Jobs {
             .into_iter()
             .flatten()
             .map(|(at, _)| *at)
-            .chain(self.dead.first().map(|(since, _)| since.after(self.policy.keep_dead)))
             .min()
-            .map(|at| now.mono.after(at.since(now.wall).min(BELIEVED)));
+            .map(|at| self.believed(now, at));
+        let old = self.dead.first().map(|(since, _)| self.believed(now, since.after(self.policy.keep_dead)));
+        let old = old.map(|at| at.max(self.tidy_from));
         let expiry = self.expiries.first().map(|(at, _)| *at);
-        [on_the_wall, expiry, self.consumers.deadline(), self.waits.deadline()].into_iter().flatten().min()
+        let all = [on_the_wall, old, expiry, self.consumers.deadline(), self.waits.deadline()].into_iter().flatten();
+        if self.faults.has(Fault::LatestDeadline) { all.max() } else { all.min() }
+    }
+
+    /// When to look whether it is that late on the wall.
+    fn believed(&self, now: Now, at: Wall) -> Mono {
+        let most = if self.faults.has(Fault::ClockBelieved) { Duration::MAX } else { BELIEVED };
+        now.mono.after(at.since(now.wall).min(most))
     }
 
     fn push(&mut self, now: Now, new: NewJob, out: &mut Vec<Action>) -> Verdict {
@@ -205,6 +223,9 @@ impl Jobs {
         self.by_jid.insert(Arc::clone(&record.jid), number);
         self.jobs.insert(number, Job { record, stamp: 0, is_pending: true, is_recovered: false });
         self.batches.add(Pending { number, step: Step::Appear });
+        if self.faults.has(Fault::ReadyBeforeCommit) {
+            self.apply(now, Pending { number, step: Step::Appear }, out);
+        }
         self.totals.pushed += 1;
         Verdict::Taken(number)
     }
@@ -230,7 +251,12 @@ impl Jobs {
             queue.known = true;
             record.queue = Arc::clone(&queue.name);
         }
-        let is_recovered = record.place == Place::Enqueued;
+        // A worker may have had it: a lease counts before it is on disk, and so does that its time has come.
+        let is_recovered = match record.place {
+            Place::Enqueued | Place::Scheduled(_) => true,
+            Place::Retry(at) => at <= now.wall,
+            Place::Reserved { .. } | Place::Dead(_) => false,
+        };
         if let Place::Reserved { wid, .. } = &record.place {
             let greeting =
                 super::event::Greeting { wid: Arc::clone(wid), host: String::new(), pid: 0, labels: Vec::new() };
@@ -260,7 +286,12 @@ impl Jobs {
     fn apply(&mut self, now: Now, pending: Pending, out: &mut Vec<Action>) {
         let number = pending.number;
         match pending.step {
-            Step::Pause(..) => {}
+            Step::Pause(name, paused) => {
+                if let Some(index) = self.queues.find(&name) {
+                    self.queues.get_mut(index).paused_on_disk = paused;
+                    self.repause(now, index, out);
+                }
+            }
             Step::Vanish => {
                 if let Some(job) = self.jobs.remove(&number) {
                     self.release_lease(&job.record.place);
@@ -298,20 +329,29 @@ impl Jobs {
                 let Some(job) = self.jobs.get_mut(&number) else { return };
                 job.is_pending = false;
                 self.index(now, number, false, out);
+                self.disown(now, number, out);
             }
-            Step::Pause(name, before) => {
+            Step::Pause(name, _) => {
                 if let Some(index) = self.queues.find(&name) {
-                    self.queues.get_mut(index).paused = before;
-                    self.serve(now, index, out);
+                    self.repause(now, index, out);
                 }
             }
         }
     }
 
+    /// A queue is as was said of it last, if that was not refused.
+    fn repause(&mut self, now: Now, index: usize, out: &mut Vec<Action>) {
+        let queue = self.queues.get(index);
+        let paused = self.batches.last_pause(&queue.name).unwrap_or(queue.paused_on_disk);
+        self.queues.get_mut(index).paused = paused;
+        self.serve(now, index, out);
+    }
+
     /// What is due by now.
     fn tick(&mut self, now: Now, out: &mut Vec<Action>) {
         // Whoever is gone, or waits no more, gets nothing of what comes back or becomes due in the same moment.
-        for asker in self.waits.over(now.mono) {
+        let endless = self.faults.has(Fault::WaitWithoutEnd);
+        for asker in self.waits.over(now.mono).into_iter().filter(|_| !endless) {
             self.leave(asker);
             out.push(Action::Nothing(asker));
         }
@@ -323,6 +363,9 @@ impl Jobs {
             self.expire(now, lease, out);
         }
         self.promote(now, out);
+        if now.mono < self.tidy_from {
+            return;
+        }
         let old: Vec<JobNumber> = self
             .dead
             .iter()
@@ -340,7 +383,8 @@ impl Jobs {
         loop {
             let scheduled = self.scheduled.first().copied();
             let due = [scheduled, self.retries.first().copied()].into_iter().flatten().min();
-            let Some((_, number)) = due.filter(|(at, _)| *at <= now.wall) else { return };
+            let early = Duration::from_secs(if self.faults.has(Fault::PromotedEarly) { 60 } else { 0 });
+            let Some((_, number)) = due.filter(|(at, _)| *at <= now.wall.after(early)) else { return };
             self.unindex(number);
             if let Some(job) = self.jobs.get_mut(&number) {
                 job.record.place = Place::Enqueued;
@@ -404,14 +448,16 @@ impl Jobs {
         };
         for index in indices {
             let queue = self.queues.get_mut(index);
-            if names.is_none() && !queue.known || queue.paused == paused {
+            let is_open = self.batches.last_pause(&queue.name).is_some();
+            let is_so = queue.paused == paused && !is_open;
+            if names.is_none() && !queue.known || is_so {
                 continue;
             }
             queue.known = true;
-            let before = std::mem::replace(&mut queue.paused, paused);
+            queue.paused = paused;
             let name = Arc::clone(&queue.name);
             out.push(Action::Keep(Change::Pause(Arc::clone(&name), paused)));
-            self.batches.add(Pending { number: JobNumber(0), step: Step::Pause(name, before) });
+            self.batches.add(Pending { number: JobNumber(0), step: Step::Pause(name, paused) });
             self.serve(now, index, out);
         }
         Verdict::OnCommit

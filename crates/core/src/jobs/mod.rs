@@ -5,13 +5,14 @@
 //! [`Event::Refused`]. Until then a job whose change is on its way is nowhere: it is in no queue and no set, nobody gets
 //! it, and no deadline touches it. So a refused batch is undone by putting its jobs back where they were.
 //!
-//! Two changes count at once, because a crash before their commit has the same outcome, later: a lease, and a job that
-//! comes back from a worker.
+//! Three changes count at once, because a crash before their commit has the same outcome, later: a lease, a job that
+//! comes back from a worker, and one that is tried no more because its time or its workers have run out.
 
 mod batches;
 mod change;
 mod consumers;
 mod event;
+mod fault;
 mod leasing;
 mod machine;
 mod number;
@@ -28,6 +29,8 @@ mod wall;
 pub use change::Change;
 pub use consumers::{Consumer, SILENCE};
 pub use event::{Action, Claim, Event, Fetch, Found, Grant, Greeting, Mutation, NewJob, Stage, Verdict};
+#[cfg(feature = "planted-faults")]
+pub use fault::Fault;
 pub use machine::{Jobs, MOST_JOBS, Policy};
 pub use number::{Asker, BatchNumber, JobNumber, LeaseNumber};
 pub use queues::MOST_QUEUES;

@@ -16,6 +16,8 @@ pub(super) type Index = usize;
 pub(super) struct Queue {
     pub(super) name: Arc<str>,
     pub(super) paused: bool,
+    /// So it is on disk.
+    pub(super) paused_on_disk: bool,
     /// Somebody has pushed to it or paused it; else it is only waited at.
     pub(super) known: bool,
     /// Jobs in their order, each with its stamp; one with another stamp by now is no longer here.
@@ -74,7 +76,7 @@ impl Queues {
     pub(super) fn clear(&mut self) {
         for queue in &mut self.list {
             queue.ready = VecDeque::new();
-            (queue.size, queue.known, queue.paused) = (0, false, false);
+            (queue.size, queue.known, queue.paused, queue.paused_on_disk) = (0, false, false, false);
         }
     }
 }
@@ -82,7 +84,7 @@ impl Queues {
 impl Queue {
     fn new(name: &Arc<str>) -> Self {
         let (ready, waiting) = (VecDeque::new(), BTreeMap::new());
-        Self { name: Arc::clone(name), paused: false, known: false, ready, size: 0, waiting }
+        Self { name: Arc::clone(name), paused: false, paused_on_disk: false, known: false, ready, size: 0, waiting }
     }
 
     fn is_nothing(&self) -> bool {

@@ -305,9 +305,11 @@ impl World {
         let Some((jid, lease, _)) = old.last().cloned() else { return Ok(()) };
         let look =
             |core: &Jobs| core.find(&jid).and_then(|number| core.record(number)).map(|record| record.place.clone());
-        // After a start anew a job that is in its queue may have been this one's.
+        // After a start anew a job that nobody has may have been this one's.
         let before = look(&self.core);
-        if before == Some(Place::Enqueued) || before.is_none() || self.core.is_pending(&jid).1 {
+        let number = self.core.find(&jid);
+        let is_found = number.and_then(|number| self.core.jobs.get(&number)).is_some_and(|job| job.is_recovered);
+        if is_found || before == Some(Place::Enqueued) || before.is_none() || self.core.is_pending(&jid).1 {
             return Ok(());
         }
         let claim = self.claim(&jid, lease);

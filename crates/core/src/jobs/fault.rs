@@ -1,0 +1,85 @@
+//! Faults that can be planted into a queue server's decisions, to show that the simulator would find them.
+
+macro_rules! faults {
+    ($($variant:ident: $text:literal),+ $(,)?) => {
+        /// A mistake that a queue server can make; known ones of other systems among them.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        #[cfg_attr(not(feature = "planted-faults"), allow(dead_code, unreachable_pub))]
+        pub enum Fault {
+            $(#[doc = $text] $variant),+
+        }
+
+        impl Fault {
+            /// Every fault.
+            #[cfg(feature = "planted-faults")]
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+        }
+    };
+}
+
+faults! {
+    ReadyBeforeCommit: "A job is handed out before it is on disk.",
+    NoFence: "Whoever names a job settles it.",
+    DroppedOnReturn: "A job that comes back from a worker is nowhere.",
+    RefusedCounts: "What could not be written counts as written.",
+    LatestDeadline: "The server sleeps to its latest deadline.",
+    NobodyWoken: "Whoever waits for jobs is not told of a new one.",
+    LastQueueFirst: "The queues of a fetch are looked through from the end.",
+    OneRetryLess: "The last retry is never made.",
+    PoisonForgotten: "A job may cost any number of workers.",
+    DeathKeepsLeases: "What a dead worker had stays with it.",
+    RestartFreesLeases: "After a restart nobody has a job.",
+    RestartDisownsWorkers: "After a restart the answer of whoever had a job counts for nothing.",
+    RestartForgetsDue: "After a restart nobody had a job whose time had come, when the store does not know of it.",
+    LeaseGivenAgain: "After a restart numbers of leases are given again.",
+    AnswerOfTheDeadKept: "A job whose answer could not be written stays with its worker, dead meanwhile.",
+    PauseIgnored: "A queue that is paused hands out what is pushed to it.",
+    SecondAnswerAtOnce: "The second answer about a job does not wait until the first is on disk.",
+    WaitWithoutEnd: "Whoever waits in vain is never told.",
+    ClockBelieved: "A schedule is not looked at again when the clock is set.",
+    NewestFirst: "A queue hands out what came last.",
+    PromotedEarly: "A job for later is ready a minute early.",
+}
+
+/// The faults planted into one server.
+#[derive(Debug, Default)]
+pub(super) struct Faults(#[cfg(feature = "planted-faults")] std::collections::BTreeSet<Fault>);
+
+impl Faults {
+    #[cfg(feature = "planted-faults")]
+    pub(super) fn has(&self, fault: Fault) -> bool {
+        self.0.contains(&fault)
+    }
+
+    #[cfg(not(feature = "planted-faults"))]
+    pub(super) const fn has(&self, _: Fault) -> bool {
+        false
+    }
+}
+
+#[cfg(feature = "planted-faults")]
+impl super::Jobs {
+    /// Plants a fault, for the simulator to find. It is planted again after each start.
+    pub fn plant(&mut self, fault: Fault) {
+        self.faults.0.insert(fault);
+        if fault == Fault::LeaseGivenAgain {
+            self.next_lease = 1;
+        }
+        if fault == Fault::RestartForgetsDue {
+            for job in self.jobs.values_mut() {
+                job.is_recovered = job.record.place == super::Place::Enqueued;
+            }
+        }
+        if fault == Fault::RestartDisownsWorkers {
+            for job in self.jobs.values_mut() {
+                job.is_recovered = false;
+            }
+        }
+        if fault == Fault::RestartFreesLeases {
+            let held: Vec<_> = self.leases.values().map(|held| held.number).collect();
+            for number in held {
+                self.come_back(super::Now::default(), number, &mut Vec::new());
+            }
+        }
+    }
+}

@@ -1,0 +1,448 @@
+//! One run: producers push, workers do as they like, the server is killed at any point.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use evercrew_core::Mono;
+use evercrew_core::jobs::{
+    Action, Asker, BatchNumber, Change, Claim, Event, Failure as Reason, Fault, Fetch, Found, Grant, Greeting, Jobs,
+    Mutation, NewJob, Now, Policy, Set, Stage, Verdict, Wall,
+};
+
+use super::disk::Disk;
+use super::expect::{KEEP_DEAD, MOST_DEATHS};
+use super::oracle::Oracle;
+use crate::random::Random;
+use crate::simulation::{Failure, Summary};
+
+/// The time of day at which a run begins.
+const DAWN: u64 = 1_800_000_000_000_000_000;
+/// How long anything bad happens, in milliseconds.
+const BAD: u64 = 120_000;
+/// Afterwards everything is done in this time: the longest retry, reservation and schedule, one after the other, and by
+/// a clock that was an hour ahead.
+const LONGEST: Duration = Duration::from_secs(4500);
+const QUEUES: [&str; 3] = ["high", "low", "other"];
+
+/// What happens at a moment.
+#[derive(Clone, Debug)]
+enum Happening {
+    Push,
+    Fetch(Arc<str>),
+    Beat(Arc<str>),
+    Hire,
+    /// A worker dies, or is silent from now on.
+    End(Arc<str>, bool),
+    Event(Event),
+    /// The batch that is written is on disk, or refused.
+    Written(BatchNumber, bool),
+    SetClock,
+    Kill,
+}
+
+struct Run {
+    random: Random,
+    jobs: Jobs,
+    oracle: Oracle,
+    disk: Disk,
+    open: Vec<Change>,
+    in_flight: Option<(BatchNumber, Vec<Change>)>,
+    fault: Option<Fault>,
+    /// Nothing bad happens in this run at all.
+    is_fair: bool,
+    now: Mono,
+    /// The wall is at dawn, plus the time that passed, plus this.
+    ahead: i64,
+    stepped: Mono,
+    /// When the shell wakes up by itself. Nobody tells it that the clock on the wall was set.
+    wakes: Option<Mono>,
+    queue: BTreeMap<(Mono, u64), Happening>,
+    workers: BTreeSet<Arc<str>>,
+    waiting: BTreeMap<Asker, Arc<str>>,
+    pushed: u64,
+    next: u64,
+    events: u64,
+    trace: Option<Vec<String>>,
+}
+
+/// Runs one seed of a queue server, with a fault planted if one is given.
+///
+/// # Errors
+/// The first property that does not hold.
+pub fn queue(seed: u64, fault: Option<Fault>, trace: bool) -> Result<Summary, Box<Failure>> {
+    let mut random = Random::new(seed);
+    let is_fair = random.chance(15);
+    let mut run = Run {
+        jobs: Jobs::start(policy(seed), Now::default(), Found::default()),
+        random,
+        oracle: Oracle::default(),
+        disk: Disk::default(),
+        open: Vec::new(),
+        in_flight: None,
+        fault,
+        is_fair,
+        now: Mono::default().after(Duration::from_secs(1000)),
+        ahead: 0,
+        stepped: Mono::default(),
+        wakes: None,
+        queue: BTreeMap::new(),
+        workers: BTreeSet::new(),
+        waiting: BTreeMap::new(),
+        pushed: 0,
+        next: 0,
+        events: 0,
+        trace: trace.then(Vec::new),
+    };
+    let began = run.now;
+    match run.play() {
+        Ok(()) => Ok(Summary { events: run.events, lasted: run.now.since(began) }),
+        Err(message) => {
+            Err(Box::new(Failure { seed, at: run.now.since(began), message, trace: run.trace.unwrap_or_default() }))
+        }
+    }
+}
+
+fn policy(seed: u64) -> Policy {
+    Policy { keep_dead: KEEP_DEAD, most_deaths: MOST_DEATHS, seed }
+}
+
+impl Run {
+    fn play(&mut self) -> Result<(), String> {
+        self.start();
+        let workers = if self.random.chance(20) { 0 } else { self.random.between(1, 5) };
+        for _ in 0..workers {
+            self.soon(1000, Happening::Hire);
+        }
+        for _ in 0..self.random.between(1, 60) {
+            self.soon(BAD, Happening::Push);
+        }
+        for _ in 0..self.random.between(0, 3) {
+            let names = Some(vec![self.queue_name()]);
+            self.soon(BAD - 20_000, Happening::Event(Event::Paused(names.clone(), true)));
+            self.soon(BAD, Happening::Event(Event::Paused(names, false)));
+        }
+        if !self.is_fair {
+            for _ in 0..self.random.between(0, 6) {
+                self.soon(BAD, Happening::Kill);
+            }
+            for _ in 0..self.random.between(0, 2) {
+                self.soon(BAD, Happening::SetClock);
+            }
+        }
+        let end = self.now.after(Duration::from_millis(BAD));
+        self.at(end, Happening::Beat(Arc::from("nobody")));
+        self.until(end)?;
+        self.clear_up()?;
+        let end = self.now.after(LONGEST);
+        while !self.oracle.is_over() {
+            if self.now >= end {
+                return Err(format!("some jobs never came to an end: {:?}", self.oracle.account.jobs));
+            }
+            self.step()?;
+        }
+        if self.is_fair && self.oracle.grants != self.pushed {
+            return Err(format!("{} jobs were handed out {} times", self.pushed, self.oracle.grants));
+        }
+        Ok(())
+    }
+
+    /// From now on the weather is good: the clock is right, no queue is paused, and there is somebody who works.
+    fn clear_up(&mut self) -> Result<(), String> {
+        self.is_fair = self.is_fair && self.oracle.grants > 0;
+        self.ahead = 0;
+        self.stepped = self.now;
+        for name in QUEUES {
+            self.tell(Event::Paused(Some(vec![Arc::from(name)]), false))?;
+        }
+        self.soon(0, Happening::Hire);
+        Ok(())
+    }
+
+    fn is_good(&self) -> bool {
+        self.is_fair || self.now.since(Mono::default()) >= Duration::from_millis(1_000_000 + BAD)
+    }
+
+    fn until(&mut self, end: Mono) -> Result<(), String> {
+        while self.now < end {
+            self.step()?;
+        }
+        Ok(())
+    }
+
+    fn clocks(&self) -> Now {
+        let passed = self.now.since(Mono::default().after(Duration::from_secs(1000)));
+        let passed = u64::try_from(passed.as_nanos()).unwrap_or(u64::MAX);
+        Now { mono: self.now, wall: Wall((DAWN + passed).saturating_add_signed(self.ahead)) }
+    }
+
+    fn step(&mut self) -> Result<(), String> {
+        let first = self.queue.first_key_value().map(|((at, _), _)| *at);
+        match (self.wakes, first) {
+            (Some(at), first) if first.is_none_or(|first| at <= first) => {
+                // A shell that is told of a moment in the past wakes up at once, and must not do so for ever.
+                self.now = self.now.max(at).after(Duration::from_micros(1));
+                self.tell(Event::Ticked)?;
+            }
+            (_, Some(_)) => {
+                let Some(((at, _), happening)) = self.queue.pop_first() else { return Ok(()) };
+                self.now = self.now.max(at);
+                if matches!(happening, Happening::SetClock) {
+                    return self.happen(happening);
+                }
+                self.happen(happening)?;
+            }
+            (..) => return Err("nothing will ever happen".to_owned()),
+        }
+        self.commit()?;
+        self.wakes = self.jobs.deadline(self.clocks());
+        Ok(())
+    }
+
+    fn happen(&mut self, happening: Happening) -> Result<(), String> {
+        match happening {
+            Happening::Push => self.push(),
+            Happening::Fetch(wid) => self.fetch(&wid),
+            Happening::Beat(wid) => {
+                if self.workers.contains(&wid) {
+                    self.soon_between(10_000, 20_000, Happening::Beat(Arc::clone(&wid)));
+                    self.tell(Event::Beat(wid, Stage::Running, 0))?;
+                }
+                Ok(())
+            }
+            Happening::Hire => self.hire(),
+            Happening::End(wid, is_seen) => {
+                self.workers.remove(&wid);
+                self.soon(5000, Happening::Hire);
+                if is_seen { self.tell(Event::Died(wid)) } else { Ok(()) }
+            }
+            Happening::Event(event) => self.tell(event),
+            Happening::Written(batch, is_refused) => self.written(batch, is_refused),
+            Happening::SetClock => {
+                let by = i64::try_from(self.random.between(1, 3600)).unwrap_or(0) * 1_000_000_000;
+                self.ahead = if self.random.chance(50) { by } else { -by };
+                self.stepped = self.now;
+                Ok(())
+            }
+            Happening::Kill if self.is_good() => Ok(()),
+            Happening::Kill => self.kill(),
+        }
+    }
+
+    fn at(&mut self, at: Mono, happening: Happening) {
+        self.next += 1;
+        self.queue.insert((at, self.next), happening);
+    }
+
+    fn soon(&mut self, most: u64, happening: Happening) {
+        self.soon_between(0, most, happening);
+    }
+
+    fn soon_between(&mut self, least: u64, most: u64, happening: Happening) {
+        let at = self.now.after(self.random.millis(least, most));
+        self.at(at, happening);
+    }
+
+    fn queue_name(&mut self) -> Arc<str> {
+        Arc::from(*self.random.pick(&QUEUES))
+    }
+
+    fn push(&mut self) -> Result<(), String> {
+        for _ in 0..self.random.between(1, 4) {
+            self.pushed += 1;
+            let jid = Arc::from(format!("job-{}", self.pushed));
+            let wall = self.clocks().wall;
+            let at = self.random.chance(30).then(|| wall.after(self.random.millis(0, 100_000)));
+            let retry = i32::try_from(self.random.below(5)).unwrap_or(0) - 1;
+            let reserve_for = u32::try_from(self.random.between(2, 60)).unwrap_or(60);
+            let (queue, kind, backtrace) = (self.queue_name(), Arc::from("kind"), 0);
+            self.tell(Event::Pushed(NewJob { jid, queue, kind, reserve_for, retry, backtrace, at }))?;
+        }
+        Ok(())
+    }
+
+    fn hire(&mut self) -> Result<(), String> {
+        self.next += 1;
+        let wid: Arc<str> = Arc::from(format!("worker-{}", self.next));
+        self.workers.insert(Arc::clone(&wid));
+        self.greet(&wid)?;
+        self.soon(10, Happening::Fetch(Arc::clone(&wid)));
+        self.soon(15_000, Happening::Beat(wid));
+        Ok(())
+    }
+
+    fn greet(&mut self, wid: &Arc<str>) -> Result<(), String> {
+        self.tell(Event::Greeted(Greeting { wid: Arc::clone(wid), host: String::new(), pid: 0, labels: Vec::new() }))
+    }
+
+    fn fetch(&mut self, wid: &Arc<str>) -> Result<(), String> {
+        if !self.workers.contains(wid) || self.waiting.values().any(|waiting| waiting == wid) {
+            return Ok(());
+        }
+        self.next += 1;
+        let asker = Asker(self.next);
+        let mut queues: Vec<Arc<str>> = QUEUES.map(Arc::from).to_vec();
+        if !self.is_good() && self.random.chance(50) {
+            queues.rotate_left(1);
+            queues.truncate(usize::try_from(self.random.between(1, 3)).unwrap_or(1));
+        }
+        self.waiting.insert(asker, Arc::clone(wid));
+        let most = if self.random.chance(70) { 1 } else { 4 };
+        let wait = if self.random.chance(80) { Duration::from_secs(2) } else { Duration::ZERO };
+        self.tell(Event::Fetched(Fetch { asker, wid: Arc::clone(wid), queues, most, wait }))?;
+        if !self.is_good() && self.random.chance(10) && self.waiting.remove(&asker).is_some() {
+            self.soon(500, Happening::Fetch(Arc::clone(wid)));
+            self.tell(Event::Left(asker))?;
+        }
+        Ok(())
+    }
+
+    fn tell(&mut self, event: Event) -> Result<(), String> {
+        let mut actions = Vec::new();
+        let now = self.clocks();
+        let verdict = self.jobs.handle(now, event.clone(), &mut actions);
+        self.events += 1;
+        if let Some(trace) = &mut self.trace {
+            let at = self.now.since(Mono::default());
+            trace.push(format!("{at:?} {:?} {event:?} → {verdict:?} {actions:?}", now.wall.0));
+        }
+        self.oracle.judge((now, self.stepped), &event, &verdict, &actions)?;
+        for action in actions {
+            match action {
+                Action::Keep(change) => self.open.push(change),
+                Action::Grant(asker, grants) => {
+                    let Some(wid) = self.waiting.remove(&asker) else { continue };
+                    for grant in grants {
+                        self.work(&wid, &grant);
+                    }
+                    self.soon(1000, Happening::Fetch(wid));
+                }
+                Action::Nothing(asker) => {
+                    if let Some(wid) = self.waiting.remove(&asker) {
+                        self.soon_between(1, 1000, Happening::Fetch(wid));
+                    }
+                }
+                Action::Forget(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// What a worker makes of a job.
+    fn work(&mut self, wid: &Arc<str>, grant: &Grant) {
+        let Some(record) = self.jobs.record(grant.number) else { return };
+        let jid = Arc::clone(&record.jid);
+        let lease = self.random.chance(50).then_some(grant.lease);
+        let claim = Claim { jid: Arc::clone(&jid), lease, wid: Some(Arc::clone(wid)) };
+        let done = Happening::Event(Event::Done(claim.clone()));
+        if self.is_good() {
+            return self.soon(500, done);
+        }
+        let reason = Reason { kind: "Error".to_owned(), message: "no".to_owned(), ..Reason::default() };
+        let failed = Happening::Event(Event::Failed(claim.clone(), Box::new(reason)));
+        match self.random.below(15) {
+            0 => {}
+            1 | 2 => self.soon(3000, failed),
+            3 => {
+                self.soon(3000, failed.clone());
+                self.soon(30_000, failed);
+            }
+            4 => self.soon(1000, Happening::Event(Event::Refunded(claim))),
+            5 => self.soon(50, Happening::Event(Event::Undelivered(grant.lease))),
+            6 => {
+                // The same answer twice, close together.
+                let at = self.now.after(self.random.millis(0, 1000));
+                self.at(at, done.clone());
+                self.at(at.after(Duration::from_micros(200)), done);
+            }
+            7 => self.soon(90_000, done),
+            8 => {
+                let is_seen = self.random.chance(70);
+                self.soon(2000, Happening::End(Arc::clone(wid), is_seen));
+                self.soon(5000, done);
+            }
+            9 => self.soon(1000, Happening::Event(Event::Cancelled(jid))),
+            10 => {
+                // It dies right after its answer.
+                let at = self.now.after(self.random.millis(0, 1000));
+                self.at(at, done);
+                self.at(at.after(Duration::from_micros(500)), Happening::End(Arc::clone(wid), true));
+            }
+            11 => {
+                self.soon(2000, failed);
+                self.soon(2000, done);
+            }
+            _ => self.soon(2000, done),
+        }
+    }
+
+    /// Hands over what is open when nothing is being written.
+    fn commit(&mut self) -> Result<(), String> {
+        if !self.is_good() && self.random.rarely(5) {
+            let mutation = *self.random.pick(&[Mutation::Requeue, Mutation::Kill, Mutation::Discard]);
+            let set = *self.random.pick(&[Set::Scheduled, Set::Retries, Set::Dead]);
+            let numbers = self.jobs.members(set);
+            self.tell(Event::Mutated(mutation, numbers))?;
+        }
+        if self.in_flight.is_some() {
+            return Ok(());
+        }
+        let mut actions = Vec::new();
+        let verdict = self.jobs.handle(self.clocks(), Event::Sealed, &mut actions);
+        self.oracle.judge((self.clocks(), self.stepped), &Event::Sealed, &verdict, &actions)?;
+        match verdict {
+            Verdict::Batch(Some(batch)) => {
+                let is_refused = !self.is_good() && self.random.chance(12);
+                self.in_flight = Some((batch, std::mem::take(&mut self.open)));
+                self.soon_between(1, 30, Happening::Written(batch, is_refused));
+            }
+            _ if !self.open.is_empty() => return Err(format!("{:?} is never written", self.open)),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn written(&mut self, batch: BatchNumber, is_refused: bool) -> Result<(), String> {
+        let Some((in_flight, changes)) = self.in_flight.take_if(|(in_flight, _)| *in_flight == batch) else {
+            return Ok(());
+        };
+        if is_refused {
+            return self.tell(Event::Refused(in_flight));
+        }
+        self.disk.write(&changes)?;
+        self.tell(Event::Committed(in_flight))
+    }
+
+    /// The server is killed: what was on its way may have come to the disk, what was open has not.
+    fn kill(&mut self) -> Result<(), String> {
+        if let Some((_, changes)) = self.in_flight.take()
+            && self.random.chance(50)
+        {
+            self.disk.write(&changes)?;
+        }
+        self.queue.retain(|_, happening| !matches!(happening, Happening::Written(..)));
+        self.open.clear();
+        self.now = self.now.after(self.random.millis(1, 3000));
+        // What became due meanwhile is looked at soon.
+        self.stepped = self.now;
+        self.start();
+        if let Some(trace) = &mut self.trace {
+            trace.push(format!("{:?} killed", self.now.since(Mono::default())));
+        }
+        self.oracle.restarted(self.clocks(), &self.disk)?;
+        self.waiting.clear();
+        for wid in self.workers.clone() {
+            self.greet(&wid)?;
+            self.soon(1000, Happening::Fetch(wid));
+        }
+        Ok(())
+    }
+
+    fn start(&mut self) {
+        let seed = self.random.draw();
+        self.jobs = Jobs::start(policy(seed), self.clocks(), self.disk.found());
+        if let Some(fault) = self.fault {
+            self.jobs.plant(fault);
+        }
+    }
+}
