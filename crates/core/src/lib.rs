@@ -19,6 +19,7 @@ pub mod gather;
 pub mod herald;
 pub mod jobs;
 mod level;
+mod lots;
 pub mod metrics;
 pub mod operator;
 pub mod patience;

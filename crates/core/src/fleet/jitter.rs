@@ -2,22 +2,20 @@
 
 use std::time::Duration;
 
-/// SplitMix64 (Steele, Lea and Flood, 2014): enough to keep equal workers from moving together.
+use crate::lots::Lots;
+
+/// Draws of spread.
 #[derive(Debug)]
-pub(super) struct Jitter(u64);
+pub(super) struct Jitter(Lots);
 
 impl Jitter {
     pub(super) fn new(seed: u64) -> Self {
-        Self(seed)
+        Self(Lots::new(seed))
     }
 
     /// The next draw, evenly spread over all of `u32`.
     pub(super) fn draw(&mut self) -> u32 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        ((z ^ (z >> 31)) >> 32) as u32
+        self.0.draw()
     }
 
     /// Between nothing and `percent` of `time`.

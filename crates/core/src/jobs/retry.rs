@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+pub(super) use crate::lots::Lots;
+
 /// The longest anybody waits for a retry.
 const LONGEST: u64 = 365 * 86_400;
 
@@ -12,25 +14,6 @@ pub(super) fn delay(count: u32, lot: u32) -> Duration {
     let power = count.saturating_mul(count).saturating_mul(count).saturating_mul(count);
     let spread = u64::from(lot % 30).saturating_mul(count + 1);
     Duration::from_secs(power.saturating_add(15 + spread).min(LONGEST))
-}
-
-/// Draws, the same in each run of a seed.
-#[derive(Debug)]
-pub(super) struct Lots(u64);
-
-impl Lots {
-    pub(super) fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
-    /// SplitMix64 (Steele, Lea and Flood, 2014).
-    pub(super) fn draw(&mut self) -> u32 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        ((z ^ (z >> 31)) >> 32) as u32
-    }
 }
 
 #[cfg(test)]
