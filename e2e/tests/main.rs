@@ -30,6 +30,7 @@ mod output;
 mod pid_file;
 mod programs;
 mod prologue;
+mod queue_cut;
 mod queue_kill;
 mod queues;
 mod reload;

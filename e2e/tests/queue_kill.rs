@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use crate::EVERCREW;
 
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Asks as `ask` does, and connects again as often as the server is killed in between.
 fn persist<T>(
@@ -37,7 +37,7 @@ fn persist<T>(
 }
 
 /// Pushes jobs with names of its own; those that were answered.
-fn produce(address: Address, name: usize, stop: Arc<AtomicBool>) -> JoinHandle<Vec<String>> {
+pub(crate) fn produce(address: Address, name: usize, stop: Arc<AtomicBool>) -> JoinHandle<Vec<String>> {
     std::thread::spawn(move || {
         let mut number = 0;
         persist(&address, "{}", &stop, |client| {
@@ -50,9 +50,9 @@ fn produce(address: Address, name: usize, stop: Arc<AtomicBool>) -> JoinHandle<V
 }
 
 /// What a worker saw: each job that it got, and whether its ACK was answered.
-type Seen = (String, bool);
+pub(crate) type Seen = (String, bool);
 
-fn work(address: Address, wid: usize, stop: Arc<AtomicBool>) -> JoinHandle<Vec<Seen>> {
+pub(crate) fn work(address: Address, wid: usize, stop: Arc<AtomicBool>) -> JoinHandle<Vec<Seen>> {
     std::thread::spawn(move || {
         let hello = format!(r#"{{"wid":"worker-{wid:04}"}}"#);
         persist(&address, &hello, &stop, |client| {
@@ -75,14 +75,14 @@ fn kills_lose_no_answered_push_and_repeat_no_acknowledged_job() {
     let producers: Vec<_> = (0..4).map(|name| produce(address.clone(), name, Arc::clone(&stop))).collect();
     let workers: Vec<_> = (0..3).map(|wid| work(address.clone(), wid, Arc::clone(&stop))).collect();
     let mut events = engine.events(1);
-    for _ in 0..volume(60) {
+    for _ in 0..volume(300) {
         let before = Client::connect(&address, PATIENCE).and_then(|mut client| client.ask_json("INFO"));
         let pushed = |info: &Value| info["evercrew"]["totals"]["pushed"].as_u64().unwrap_or(0);
         // Something is under way in each life of the server.
         let mut lives = before.is_ok();
         while lives {
             let info = Client::connect(&address, PATIENCE).and_then(|mut client| client.ask_json("INFO"));
-            lives = info.is_ok_and(|info| pushed(&info) < 50);
+            lives = info.is_ok_and(|info| pushed(&info) < volume(700) as u64);
         }
         let pid = engine.pids("queue").first().copied().expect("a process");
         Process::open(pid).signal(Signal::Kill);
@@ -97,14 +97,23 @@ fn kills_lose_no_answered_push_and_repeat_no_acknowledged_job() {
     check(&address, &pushed, &seen);
 }
 
-fn check(address: &Address, pushed: &[String], seen: &[Vec<Seen>]) {
+pub(crate) fn check(address: &Address, pushed: &[String], seen: &[Vec<Seen>]) {
+    let (lost, again) = judge(address, pushed, seen);
+    assert!(lost.is_empty(), "{} answered pushes are lost: {:?}", lost.len(), &lost[..lost.len().min(5)]);
+    assert!(again.is_empty(), "{} acknowledged jobs are back: {:?}", again.len(), &again[..again.len().min(5)]);
+    assert!(!pushed.is_empty() && seen.iter().flatten().any(|(_, done)| *done));
+}
+
+/// Answered pushes that are lost, and acknowledged jobs that are there or were handed out again.
+pub(crate) fn judge(address: &Address, pushed: &[String], seen: &[Vec<Seen>]) -> (Vec<String>, Vec<String>) {
     let mut client = Client::connect_as(address, PATIENCE, r#"{"wid":"worker-last"}"#).expect("connect");
+    let mut again = Vec::new();
     let mut acknowledged: BTreeSet<&str> = BTreeSet::new();
     let mut got: BTreeSet<&str> = BTreeSet::new();
     for (jid, done) in seen.iter().flatten().filter(|(jid, _)| !jid.is_empty()) {
         got.insert(jid);
-        if *done {
-            assert!(acknowledged.insert(jid), "{jid} was acknowledged, and handed out and acknowledged again");
+        if *done && !acknowledged.insert(jid) {
+            again.push(jid.clone());
         }
     }
     let mut left: BTreeSet<String> = BTreeSet::new();
@@ -118,10 +127,8 @@ fn check(address: &Address, pushed: &[String], seen: &[Vec<Seen>]) {
             after = page["next"].as_u64();
         }
     }
-    let lost: Vec<&String> = pushed.iter().filter(|jid| !left.contains(*jid) && !got.contains(jid.as_str())).collect();
-    let again: Vec<&&str> = acknowledged.iter().filter(|jid| left.contains(**jid)).collect();
+    let is_lost = |jid: &&String| !left.contains(*jid) && !got.contains(jid.as_str());
+    again.extend(acknowledged.iter().filter(|jid| left.contains(**jid)).map(|jid| (*jid).to_owned()));
     println!("{} pushes answered, {} jobs acknowledged, {} left", pushed.len(), acknowledged.len(), left.len());
-    assert!(lost.is_empty(), "{} answered pushes are lost: {:?}", lost.len(), &lost[..lost.len().min(5)]);
-    assert!(again.is_empty(), "{} acknowledged jobs are back: {:?}", again.len(), &again[..again.len().min(5)]);
-    assert!(!pushed.is_empty() && !acknowledged.is_empty());
+    (pushed.iter().filter(is_lost).cloned().collect(), again)
 }
