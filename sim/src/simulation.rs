@@ -46,7 +46,7 @@ impl std::fmt::Display for Failure {
             writeln!(f, "{line}")?;
         }
         writeln!(f, "seed {} after {:?}: {}", self.seed, self.at, self.message)?;
-        write!(f, "replay: EVERCREW_SIM_SEED={} cargo test -p evercrew-sim --test seeds -- --nocapture", self.seed)
+        write!(f, "replay: EVERCREW_SIM_SEED={} cargo test -p evercrew-sim -- --nocapture", self.seed)
     }
 }
 
