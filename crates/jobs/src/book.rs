@@ -50,7 +50,7 @@ pub(crate) fn open(storage: &Storage, durability: Durability) -> Result<Book, Er
 
 fn make_home(path: &Path) -> Result<(), Error> {
     let Some(home) = path.parent().filter(|home| !home.as_os_str().is_empty()) else { return Ok(()) };
-    std::fs::create_dir_all(home).map_err(|error| Error::System("making the directory of the store", error))
+    std::fs::create_dir_all(home).map_err(|error| Error::Directory(home.to_owned(), error))
 }
 
 #[derive(Default)]
@@ -105,4 +105,19 @@ pub(crate) fn rows(changes: &[Kept]) -> Vec<Row> {
         });
     }
     rows
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_that_cannot_be_made_is_named() {
+        let home = tempfile::tempdir().expect("directory");
+        let file = home.path().join("file");
+        std::fs::write(&file, "").expect("write");
+        let refused = open(&Storage::Sqlite(file.join("jobs.db")), Durability::Sync).map(drop).expect_err("refused");
+        assert_eq!(refused.exit_code(), 69);
+        assert!(refused.to_string().contains(file.to_str().expect("text")), "{refused}");
+    }
 }

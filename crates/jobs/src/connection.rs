@@ -31,6 +31,8 @@ pub(crate) struct Connection {
     pub(crate) searched: usize,
     /// A line that was too long goes on: everything up to its end is dropped.
     pub(crate) skipping: bool,
+    /// What it has sent waits to be carried out until it may go on.
+    pub(crate) held_up: bool,
     output: Vec<u8>,
     sent: usize,
     /// Answers in the order of their commands, from the first one that is owed.
@@ -95,6 +97,7 @@ impl Connection {
             input: Vec::new(),
             searched: 0,
             skipping: false,
+            held_up: false,
             output: Vec::new(),
             sent: 0,
             owed: VecDeque::new(),

@@ -1,6 +1,7 @@
 //! Why a queue server does not start, or ends.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::{fmt, io};
 
 /// Why a queue server does not start, or ends without having been asked to.
@@ -15,6 +16,10 @@ pub enum Error {
     System(&'static str, io::Error),
     /// The store.
     Store(evercrew_store::Error),
+    /// The file of the password holds none.
+    Password(PathBuf, io::Error),
+    /// The directory of the store cannot be made.
+    Directory(PathBuf, io::Error),
     /// The store holds a job, by its number, in a form that is not known.
     Unreadable(u64),
 }
@@ -23,8 +28,8 @@ impl Error {
     /// The exit code of a process that ends for it.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Open(_) => 78,
-            Self::Listen(_) => 69,
+            Self::Open(_) | Self::Password(..) => 78,
+            Self::Listen(_) | Self::Directory(..) => 69,
             Self::System(..) => 1,
             Self::Store(_) | Self::Unreadable(_) => 69,
         }
@@ -42,6 +47,10 @@ impl fmt::Display for Error {
             Self::Listen(why) => f.write_str(why),
             Self::System(what, error) => write!(f, "{what}: {error}"),
             Self::Store(error) => error.fmt(f),
+            Self::Password(path, error) => write!(f, "there is no password in {}: {error}", path.display()),
+            Self::Directory(path, error) => {
+                write!(f, "the directory of the store, {}, cannot be made: {error}", path.display())
+            }
             Self::Unreadable(number) => {
                 write!(f, "job {number} of the store has a form that this version does not know: use a later version")
             }
@@ -53,7 +62,7 @@ impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Open(_) | Self::Listen(_) | Self::Unreadable(_) => None,
-            Self::System(_, error) => Some(error),
+            Self::System(_, error) | Self::Password(_, error) | Self::Directory(_, error) => Some(error),
             Self::Store(error) => Some(error),
         }
     }

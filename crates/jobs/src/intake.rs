@@ -67,6 +67,7 @@ impl Server {
         self.dirty.push(id);
         while let Some(connection) = self.sessions.get_mut(id) {
             let rest = &bytes[taken..];
+            connection.held_up = false;
             if connection.skipping {
                 match rest.iter().position(|byte| *byte == b'\n') {
                     Some(end) => {
@@ -78,6 +79,7 @@ impl Server {
                 continue;
             }
             if !connection.may_go_on() {
+                connection.held_up = !rest.is_empty();
                 return taken;
             }
             let logged_in = !matches!(connection.standing, Standing::Stranger { .. });

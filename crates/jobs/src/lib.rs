@@ -34,6 +34,7 @@ mod notices;
 mod own;
 mod process;
 mod repair;
+mod secret;
 mod serve;
 mod server;
 mod sessions;

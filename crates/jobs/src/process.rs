@@ -4,7 +4,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use evercrew_core::{Mono, Signal};
@@ -17,6 +17,7 @@ use crate::config::{Config, Listen, Password, Storage};
 use crate::error::Error;
 use crate::guide::Guide;
 use crate::notices::line;
+use crate::secret;
 use crate::server::Server;
 
 /// The inherited listener, by convention.
@@ -67,18 +68,14 @@ fn serve() -> Result<(), Error> {
 /// What the engine's settings come to.
 fn config(settings: Settings, listen: Listen) -> Result<Config, Error> {
     let password = match settings.password {
-        Some(path) if path.starts_with('/') => {
-            let text = std::fs::read_to_string(&path)
-                .map_err(|error| Error::System("reading the file of the password", named(&path, error)))?;
-            Some(text.trim_end_matches(['\r', '\n']).to_owned()).filter(|text| !text.is_empty())
-        }
-        password => password,
+        Some(path) if path.starts_with('/') => Some(secret::read(Path::new(&path))?),
+        password => password.filter(|password| !password.is_empty()).map(Password::new),
     };
     let store = settings.store.map_or(Storage::Memory, |path| Storage::Sqlite(PathBuf::from(path.to_os_string())));
     Ok(Config {
         listen,
         durability: if settings.relaxed { Durability::Relaxed } else { Durability::Sync },
-        password: password.map(Password::new),
+        password,
         insecure: settings.insecure,
         memory: settings.memory,
         connections: settings.connections,
@@ -86,10 +83,6 @@ fn config(settings: Settings, listen: Listen) -> Result<Config, Error> {
         keep_dead: Duration::from_millis(settings.keep_dead_ms),
         ..Config::new(store)
     })
-}
-
-fn named(path: &str, error: io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("{path}: {error}"))
 }
 
 /// The process around the server.

@@ -228,24 +228,29 @@ impl Server {
             self.tell(Event::Ticked);
         }
         self.expire()?;
+        // Each step may make work for the one before; nothing is left to an event that may never come.
         loop {
             self.flush();
             self.give_back();
-            let resumed = mem::take(&mut self.resumed);
-            if resumed.is_empty() {
-                break;
-            }
-            for id in resumed {
+            for id in mem::take(&mut self.resumed) {
                 self.go_on(id);
             }
+            if self.is_settled() {
+                self.commit()?;
+                if self.is_settled() {
+                    break;
+                }
+            }
         }
-        self.commit()?;
-        self.flush();
-        self.give_back();
         match self.failure.take() {
             Some(failure) => Err(failure),
             None => Ok(()),
         }
+    }
+
+    /// Whether nothing is left to send, to give back or to carry out of what was received.
+    fn is_settled(&self) -> bool {
+        self.dirty.is_empty() && self.resumed.is_empty() && self.lost_grants.is_empty()
     }
 
     /// Accepts nobody more; whoever waits is told that there is nothing, and leaves once what it is owed is sent.
@@ -454,12 +459,12 @@ impl Server {
         for id in &dirty {
             let Some(connection) = self.sessions.get_mut(*id) else { continue };
             let was_stuck = connection.stuck_since.is_some();
-            let could_read = connection.may_read();
             if connection.send(self.now).is_err() {
                 self.lost(*id);
                 continue;
             }
-            let is_done = (connection.closing || connection.finished) && !connection.is_owed();
+            let is_done = connection.closing || connection.finished && !connection.held_up;
+            let is_done = is_done && !connection.is_owed();
             if is_done {
                 self.close(*id);
                 continue;
@@ -467,7 +472,8 @@ impl Server {
             if let Some(since) = connection.stuck_since.filter(|_| !was_stuck) {
                 self.stuck.push_back((since.after(PATIENCE), *id));
             }
-            if !could_read && connection.may_go_on() {
+            // Whatever held it up: an answer that was sent or settled since, here or elsewhere.
+            if connection.held_up && connection.may_go_on() {
                 self.resumed.push(*id);
             }
             let wanted = connection.wanted();

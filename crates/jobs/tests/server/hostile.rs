@@ -155,3 +155,27 @@ fn one_client_too_many_is_told() {
     assert!(matches!(third.reply(), Reply::Refused { text, .. } if text.contains("too many connections")));
     assert_eq!(third.next(), None);
 }
+
+/// More commands in one burst than answers can be owed, behind one that is not on disk yet.
+#[test]
+fn a_burst_of_any_length_is_answered_to_its_end() {
+    let rig = Rig::new();
+    for (round, commands) in [20_000, 60_000].into_iter().enumerate() {
+        let mut producer = rig.producer();
+        let mut sending = producer.stream.try_clone().expect("clone");
+        let burst = [format!("{}\n", job(&format!("job-{round:05}"), "")), "\n".repeat(commands)].concat();
+        let sent = std::thread::spawn(move || std::io::Write::write_all(&mut sending, burst.as_bytes()).expect("send"));
+        assert_eq!(producer.reply(), Reply::Simple("OK".to_owned()));
+        for number in 0..commands {
+            assert!(matches!(producer.reply(), Reply::Refused { .. }), "{number} of {commands}");
+        }
+        sent.join().expect("sent");
+        producer.push(&format!("job-{round:05}-again"), "");
+    }
+    // Whoever closes its end behind the burst gets every answer, too.
+    let mut producer = rig.producer();
+    producer.send([format!("{}\n", job("job-closes", "")), "\n".repeat(20_000)].concat().as_bytes());
+    producer.stream.shutdown(std::net::Shutdown::Write).expect("shutdown");
+    assert_eq!(producer.reply(), Reply::Simple("OK".to_owned()));
+    assert_eq!(std::iter::from_fn(|| producer.next()).count(), 20_000);
+}
