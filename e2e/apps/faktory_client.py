@@ -2,8 +2,8 @@
 
     faktory_client.py CLIENT push URL KIND QUEUE N RETRY
     faktory_client.py CLIENT work URL QUEUE
-    faktory_client.py pyfaktory mutate URL COMMAND TARGET
-    faktory_client.py pyfaktory info URL
+    faktory_client.py CLIENT mutate URL COMMAND TARGET
+    faktory_client.py CLIENT info URL
 
 A worker prints `ready`, and for each job `ran KIND ARGS`. Jobs of kind `Fails` raise; those of kind `Slow` print `ran`
 and take two seconds.
@@ -87,14 +87,31 @@ def work_pyfaktory(url, queue):
         consumer.run()
 
 
-def mutate(url, command, target):
+def ask_faktory(url, command, data=None):
+    """`faktory` has no call for these: they go over its connection."""
+    import faktory
+
+    with faktory.connection(url) as client:
+        client.faktory.reply(command, data)
+        return next(client.faktory.get_message())
+
+
+def mutate_faktory(url, command, target):
+    assert ask_faktory(url, "MUTATE", {"cmd": command, "target": target}) == "OK"
+
+
+def mutate_pyfaktory(url, command, target):
     from pyfaktory import Client, MutateOperation
 
     with Client(faktory_url=url, role="producer") as client:
         assert client.mutate(MutateOperation(cmd=command, target=target, filter=None))
 
 
-def info(url):
+def info_faktory(url):
+    say(ask_faktory(url, "INFO"))
+
+
+def info_pyfaktory(url):
     from pyfaktory import Client
 
     with Client(faktory_url=url, role="producer") as client:
@@ -109,9 +126,9 @@ def main():
     elif action == "work":
         {"faktory": work_faktory, "pyfaktory": work_pyfaktory}[client](url, *rest)
     elif action == "mutate":
-        mutate(url, *rest)
+        {"faktory": mutate_faktory, "pyfaktory": mutate_pyfaktory}[client](url, *rest)
     else:
-        info(url)
+        {"faktory": info_faktory, "pyfaktory": info_pyfaktory}[client](url)
     say("end")
 
 

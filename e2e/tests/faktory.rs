@@ -11,7 +11,7 @@ use evercrew_e2e::{Engine, programs};
 use evercrew_jobs::{Address, Client};
 use serde_json::{Value, json};
 
-use crate::EVERCREW;
+use crate::{EVERCREW, faktory_crate};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -54,24 +54,36 @@ impl Queue {
     }
 }
 
-/// A client of another language: the words that become it.
-struct Foreign(Vec<String>);
+/// A client of another language: the words that become it, and the variable that takes what it is to do, if any does.
+struct Foreign {
+    words: Vec<String>,
+    variable: Option<&'static str>,
+}
 
 impl Foreign {
     fn python(client: &str) -> Option<Self> {
         let program = programs::program("faktory-python")?;
         let script = programs::apps().join("faktory_client.py").display().to_string();
-        Some(Self(vec![program, script, client.to_owned()]))
+        Some(Self { words: vec![program, script, client.to_owned()], variable: None })
     }
 
     fn node() -> Option<Self> {
         let program = programs::program("faktory-node")?;
-        Some(Self(vec![program, programs::apps().join("faktory_client.js").display().to_string()]))
+        let script = programs::apps().join("faktory_client.js").display().to_string();
+        Some(Self { words: vec![program, script], variable: None })
+    }
+
+    fn rust() -> Self {
+        Self { words: faktory_crate::words(), variable: Some(faktory_crate::VARIABLE) }
     }
 
     fn command(&self, words: &[&str]) -> Command {
-        let mut command = Command::new(&self.0[0]);
-        command.args(&self.0[1..]).args(words);
+        let mut command = Command::new(&self.words[0]);
+        command.args(&self.words[1..]);
+        match self.variable {
+            Some(variable) => command.env(variable, words.join(" ")),
+            None => command.args(words),
+        };
         command
     }
 
@@ -81,6 +93,21 @@ impl Foreign {
         let printed = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(output.status.success(), "{words:?}: {printed}{}", String::from_utf8_lossy(&output.stderr));
         printed
+    }
+
+    fn push(&self, queue: &Queue, kind: &str, count: u32, retry: i32) {
+        self.run(&["push", &queue.url(), kind, "default", &count.to_string(), &retry.to_string()]);
+    }
+
+    fn mutate(&self, queue: &Queue, command: &str, target: &str) {
+        self.run(&["mutate", &queue.url(), command, target]);
+    }
+
+    /// What INFO says, as this client reads it.
+    fn info(&self, queue: &Queue) -> Value {
+        let printed = self.run(&["info", &queue.url()]);
+        let line = printed.lines().find(|line| line.starts_with('{')).expect("a line of JSON");
+        serde_json::from_str(line).expect("JSON")
     }
 
     fn work(&self, queue: &Queue) -> Working {
@@ -126,13 +153,17 @@ impl Drop for Working {
     }
 }
 
+fn sets(info: &Value) -> Value {
+    info["faktory"]["sets"].clone()
+}
+
 /// The whole way with one client: its producer pushes, its worker works.
 fn whole_way(foreign: &Foreign) {
     let queue = Queue::up();
-    let url = queue.url();
-    foreign.run(&["push", &url, "Done", "default", "6", "25"]);
-    foreign.run(&["push", &url, "Fails", "default", "1", "2"]);
-    foreign.run(&["push", &url, "Fails", "default", "1", "-1"]);
+    foreign.push(&queue, "Done", 6, 25);
+    foreign.push(&queue, "Fails", 1, 2);
+    foreign.push(&queue, "Fails", 1, -1);
+    assert_eq!(foreign.info(&queue)["faktory"]["queues"]["default"], 8);
     let worker = foreign.work(&queue);
     let mut ran: BTreeMap<String, u32> = BTreeMap::new();
     for _ in 0..8 {
@@ -140,31 +171,64 @@ fn whole_way(foreign: &Foreign) {
         *ran.entry(line.split(' ').nth(1).expect("kind").to_owned()).or_default() += 1;
     }
     assert_eq!(ran, BTreeMap::from([("Done".to_owned(), 6), ("Fails".to_owned(), 2)]));
-    let sets = |info: &Value| info["faktory"]["sets"].clone();
     queue.until("one waits for a retry and one is dead", |info| {
         sets(info) == json!({ "scheduled": 0, "retries": 1, "dead": 1, "working": 0 })
     });
     let failed = queue.client().ask_json(r#"JOBS {"state":"dead"}"#).expect("list")["jobs"][0].clone();
     assert_eq!(failed["failure"]["message"], "it fails as it should");
-    // What is dead is tried again, and dead again.
-    queue.client().ask(r#"MUTATE {"cmd":"requeue","target":"dead"}"#).expect("requeue");
-    assert!(worker.line("ran ").starts_with("ran Fails"));
-    queue.until("it is dead again", |info| sets(info)["dead"] == 1 && sets(info)["working"] == 0);
-    quiet_and_terminate(&queue, worker, foreign);
+    mutations(&queue, &worker, foreign);
+    quiet(&queue, worker, foreign);
+    terminate(&queue, foreign);
 }
 
-/// A quiet worker takes nothing more, and one that is told to terminate ends.
-fn quiet_and_terminate(queue: &Queue, worker: Working, foreign: &Foreign) {
-    let wid = queue.client().ask_json("WORKERS {}").expect("workers")["workers"][0]["wid"].clone();
-    let wid = wid.as_str().expect("wid");
-    queue.engine.ok(&["workers", "quiet", wid]);
-    foreign.run(&["push", &queue.url(), "Done", "default", "2", "25"]);
-    queue.engine.ok(&["workers", "stop", wid]);
+/// What is dead is tried again, and dead again; what waits for a retry is killed; what is dead is thrown away.
+fn mutations(queue: &Queue, worker: &Working, foreign: &Foreign) {
+    foreign.mutate(queue, "requeue", "dead");
+    assert!(worker.line("ran ").starts_with("ran Fails"));
+    queue.until("it is dead again", |info| sets(info)["dead"] == 1 && sets(info)["working"] == 0);
+    foreign.mutate(queue, "kill", "retries");
+    assert_eq!(sets(&queue.info()), json!({ "scheduled": 0, "retries": 0, "dead": 2, "working": 0 }));
+    foreign.mutate(queue, "clear", "dead");
+    assert_eq!(sets(&queue.info())["dead"], 0);
+}
+
+/// A quiet worker finishes what it has and takes nothing more.
+fn quiet(queue: &Queue, worker: Working, foreign: &Foreign) {
+    foreign.push(queue, "Slow", 1, 25);
+    worker.line("ran Slow");
+    let wid = only_worker(queue);
+    queue.engine.ok(&["workers", "quiet", &wid]);
+    foreign.push(queue, "Done", 2, 25);
+    queue.until("the running job is done", |info| info["evercrew"]["totals"]["done"] == 7);
+    queue.engine.ok(&["workers", "stop", &wid]);
     worker.ends();
-    assert_eq!(queue.info()["faktory"]["queues"]["default"], 2);
-    // Its end is known by its process, or by its silence at the latest.
+    let info = queue.info();
+    assert_eq!((&info["faktory"]["queues"]["default"], &sets(&info)["working"]), (&json!(2), &json!(0)));
+}
+
+/// One that is told to terminate ends, and the job that it has is done, waits for a retry, or is back: clients differ.
+fn terminate(queue: &Queue, foreign: &Foreign) {
+    let worker = foreign.work(queue);
+    foreign.push(queue, "Slow", 1, 25);
+    worker.line("ran Slow");
+    queue.engine.ok(&["workers", "stop", &only_worker(queue)]);
+    worker.ends();
+    queue.until("its last job is in one place", |info| {
+        let count = |value: &Value| value.as_u64().expect("a count");
+        let (done, waiting) =
+            (count(&info["evercrew"]["totals"]["done"]), count(&info["faktory"]["queues"]["default"]));
+        done >= 9 && done + waiting + count(&sets(info)["retries"]) == 10 && sets(info)["working"] == 0
+    });
+}
+
+/// The name of the one worker that serves.
+fn only_worker(queue: &Queue) -> String {
     let listed = queue.engine.ok(&["workers", "list", "--json"]).stdout;
-    assert!(serde_json::from_str::<Value>(&listed).expect("JSON")["workers"].is_array());
+    let workers: Value = serde_json::from_str(&listed).expect("JSON");
+    let serving = workers["workers"].as_array().expect("a list").iter().filter(|worker| worker["state"] == "running");
+    let wids: Vec<&str> = serving.filter_map(|worker| worker["wid"].as_str()).collect();
+    let [wid] = wids[..] else { panic!("not one worker: {workers:#}") };
+    wid.to_owned()
 }
 
 #[test]
@@ -177,24 +241,17 @@ fn python_s_faktory() {
 fn python_s_pyfaktory() {
     let Some(foreign) = Foreign::python("pyfaktory") else { return };
     whole_way(&foreign);
-    let queue = Queue::up();
-    foreign.run(&["push", &queue.url(), "Done", "default", "3", "25"]);
-    let info: Value =
-        serde_json::from_str(foreign.run(&["info", &queue.url()]).lines().next().expect("line")).expect("JSON");
-    assert_eq!(info["faktory"]["queues"]["default"], 3);
-    foreign.run(&["mutate", &queue.url(), "clear", "dead"]);
 }
 
 #[test]
 fn node_s_faktory_worker() {
     let Some(foreign) = Foreign::node() else { return };
     whole_way(&foreign);
-    let queue = Queue::up();
-    foreign.run(&["push", &queue.url(), "Done", "default", "3", "25"]);
-    let info: Value =
-        serde_json::from_str(foreign.run(&["info", &queue.url()]).lines().next().expect("line")).expect("JSON");
-    assert_eq!(info["faktory"]["queues"]["default"], 3);
-    foreign.run(&["mutate", &queue.url(), "clear", "dead"]);
+}
+
+#[test]
+fn rust_s_faktory() {
+    whole_way(&Foreign::rust());
 }
 
 /// The worker is killed in the middle of a job: another one, of another language, has it within a second or so.
@@ -213,24 +270,38 @@ fn a_killed_worker_s_job_goes_to_a_worker_of_another_language() {
     queue.until("it is done", |info| info["evercrew"]["totals"]["done"] == 1);
 }
 
-/// With a password, which the variable names the file of, by the clients that prove it as the protocol's second version has it.
+/// With a password, which the variable names the file of, by the clients that prove it as the protocol's second version
+/// has it. Python's `faktory` hashes once whatever it is told, and is refused with a text that says so.
 #[test]
 fn clients_prove_a_password() {
-    let (Some(python), Some(node)) = (Foreign::python("pyfaktory"), Foreign::node()) else { return };
+    let (Some(python), Some(node), Some(old)) =
+        (Foreign::python("pyfaktory"), Foreign::node(), Foreign::python("faktory"))
+    else {
+        return;
+    };
     let port = programs::free_port();
     let engine = Engine::new(EVERCREW, &format!("[queue]\nlisten = \"0.0.0.0:{port}\"\n"));
     let file = engine.script("password", "s3cret\n");
     let mut engine = engine.with("FAKTORY_PASSWORD", &file.display().to_string());
     engine.start();
     engine.ready();
-    for client in [&python, &node] {
-        client.run(&["push", &format!("tcp://:s3cret@127.0.0.1:{port}"), "Done", "default", "2", "25"]);
-        let refused =
-            client.command(&["push", &format!("tcp://:wrong@127.0.0.1:{port}"), "Done", "default", "2", "25"]);
-        let refused = { refused }.output().expect("run");
+    let push = |secret: &str| format!("push tcp://:{secret}@127.0.0.1:{port} Done default 2 25");
+    let words = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
+    let refusal = |client: &Foreign, secret: &str| {
+        let line = words(&push(secret));
+        let refused = client.command(&line.iter().map(String::as_str).collect::<Vec<_>>()).output().expect("run");
         assert!(!refused.status.success());
+        String::from_utf8_lossy(&refused.stderr).into_owned() + &String::from_utf8_lossy(&refused.stdout)
+    };
+    for client in [&python, &node, &Foreign::rust()] {
+        let line = words(&push("s3cret"));
+        client.run(&line.iter().map(String::as_str).collect::<Vec<_>>());
+        let said = refusal(client, "wrong");
+        assert!(said.contains("Invalid password"), "{said}");
     }
+    let said = refusal(&old, "s3cret");
+    assert!(said.contains("takes protocol version 2 only"), "{said}");
     let address = Address::parse(&format!("tcp://:s3cret@127.0.0.1:{port}")).expect("address");
     let info = Client::connect(&address, PATIENCE).expect("connect").ask_json("INFO").expect("INFO");
-    assert_eq!(info["faktory"]["queues"]["default"], 4);
+    assert_eq!(info["faktory"]["queues"]["default"], 6);
 }

@@ -9,6 +9,7 @@ mod daemon;
 mod deploys;
 mod ends;
 mod faktory;
+mod faktory_crate;
 mod faults;
 mod hangup;
 mod hub;
