@@ -4,17 +4,15 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use evercrew_core::Signal;
 use evercrew_e2e::processes::Process;
 use evercrew_e2e::{Engine, programs, volume};
-use evercrew_jobs::{Address, Client};
+use evercrew_jobs::Address;
 
 use crate::EVERCREW;
-use crate::queue_kill::{PATIENCE, Seen, check, judge, produce, work};
+use crate::history::{History, PATIENCE, Traffic};
 
 const CUT: &str = "import fcntl,os,struct,sys\n\
                    fcntl.ioctl(os.open(sys.argv[1], os.O_RDONLY), 0x8004587D, struct.pack('I', 2))";
@@ -76,34 +74,23 @@ impl Drop for Disk {
 }
 
 /// What clients saw through some cuts of the power, and the server that is there in the end.
-struct History {
+struct Survivor {
+    history: History,
     engine: Engine,
-    address: Address,
-    pushed: Vec<String>,
-    seen: Vec<Vec<Seen>>,
     _disk: Disk,
 }
 
 /// None where no disk can be made.
-fn cut_again_and_again(times: usize, workers: usize, settings: &str) -> Option<History> {
+fn cut_again_and_again(times: usize, workers: usize, settings: &str) -> Option<Survivor> {
     let disk = Disk::make()?;
     let (port, store) = (programs::free_port(), disk.mount_point().join("jobs.db"));
     let configuration = format!("[queue]\nlisten = \"127.0.0.1:{port}\"\nstore = \"sqlite:{}\"\n", text(&store));
     let engine = Engine::up(EVERCREW, &format!("{configuration}{settings}"));
     let address = Address::parse(&format!("tcp://127.0.0.1:{port}")).expect("address");
-    let stop = Arc::new(AtomicBool::new(false));
-    let producers: Vec<_> = (0..4).map(|name| produce(address.clone(), name, Arc::clone(&stop))).collect();
-    let workers: Vec<_> = (0..workers).map(|wid| work(address.clone(), wid, Arc::clone(&stop))).collect();
+    let traffic = Traffic::begin(&address, 4, workers);
     let mut events = engine.events(1);
     for _ in 0..times {
-        let mut pushed = 0;
-        let deadline = Instant::now() + PATIENCE;
-        // Something is under way in each life of the server.
-        while pushed < 100 {
-            assert!(Instant::now() < deadline, "nothing is pushed\n{}", engine.log());
-            let info = Client::connect(&address, PATIENCE).and_then(|mut client| client.ask_json("INFO"));
-            pushed = info.map_or(0, |info| info["evercrew"]["totals"]["pushed"].as_u64().unwrap_or(0));
-        }
+        traffic.until_pushed(100);
         // Without power nobody answers either: what is answered while the disk goes would count as before it.
         let server = Process::open(engine.pids("queue").first().copied().expect("a process"));
         server.signal(Signal::Stop);
@@ -117,29 +104,26 @@ fn cut_again_and_again(times: usize, workers: usize, settings: &str) -> Option<H
             event["kind"] == "worker.ready" && event["service"] == "queue"
         });
     }
-    stop.store(true, Ordering::Relaxed);
-    let pushed = producers.into_iter().flat_map(|thread| thread.join().expect("producer")).collect();
-    let seen = workers.into_iter().map(|thread| thread.join().expect("worker")).collect();
-    Some(History { engine, address, pushed, seen, _disk: disk })
+    Some(Survivor { history: traffic.end(), engine, _disk: disk })
 }
 
 /// P1 and P2 through losses of power: no answered push is lost, and no acknowledged job is handed out again.
 #[test]
 fn cuts_of_power_lose_no_answered_push_and_repeat_no_acknowledged_job() {
-    let Some(mut history) = cut_again_and_again(volume(100), 3, "") else {
+    let Some(mut survivor) = cut_again_and_again(volume(100), 3, "") else {
         return println!("SKIP no loop device can be mounted");
     };
-    check(&history.address, &history.pushed, &history.seen);
-    history.engine.down();
+    survivor.history.check();
+    survivor.engine.down();
 }
 
 /// The checker sees what a server loses that answers before the sync, which `relaxed` does as it says.
 #[test]
 fn a_server_that_answers_before_the_sync_is_found_out_by_a_cut_of_power() {
-    let Some(mut history) = cut_again_and_again(2, 0, "durability = \"relaxed\"\n") else {
+    let Some(mut survivor) = cut_again_and_again(2, 0, "durability = \"relaxed\"\n") else {
         return println!("SKIP no loop device can be mounted");
     };
-    let (lost, _) = judge(&history.address, &history.pushed, &history.seen);
-    assert!(!lost.is_empty(), "nothing of {} answered pushes is lost", history.pushed.len());
-    history.engine.down();
+    let lost = survivor.history.judge().lost;
+    assert!(!lost.is_empty(), "nothing of {} answered pushes is lost", survivor.history.pushed.len());
+    survivor.engine.down();
 }
