@@ -30,8 +30,10 @@ fn holds_what_it_gets() {
         let jobs = client.ask_json(r#"FETCHB {"n":1,"wait_ms":60000}"#).expect("fetch");
         let Some(jid) = jobs[0]["jid"].as_str() else { continue };
         let shown = client.ask_json(&format!(r#"JOB {{"jid":"{jid}"}}"#)).expect("show");
-        while shown["worker_deaths"] == 0 {
-            std::thread::park();
+        if shown["worker_deaths"] == 0 {
+            loop {
+                std::thread::park();
+            }
         }
         client.ask(&format!(r#"ACK {{"jid":"{jid}"}}"#)).expect("acknowledge");
     }
