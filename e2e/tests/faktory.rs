@@ -8,7 +8,8 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use evercrew_e2e::{Engine, programs};
-use evercrew_jobs::{Address, Client};
+use evercrew_jobs::Address;
+use evercrew_jobs::plain::Client;
 use serde_json::{Value, json};
 
 use crate::{EVERCREW, faktory_crate};

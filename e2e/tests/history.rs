@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use evercrew_jobs::{Address, Client, ClientError};
+use evercrew_jobs::Address;
+use evercrew_jobs::plain::{Client, ClientError};
 use serde_json::Value;
 
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);

@@ -8,7 +8,8 @@ use std::time::Instant;
 use evercrew_core::Signal;
 use evercrew_e2e::processes::Process;
 use evercrew_e2e::{Engine, programs};
-use evercrew_jobs::{Address, Client};
+use evercrew_jobs::Address;
+use evercrew_jobs::plain::Client;
 use serde_json::{Value, json};
 
 use crate::EVERCREW;

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use evercrew_core::Signal;
 use evercrew_e2e::processes::Process;
 use evercrew_e2e::{Engine, programs, volume};
-use evercrew_jobs::{Address, Client};
+use evercrew_jobs::Address;
+use evercrew_jobs::plain::Client;
 use serde_json::{Value, json};
 
 use crate::EVERCREW;

@@ -11,13 +11,14 @@ use crate::{arrows, licences, tidy};
 type Work = fn() -> Result<()>;
 
 /// The stages, cheap ones first.
-const STAGES: [(&str, Work); 8] = [
+const STAGES: [(&str, Work); 9] = [
     ("format", || run(cargo()?.args(["fmt", "--all", "--check"]))),
     ("house-rules", tidy::check),
     ("arrows", arrows::check),
     ("licences", licences::check),
     ("deny", deny),
     ("lints", || run(cargo()?.args(["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"]))),
+    ("alone", || run(cargo()?.args(["clippy", "--package", "evercrew-jobs", "--locked", "--", "-D", "warnings"]))),
     ("documentation", || {
         run(cargo()?.args(["doc", "--workspace", "--no-deps", "--locked"]).env("RUSTDOCFLAGS", "-D warnings"))
     }),

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use clap::Args;
-use evercrew_jobs::{Address, Client, ClientError};
+use evercrew_jobs::Address;
+use evercrew_jobs::plain::{Client, ClientError};
 use serde_json::Value;
 
 use crate::arguments::Global;

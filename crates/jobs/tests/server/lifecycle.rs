@@ -163,10 +163,10 @@ fn the_password_is_asked_for_and_proved() {
     assert_eq!(stranger.next(), None, "and it is sent away");
     let mut address = evercrew_jobs::Address::parse(&format!("tcp://:s3cret@{}", rig.address)).expect("address");
     let patience = std::time::Duration::from_secs(10);
-    let mut client = evercrew_jobs::Client::connect(&address, patience).expect("the right one");
+    let mut client = evercrew_jobs::plain::Client::connect(&address, patience).expect("the right one");
     assert_eq!(client.ask_json("INFO").expect("info")["server"]["connections"], 1);
     address.password = Some("other".to_owned());
-    let refused = evercrew_jobs::Client::connect(&address, patience).expect_err("the wrong one");
+    let refused = evercrew_jobs::plain::Client::connect(&address, patience).expect_err("the wrong one");
     assert!(refused.to_string().contains("Invalid password"), "{refused}");
 }
 
