@@ -33,6 +33,7 @@ mod pid_file;
 mod programs;
 mod prologue;
 mod queue_cut;
+mod queue_fault;
 mod queue_kill;
 mod queue_stale;
 mod queue_work;

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use crate::packages::{self, Package};
+use crate::packages::{self, Dependency, Package};
 use crate::stage::refuse;
 
 /// The rings, innermost first. A crate may depend on crates of inner rings, never on one of its own ring.
@@ -22,6 +22,9 @@ const TOOLS: [(&str, &[&str]); 5] = [
     ("evercrew-sim", &["evercrew-core"]),
     ("xtask", &[]),
 ];
+
+/// The feature that compiles in mistakes.
+const FAULTS: &str = "planted-faults";
 
 /// Arrows against the rings, each with its reason. Empty is best.
 const ALLOWED: [(&str, &str, &str); 0] = [];
@@ -66,6 +69,7 @@ fn findings(packages: &[Package]) -> Vec<String> {
                 // A crate's tests turn on features of its own.
             } else if is_ours(to) {
                 findings.extend(against_the_rings(from, to, dependency.is_dev));
+                findings.extend(faulty(from, dependency));
             } else {
                 if from == "evercrew-core" && !dependency.is_dev {
                     findings.push(format!("{from} → {to}: the decisions depend on nothing"));
@@ -75,6 +79,13 @@ fn findings(packages: &[Package]) -> Vec<String> {
         }
     }
     findings
+}
+
+/// Mistakes for checkers to find are compiled into tests and tools alone.
+fn faulty(from: &str, dependency: &Dependency) -> Option<String> {
+    let is_faulty = dependency.features.iter().any(|feature| feature == FAULTS);
+    (is_faulty && !dependency.is_dev && tool(from).is_none())
+        .then(|| format!("{from} → {}: the product has no {FAULTS}", dependency.name))
 }
 
 fn ring(name: &str) -> Option<usize> {
@@ -108,7 +119,6 @@ fn reserved(from: &str, to: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::packages::Dependency;
 
     fn package(name: &str, dependencies: &[&str]) -> Package {
         Package {
@@ -123,7 +133,11 @@ mod tests {
                         Some(name) => (name, true),
                         None => (*dependency, false),
                     };
-                    Dependency { name: name.to_owned(), is_dev }
+                    let (name, features) = match name.strip_suffix("+faults") {
+                        Some(name) => (name, vec![FAULTS.to_owned()]),
+                        None => (name, Vec::new()),
+                    };
+                    Dependency { name: name.to_owned(), is_dev, features }
                 })
                 .collect(),
         }
@@ -145,6 +159,8 @@ mod tests {
         assert_eq!(with(cli), Vec::<String>::new());
         assert_eq!(with(package("evercrew-core", &["dev:proptest"])), Vec::<String>::new());
         assert_eq!(with(package("evercrew-cli", &["dev:evercrew-e2e"])), Vec::<String>::new());
+        assert_eq!(with(package("evercrew-cli", &["dev:evercrew-jobs+faults"])), Vec::<String>::new());
+        assert_eq!(with(package("evercrew-sim", &["evercrew-core+faults"])), Vec::<String>::new());
     }
 
     #[test]
@@ -159,6 +175,7 @@ mod tests {
             ("evercrew-manager", "anyhow", "one type of its own"),
             ("evercrew-manager", "evercrew-load", "no tool"),
             ("evercrew-sim", "evercrew-manager", "may not use it"),
+            ("evercrew-cli", "evercrew-core+faults", "the product has no planted-faults"),
         ];
         for (from, to, expected) in planted {
             let found = with(package(from, &[to]));

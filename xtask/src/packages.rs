@@ -27,6 +27,8 @@ pub(crate) struct Dependency {
     pub(crate) name: String,
     /// Only for tests, examples and benches.
     pub(crate) is_dev: bool,
+    /// What it asks for of that package.
+    pub(crate) features: Vec<String>,
 }
 
 impl Package {
@@ -58,7 +60,9 @@ fn package(value: &Value) -> Result<Package> {
         dependencies: dependencies
             .filter_map(|dependency| {
                 let name = dependency["name"].as_str()?.to_owned();
-                Some(Dependency { name, is_dev: dependency["kind"].as_str() == Some("dev") })
+                let features = dependency["features"].as_array().into_iter().flatten();
+                let features = features.filter_map(|feature| feature.as_str().map(str::to_owned)).collect();
+                Some(Dependency { name, is_dev: dependency["kind"].as_str() == Some("dev"), features })
             })
             .collect(),
     })

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use evercrew_store::Durability;
 
+use crate::fault::Faults;
+
 /// How a queue server works. [`Config::new`] has the defaults.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -30,6 +32,8 @@ pub struct Config {
     pub keep_done: Duration,
     /// How long a dead job is kept.
     pub keep_dead: Duration,
+    /// Mistakes, which tests alone can plant.
+    pub(crate) faults: Faults,
 }
 
 /// Where clients connect.
@@ -84,6 +88,7 @@ impl Config {
             connections: 10_000,
             keep_done: Duration::from_secs(3600),
             keep_dead: Duration::from_secs(180 * 86_400),
+            faults: Faults::default(),
         }
     }
 }

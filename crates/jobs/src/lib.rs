@@ -30,6 +30,8 @@ mod door;
 #[cfg(feature = "server")]
 mod error;
 #[cfg(feature = "server")]
+mod fault;
+#[cfg(feature = "server")]
 mod finished;
 #[cfg(feature = "server")]
 mod glob;
@@ -76,6 +78,8 @@ pub use config::{Config, Listen, Password, Storage};
 pub use error::Error;
 #[cfg(feature = "server")]
 pub use evercrew_store::Durability;
+#[cfg(feature = "planted-faults")]
+pub use fault::Fault;
 pub use plain::new_jid;
 #[cfg(feature = "server")]
 pub use process::run;

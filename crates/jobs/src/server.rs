@@ -126,7 +126,7 @@ impl Server {
             notices.cut(cut);
         }
         Ok(Self {
-            core: Jobs::start(policy, Now { mono: now, wall }, found),
+            core: config.faults.planted_into(Jobs::start(policy, Now { mono: now, wall }, found)),
             texts: Texts::new(config.memory),
             finished_jobs: FinishedJobs::new(config.keep_done),
             config,
