@@ -59,16 +59,12 @@ impl Program {
         self.be(|| up::up(&Global::usual(), false, Place::Foreground))
     }
 
-    /// What is wrong in its configuration, as far as can be told without a start.
+    /// Whether the configuration that it brings along could be started, as far as can be told without a start.
     ///
     /// # Errors
-    /// The errors as text.
+    /// All that is wrong in it, as text.
     pub fn check(&self) -> Result<(), String> {
-        let source = evercrew_config::Source {
-            values: self.host.values.clone(),
-            ..evercrew_config::Source::new(Global::usual().config, String::new(), Vec::new(), std::iter::empty(), None)
-        };
-        source.parse().map(|_| ()).map_err(|errors| errors.render(false))
+        self.host.check(&Global::usual().config)
     }
 
     fn be(self, otherwise: impl FnOnce() -> Result<u8, Failure>) -> u8 {

@@ -150,7 +150,8 @@ impl Role {
 }
 
 fn names() -> String {
-    let names: Vec<&str> = Host::own().builtins.iter().map(|builtin| builtin.name.as_str()).collect();
+    let host = Host::own();
+    let names: Vec<&str> = host.builtins.iter().map(|builtin| builtin.name.as_str()).collect();
     names.join(", ")
 }
 

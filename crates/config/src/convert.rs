@@ -329,7 +329,7 @@ pub(crate) fn signal(report: &Report, value: &Value) -> Result<Signal, Wrong> {
 }
 
 /// The position of a word in `words`.
-pub(crate) fn word(report: &Report, value: &Value, words: &[&'static str]) -> Result<usize, Wrong> {
+pub(crate) fn word(report: &Report, value: &Value, words: &[&str]) -> Result<usize, Wrong> {
     let Kind::Text(text) = &value.kind else { return Err(Wrong::found(report, value)) };
     words.iter().position(|word| word == text).ok_or_else(|| {
         let wrong = Wrong::found(report, value);

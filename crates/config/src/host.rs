@@ -3,9 +3,20 @@
 //! It belongs to the process image as its version does, so it is told once, before anything is read, and not handed
 //! through every call. The binary `evercrew` and each program that is built with the library have one of their own.
 
-use std::sync::OnceLock;
+use std::cell::RefCell;
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
 
-static HOST: OnceLock<Host> = OnceLock::new();
+use crate::error::ConfigError;
+use crate::files;
+use crate::source::Source;
+
+static HOST: OnceLock<Arc<Host>> = OnceLock::new();
+
+thread_local! {
+    /// One that is checked on this thread, before the process is it.
+    static SUPPOSED: RefCell<Option<Arc<Host>>> = const { RefCell::new(None) };
+}
 
 /// What a program brings along.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -31,20 +42,40 @@ pub struct Builtin {
 impl Host {
     /// Makes this the program's own, for the life of the process; whether it is the first one, as it should be.
     pub fn register(self) -> bool {
-        HOST.set(self).is_ok()
+        HOST.set(Arc::new(self)).is_ok()
     }
 
     /// The program's own; with nothing registered, one that has `hello`.
-    pub fn own() -> &'static Self {
-        static USUAL: OnceLock<Host> = OnceLock::new();
-        HOST.get().unwrap_or_else(|| {
+    pub fn own() -> Arc<Self> {
+        static USUAL: OnceLock<Arc<Host>> = OnceLock::new();
+        if let Some(supposed) = SUPPOSED.with_borrow(Clone::clone) {
+            return supposed;
+        }
+        let own = HOST.get().unwrap_or_else(|| {
             let hello = Builtin { name: "hello".to_owned(), listens: true };
-            USUAL.get_or_init(|| Self { builtins: vec![hello], ..Self::default() })
-        })
+            USUAL.get_or_init(|| Arc::new(Self { builtins: vec![hello], ..Self::default() }))
+        });
+        Arc::clone(own)
+    }
+
+    /// Whether what it says is a configuration that could be started, without the file at `path`, variables or
+    /// arguments; relative paths in it start at the directory of `path`.
+    ///
+    /// # Errors
+    /// All that is wrong in it, as text with the places, and files that it names and that cannot be read.
+    pub fn check(&self, path: &Path) -> Result<(), String> {
+        SUPPOSED.set(Some(Arc::new(self.clone())));
+        let mut source = Source::new(path.to_owned(), String::new(), Vec::new(), std::iter::empty(), None);
+        let outcome = files::read(&source).map_err(|error: ConfigError| error.to_string()).and_then(|read| {
+            source.files = read;
+            source.parse().map(drop).map_err(|errors| errors.render(false))
+        });
+        SUPPOSED.set(None);
+        outcome
     }
 
     /// The names of its workers.
-    pub(crate) fn names(&'static self) -> Vec<&'static str> {
+    pub(crate) fn names(&self) -> Vec<&str> {
         self.builtins.iter().map(|builtin| builtin.name.as_str()).collect()
     }
 

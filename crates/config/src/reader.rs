@@ -270,7 +270,8 @@ impl<'a> Reader<'a> {
 
     /// The name of a worker that is part of the program.
     pub(crate) fn builtin(&self, key: &'static str) -> Option<String> {
-        let names = Host::own().names();
+        let host = Host::own();
+        let names = host.names();
         let position = self.read(key, |value| convert::word(self.report, value, &names))?;
         names.get(position).map(|name| (*name).to_owned())
     }

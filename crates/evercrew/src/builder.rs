@@ -52,14 +52,14 @@ impl Server {
         std::process::exit(i32::from(code));
     }
 
-    fn program(self) -> Program {
+    fn program(&self) -> Program {
         let mut program = Program::new();
-        for (service, _) in self.services {
+        for (service, _) in self.services.clone() {
             let Kind::Own { work, listens, .. } = service.kind.clone() else { continue };
             let name = service.name.clone();
             program = program.worker(&name, listens, move || work(service.life()));
         }
-        program.values(self.values)
+        program.values(self.values.clone())
     }
 }
 
@@ -102,7 +102,8 @@ impl Builder {
         self.service(observer::service(observe))
     }
 
-    /// Checks everything that can be told before a start.
+    /// Checks everything that can be told before a start: what is built here, as if there were neither a file nor
+    /// variables that take the place of something.
     ///
     /// # Errors
     /// What is wrong with it.
@@ -133,7 +134,9 @@ impl Builder {
             values.push_str(&format!("[listen.{}]\naddress = {}\n", toml::string(name), toml::string(address)));
         }
         services.iter().for_each(|(service, listeners)| values.push_str(&service.table(listeners)));
-        Ok(Server { listeners: self.listeners, services, values })
+        let server = Server { listeners: self.listeners, services, values };
+        server.program().check().map_err(Error::Configuration)?;
+        Ok(server)
     }
 
     /// Starts everything in the foreground, as the command `up` does, whatever the program's arguments are, and ends this
@@ -220,6 +223,33 @@ mod tests {
         let task = Server::builder().service(task("t", |_| async { Ok(()) }).threads(2)).build();
         assert!(matches!(task, Err(Error::Unfit { .. })));
         assert!(matches!(Server::builder().service(idle("a").threads(0)).build(), Err(Error::Unfit { .. })));
+    }
+
+    #[test]
+    fn what_makes_no_configuration_is_an_error_of_that_type() {
+        let told = |builder: Builder| match builder.build() {
+            Err(Error::Configuration(text)) => text,
+            other => panic!("{other:?}"),
+        };
+        let serve = |name: &str| crate::connections(name, |_, _| async {});
+        let address = told(Server::builder().listen("web", "nowhere").service(serve("web")));
+        assert!(address.contains("address = \"nowhere\"") && address.contains("127.0.0.1:8080"), "{address}");
+        let key = told(Server::builder().service(idle("a").set("wrokers", "2")));
+        assert!(key.contains("`workers`"), "{key}");
+        let value = told(Server::builder().service(idle("a").set("nice", "[")));
+        assert!(value.contains("nice"), "{value}");
+        let name = told(Server::builder().service(idle("a b")));
+        assert!(name.contains("a b"), "{name}");
+        let after = told(Server::builder().service(idle("a").after(["b"])));
+        assert!(after.contains("\"b\""), "{after}");
+        let engine = told(Server::builder().service(idle("a")).set("signals", "\"none\""));
+        assert!(engine.contains("signals"), "{engine}");
+        let file = told(Server::builder().service(idle("a").set("env_file", "[\"missing.env\"]")));
+        assert!(file.contains("missing.env"), "{file}");
+        // Everything at once, and what was checked leaves no trace for the next one.
+        let all = told(Server::builder().service(idle("a").workers(1_000_000).set("x", "1")));
+        assert!(all.contains("workers") && all.contains("`x`"), "{all}");
+        assert!(Server::builder().service(idle("a")).build().is_ok());
     }
 
     #[test]

@@ -145,7 +145,7 @@ pub(crate) async fn accept_until_drain<F: Future<Output = ()>>(
     let (mut pause, longest) = SHORTAGE_PAUSES;
     let (mut place, mut granted) = (None, false);
     let (word, mut unwaited) = (Arc::new(Notify::new()), 0_u32);
-    let (mut spare, mut is_spare_given) = (Spare::new(), false);
+    let mut spare = Spare::new();
     let result = loop {
         if place.is_none() {
             place = tokio::select! {
@@ -163,10 +163,10 @@ pub(crate) async fn accept_until_drain<F: Future<Output = ()>>(
         };
         granted = false;
         match accepted {
-            Some(Ok(connection)) if is_spare_given => {
+            // It has the descriptor that was in reserve, and there is no other.
+            Some(Ok(connection)) if !spare.regain() => {
                 turn_away(connection).await;
-                spare.take();
-                is_spare_given = false;
+                spare.regain();
             }
             Some(Ok(connection)) => {
                 if let Some(place) = place.take() {
@@ -188,8 +188,8 @@ pub(crate) async fn accept_until_drain<F: Future<Output = ()>>(
                     () = begun(&mut stages) => break Ok(()),
                     () = sleep(pause) => {}
                 }
-                if pause >= LASTING_SHORTAGE && !is_spare_given {
-                    is_spare_given = spare.give();
+                if pause >= LASTING_SHORTAGE {
+                    spare.give();
                 }
                 pause = (pause * 2).min(longest);
             }

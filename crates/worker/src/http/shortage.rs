@@ -12,16 +12,17 @@ impl Spare {
         Self(open())
     }
 
-    /// Gives it up, so that the next accept finds one. False when there was none to give.
-    pub(crate) fn give(&mut self) -> bool {
-        self.0.take().is_some()
+    /// Gives it up, so that the next accept finds one.
+    pub(crate) fn give(&mut self) {
+        self.0 = None;
     }
 
-    /// Takes it again, as soon as there is one.
-    pub(crate) fn take(&mut self) {
+    /// Has it again where it was given. False while there is no other descriptor than the one that was.
+    pub(crate) fn regain(&mut self) -> bool {
         if self.0.is_none() {
             self.0 = open();
         }
+        self.0.is_some()
     }
 }
 

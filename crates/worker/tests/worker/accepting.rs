@@ -82,3 +82,36 @@ fn without_descriptors_it_pauses_and_goes_on() {
     drop(crowd);
     assert!(last.get("/").contains("Hello from Evercrew"));
 }
+
+#[test]
+fn a_lasting_shortage_is_told_and_nobody_is_turned_away_once_it_has_passed() {
+    let (socket, address) = listener();
+    let limit = Limit { resource: Resource::OpenFiles, soft: 32, hard: 32 };
+    let _worker = Start { limits: vec![limit], ..Start::on(&[&socket]) }.answers().ready();
+    for _ in 0..2 {
+        let mut held = Vec::new();
+        let told = loop {
+            let mut client = Client::connect(address);
+            client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+            let answer = client.answer();
+            if !answer.starts_with("HTTP/1.1 200 ") {
+                break answer;
+            }
+            held.push(client);
+            assert!(held.len() < 32, "more connections than descriptors");
+        };
+        assert!(held.len() > 5, "{} connections of 32 descriptors", held.len());
+        assert!(told.starts_with("HTTP/1.1 503 ") && told.contains("\r\nconnection: close\r\n"), "{told}");
+        // The one after it is told as well: the descriptor in reserve is there again.
+        let next = ask(address, "GET", "/");
+        assert!(next.starts_with("HTTP/1.1 503 "), "{next}");
+        for client in &mut held {
+            client.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+            assert!(client.rest().is_ok_and(|answer| answer.starts_with("HTTP/1.1 200 ")));
+        }
+        for _ in 0..held.len() {
+            let answer = ask(address, "GET", "/");
+            assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+        }
+    }
+}

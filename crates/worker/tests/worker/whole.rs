@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::LazyLock;
 use std::sync::mpsc::{Sender, channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use evercrew_core::Signal;
 use evercrew_sys::process::Status;
@@ -14,8 +14,8 @@ use crate::child::{PATIENCE, Start, listener};
 
 /// Stops in each run of the tests; ten times as many with EVERCREW_LONG.
 const STOPS: u64 = 500;
-/// At once.
-const LANES: usize = 2;
+/// At once: slow readers mostly sleep.
+const LANES: usize = 8;
 /// The longest answer. A tenth of a run's volume has answers of a tenth of that.
 const LONGEST: u64 = 50_000_000;
 
@@ -69,11 +69,17 @@ const EXCHANGES: [Exchange; 6] = [
 #[test]
 fn whatever_was_begun_arrives_whole() {
     let is_long = std::env::var_os("EVERCREW_LONG").is_some();
-    let (stops, longest) = if is_long { (STOPS * 10, LONGEST) } else { (STOPS, LONGEST / 10) };
+    let alone: Option<u64> = std::env::var("EVERCREW_STOP").ok().map(|seed| seed.parse().expect("a number"));
+    let (stops, longest) = match alone {
+        Some(_) => (STOPS, LONGEST),
+        None if is_long => (STOPS * 10, LONGEST),
+        None => (STOPS, LONGEST / 10),
+    };
     let lane = |lane: u64| {
         thread::spawn(move || {
             let (socket, address) = listener();
-            (lane..stops).step_by(LANES).for_each(|seed| stop_within(&socket, address, seed, longest));
+            let seeds = (lane..stops).step_by(LANES).map(|seed| alone.unwrap_or(seed));
+            seeds.for_each(|seed| stop_within(&socket, address, seed, longest));
         })
     };
     for lane in (0..LANES as u64).map(lane).collect::<Vec<_>>() {
@@ -93,10 +99,15 @@ fn stop_within(socket: &std::net::TcpListener, address: SocketAddr, seed: u64, l
     // Ends without a message when the client has failed.
     let _ = stop.recv_timeout(PATIENCE);
     worker.signal(Signal::Term);
+    let stopped = Instant::now();
     let result = client.join();
-    assert!(result.is_ok(), "stop {seed}: {exchange:?} of {size} bytes, stopped at {at}");
-    assert_eq!(worker.end(), Status::Code(0), "stop {seed}: {exchange:?}");
-    assert_eq!(worker.line(), "", "stop {seed}: {exchange:?}");
+    let (client, status) = (stopped.elapsed(), worker.end());
+    let (end, line) = (stopped.elapsed(), worker.line());
+    assert!(
+        result.is_ok() && status == Status::Code(0) && line.is_empty(),
+        "stop {seed}: {exchange:?} of {size} bytes, stopped at {at}: since then {client:?} to the end of the client and \
+         {end:?} to that of the worker, {status:?}, which said `{line}`"
+    );
 }
 
 fn run(address: SocketAddr, exchange: Exchange, size: u64, at: u64, reached: &Sender<()>) {
