@@ -20,7 +20,7 @@ fn figure(metrics: &Value, name: &str, labels: &[(&str, &str)]) -> Option<Value>
     family["samples"].as_array()?.iter().find(fits).map(|sample| sample["value"].clone())
 }
 
-fn scrape(address: SocketAddr) -> String {
+pub(crate) fn scrape(address: SocketAddr) -> String {
     let mut stream = TcpStream::connect(address).expect("connect");
     stream.set_read_timeout(Some(SOON)).expect("a timeout");
     stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").expect("ask");
@@ -30,7 +30,7 @@ fn scrape(address: SocketAddr) -> String {
 }
 
 /// An address that nobody has.
-fn free() -> SocketAddr {
+pub(crate) fn free() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port")
 }
 

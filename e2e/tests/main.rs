@@ -35,6 +35,7 @@ mod prologue;
 mod queue_cut;
 mod queue_fault;
 mod queue_kill;
+mod queue_metrics;
 mod queue_stale;
 mod queue_work;
 mod queues;

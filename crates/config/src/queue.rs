@@ -197,6 +197,7 @@ pub(crate) fn draft(reader: &Reader<'_>, context: &Context<'_>, log: LogStyle) -
             entry("builtin", Kind::Text("hello".to_owned())),
             entry("listen", Kind::Array(vec![text(NAME)])),
             entry("workers", Kind::Integer(1)),
+            entry("command_pipe", Kind::Boolean(true)),
         ],
     };
     // It leaves nothing behind in the report: what is written here is right.

@@ -82,6 +82,11 @@ impl Server {
             return;
         };
         connection.handed_out.extend(grants.iter().map(|grant| grant.lease));
+        for grant in grants {
+            if let Some(record) = self.core.record(grant.number) {
+                self.waits.observe(&record.queue, self.wall.since(grant.enqueued_at));
+            }
+        }
         let core = &self.core;
         let retries = |grant: &Grant| core.record(grant.number).map_or(0, |record| record.retry);
         connection.answer(|out| match form {

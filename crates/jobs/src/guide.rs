@@ -4,6 +4,8 @@ use std::os::fd::AsFd;
 
 use evercrew_core::Mono;
 
+use crate::server::Server;
+
 /// What surrounds a server: a descriptor that becomes readable when something is to be looked at, and what is told.
 pub(crate) trait Guide: AsFd {
     /// It serves.
@@ -17,4 +19,7 @@ pub(crate) trait Guide: AsFd {
 
     /// The loop goes round.
     fn tick(&mut self, now: Mono);
+
+    /// Everything that followed from one round was done.
+    fn look(&mut self, _: &mut Server) {}
 }

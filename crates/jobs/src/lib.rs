@@ -32,6 +32,8 @@ mod error;
 #[cfg(feature = "server")]
 mod fault;
 #[cfg(feature = "server")]
+mod figures;
+#[cfg(feature = "server")]
 mod finished;
 #[cfg(feature = "server")]
 mod glob;
@@ -53,11 +55,15 @@ mod metrics;
 mod notices;
 #[cfg(feature = "server")]
 mod own;
+#[cfg(feature = "server")]
+mod pipe;
 pub mod plain;
 #[cfg(feature = "server")]
 mod process;
 #[cfg(feature = "server")]
 mod repair;
+#[cfg(feature = "server")]
+mod report;
 #[cfg(feature = "server")]
 mod secret;
 #[cfg(feature = "server")]

@@ -2,78 +2,68 @@
 
 use std::fmt::Write;
 
-use evercrew_core::jobs::Set;
+use evercrew_wire::command_pipe::{Measure, Metric};
 
-use crate::info::latency;
-use crate::server::Server;
-
-/// All figures, in the text format.
-pub(crate) fn metrics(server: &Server) -> String {
+/// These figures in the text format. Names of queues have no character that would have to be escaped.
+pub(crate) fn text(metrics: &[Metric]) -> String {
     let mut text = String::new();
-    let core = &server.core;
-    let totals = core.totals();
-    let mut family = |name: &str, kind: &str, help: &str, samples: &[(String, String)]| {
-        let _ = write!(text, "# HELP evercrew_queue_{name} {help}\n# TYPE evercrew_queue_{name} {kind}\n");
-        for (labels, value) in samples {
-            let _ = writeln!(text, "evercrew_queue_{name}{labels} {value}");
+    let mut last = "";
+    for metric in metrics {
+        let Metric { name, labels, help, value } = metric;
+        let kind = match value {
+            Measure::Counter { .. } => "counter",
+            Measure::Gauge { .. } => "gauge",
+            Measure::Histogram { .. } => "histogram",
+            Measure::Gone => continue,
+        };
+        if name != last {
+            let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
+            last = name;
         }
-    };
-    let queues = core.queues();
-    // Names of queues have no character that would have to be escaped.
-    let each = |value: &dyn Fn(&evercrew_core::jobs::QueueView) -> String| -> Vec<(String, String)> {
-        queues.iter().map(|queue| (format!("{{queue=\"{}\"}}", queue.name), value(queue))).collect()
-    };
-    family("depth", "gauge", "Jobs that wait in a queue.", &each(&|queue| queue.size.to_string()));
-    family(
-        "oldest_ready_age_seconds",
-        "gauge",
-        "How long the oldest job of a queue has waited.",
-        &each(&|queue| format!("{:.6}", latency(server.wall, queue.oldest))),
-    );
-    family(
-        "paused",
-        "gauge",
-        "Whether nothing is handed out of a queue.",
-        &each(&|queue| u8::from(queue.paused).to_string()),
-    );
-    let sets = [
-        ("scheduled", Set::Scheduled),
-        ("retries", Set::Retries),
-        ("dead", Set::Dead),
-        ("working", Set::Working),
-        ("enqueued", Set::Enqueued),
-    ];
-    let sizes: Vec<(String, String)> =
-        sets.iter().map(|(name, set)| (format!("{{set=\"{name}\"}}"), core.size(*set).to_string())).collect();
-    family("set_size", "gauge", "Jobs in a set.", &sizes);
-    let count = &server.count;
-    let counters: [(&str, &str, u64); 14] = [
-        ("pushed_total", "Jobs taken in.", totals.pushed),
-        ("leased_total", "Jobs handed out.", totals.leased),
-        ("done_total", "Jobs done.", totals.done),
-        ("failed_total", "Failures of jobs.", totals.failed),
-        ("dead_total", "Jobs that are tried no more.", totals.died),
-        ("expired_total", "Reservations that ran out.", totals.expired),
-        ("orphaned_total", "Jobs whose worker died.", totals.orphaned),
-        ("refunded_total", "Jobs given back before they were begun.", totals.refunded),
-        ("cancelled_total", "Jobs cancelled.", totals.cancelled),
-        ("stale_total", "Answers of those who held the job no more.", totals.stale),
-        ("commits_total", "Batches kept.", count.commits),
-        ("refused_commits_total", "Batches that could not be kept.", count.refused_commits),
-        ("syncs_total", "Syncs of the store.", server.syncs()),
-        ("commands_total", "Commands of clients.", count.commands),
-    ];
-    for (name, help, value) in counters {
-        family(name, "counter", help, &[(String::new(), value.to_string())]);
-    }
-    let gauges = [
-        ("connections", "Clients that are connected.", u64::from(server.sessions.count())),
-        ("workers", "Workers that are known.", core.consumer_count() as u64),
-        ("waiting_workers", "Workers that wait for a job.", core.waiting() as u64),
-        ("text_bytes", "Bytes of jobs in memory.", server.texts.bytes()),
-    ];
-    for (name, help, value) in gauges {
-        family(name, "gauge", help, &[(String::new(), value.to_string())]);
+        let labels = |more: Option<String>| {
+            let own = labels.iter().map(|(name, value)| format!("{name}=\"{value}\""));
+            let all: Vec<String> = own.chain(more.map(|bound| format!("le=\"{bound}\""))).collect();
+            if all.is_empty() { String::new() } else { format!("{{{}}}", all.join(",")) }
+        };
+        let _ = match value {
+            Measure::Counter { value } | Measure::Gauge { value, .. } => {
+                writeln!(text, "{name}{} {value}", labels(None))
+            }
+            Measure::Histogram { buckets, sum, count } => {
+                for (bound, under) in buckets {
+                    let _ = writeln!(text, "{name}_bucket{} {under}", labels(Some(bound.to_string())));
+                }
+                let _ = writeln!(text, "{name}_bucket{} {count}", labels(Some("+Inf".to_owned())));
+                writeln!(text, "{name}_sum{} {sum}\n{name}_count{} {count}", labels(None), labels(None))
+            }
+            Measure::Gone => Ok(()),
+        };
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[test]
+    fn each_name_is_described_once_and_each_sample_told() {
+        let metric = |name: &str, queue: &str, value| Metric {
+            name: name.to_owned(),
+            labels: BTreeMap::from([("queue".to_owned(), queue.to_owned())]),
+            help: "h".to_owned(),
+            value,
+        };
+        let told = text(&[
+            metric("a", "x", Measure::Gauge { value: 1.5, merge: None }),
+            metric("a", "y", Measure::Gauge { value: 2.0, merge: None }),
+            metric("b", "x", Measure::Histogram { buckets: vec![(0.5, 1)], sum: 3.0, count: 2 }),
+        ]);
+        let expected = "# HELP a h\n# TYPE a gauge\na{queue=\"x\"} 1.5\na{queue=\"y\"} 2\n# HELP b h\n# TYPE b histogram\n\
+                        b_bucket{queue=\"x\",le=\"0.5\"} 1\nb_bucket{queue=\"x\",le=\"+Inf\"} 2\nb_sum{queue=\"x\"} 3\n\
+                        b_count{queue=\"x\"} 2\n";
+        assert_eq!(told, expected);
+    }
 }

@@ -16,7 +16,7 @@ use crate::handout::Form;
 use crate::server::Server;
 use crate::sessions::SessionId;
 use crate::verbs::stale;
-use crate::{info, metrics};
+use crate::{figures, info, metrics};
 
 /// Longest wait of a FETCHB.
 const LONGEST_WAIT: u32 = 60_000;
@@ -40,7 +40,7 @@ impl Server {
             Own::List => self.list(id, text),
             Own::Workers => self.workers(id, text),
             Own::Metrics => {
-                let text = metrics::metrics(self);
+                let text = metrics::text(&figures::figures(self));
                 self.say(id, |out| reply::bulk(out, text.as_bytes()));
                 Ok(())
             }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use evercrew_core::{Mono, Signal};
 use evercrew_store::Durability;
+use evercrew_sys::epoll::{Epoll, Interest};
 use evercrew_sys::signal::SignalFd;
 use evercrew_sys::{clock, exec, notify};
 use evercrew_wire::queue::Settings;
@@ -17,11 +18,16 @@ use crate::config::{Config, Listen, Password, Storage};
 use crate::error::Error;
 use crate::guide::Guide;
 use crate::notices::line;
+use crate::pipe::{Heard, Pipe};
+use crate::report::Report;
 use crate::secret;
 use crate::server::Server;
 
 /// The inherited listener, by convention.
 const LISTENER: i32 = 3;
+/// What is watched.
+const SIGNALS: u64 = 0;
+const PIPE: u64 = 1;
 /// Pause between two attempts to say READY.
 const AGAIN: Duration = Duration::from_millis(20);
 
@@ -47,6 +53,13 @@ fn serve() -> Result<(), Error> {
         Settings::decode(&text).map_err(|error| Error::System("reading the settings", io::Error::other(error)))?;
     let listener = exec::take_descriptor(LISTENER)
         .ok_or_else(|| Error::Listen("no listener was inherited as descriptor 3".to_owned()))?;
+    let surroundings = |error| Error::System("watching what the engine says", error);
+    let watch = Epoll::new().map_err(surroundings)?;
+    watch.add(&signals, SIGNALS, Interest::READABLE).map_err(surroundings)?;
+    let pipe = Pipe::inherited();
+    if let Some(pipe) = &pipe {
+        watch.add(pipe, PIPE, Interest::READABLE).map_err(surroundings)?;
+    }
     let server = Server::open(config(settings, Listen::Socket(listener))?)?;
     let pid = std::process::id();
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.trim().parse::<u64>().ok());
@@ -55,6 +68,9 @@ fn serve() -> Result<(), Error> {
     let now = clock::mono();
     let mut process = Process {
         signals,
+        pipe,
+        watch,
+        report: Report::default(),
         heartbeat: heartbeat.map(|micros| Duration::from_micros(micros / 2)),
         next_beat: now,
         is_told: false,
@@ -88,6 +104,11 @@ fn config(settings: Settings, listen: Listen) -> Result<Config, Error> {
 /// The process around the server.
 struct Process {
     signals: SignalFd,
+    /// The engine's words, and its ear.
+    pipe: Option<Pipe>,
+    /// Readable when one of both is.
+    watch: Epoll,
+    report: Report,
     heartbeat: Option<Duration>,
     next_beat: Mono,
     /// READY was heard.
@@ -97,7 +118,7 @@ struct Process {
 
 impl AsFd for Process {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.signals.as_fd()
+        self.watch.as_fd()
     }
 }
 
@@ -112,11 +133,22 @@ impl Guide for Process {
         while let Ok(Some(received)) = self.signals.read() {
             stop |= matches!(received.signal, Some(Signal::Term | Signal::Int | Signal::Quit));
         }
-        stop
+        match self.pipe.as_mut().map_or(Heard::Nothing, Pipe::hear) {
+            Heard::Nothing => stop,
+            Heard::Stop => true,
+            Heard::End => {
+                if let Some(pipe) = self.pipe.take() {
+                    let _ = self.watch.remove(&pipe);
+                }
+                stop
+            }
+        }
     }
 
     fn deadline(&self) -> Option<Mono> {
-        (self.heartbeat.is_some() || !self.is_told).then_some(self.next_beat)
+        let beat = (self.heartbeat.is_some() || !self.is_told).then_some(self.next_beat);
+        let report = self.pipe.as_ref().and_then(|_| self.report.due());
+        beat.into_iter().chain(report).min()
     }
 
     /// Says READY=1 until it was heard, and then beats, from the loop itself: one that hangs does not beat.
@@ -131,6 +163,12 @@ impl Guide for Process {
             // A beat that finds the socket full is not missed: the ones that fill it prove the same.
             let _ = notify::send("WATCHDOG=1");
             self.next_beat = now.after(period);
+        }
+    }
+
+    fn look(&mut self, server: &mut Server) {
+        if let Some(pipe) = &self.pipe {
+            self.report.look(server, pipe);
         }
     }
 }

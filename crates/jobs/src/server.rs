@@ -18,6 +18,7 @@ use crate::connection::{Connection, PATIENCE, Standing};
 use crate::desk::{Debt, wall};
 use crate::door::Door;
 use crate::error::Error;
+use crate::figures::Waits;
 use crate::finished::FinishedJobs;
 use crate::guide::Guide;
 use crate::keeper::{Keeper, Kept};
@@ -86,6 +87,7 @@ pub(crate) struct Server {
     pub(crate) failure: Option<Error>,
     pub(crate) notices: Notices,
     pub(crate) count: Count,
+    pub(crate) waits: Waits,
     pub(crate) now: Mono,
     pub(crate) wall: Wall,
     pub(crate) started: Mono,
@@ -154,6 +156,7 @@ impl Server {
             failure: None,
             notices,
             count: Count::default(),
+            waits: Waits::default(),
             now,
             wall,
             started: now,
@@ -186,6 +189,7 @@ impl Server {
                 self.found_ready(event, guide)?;
             }
             self.turn()?;
+            guide.look(&mut self);
         }
         self.keeper.stop()
     }

@@ -6,9 +6,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use evercrew_config::Program;
 use evercrew_core::Mono;
 use evercrew_core::fleet::{Notice, WorkerId};
-use evercrew_core::metrics::{Book, Histogram, Limits, Measure, Rule, Series};
+use evercrew_core::metrics::{Book, Histogram, Limits, Measure, Rule, Series, Told};
 use evercrew_sys::clock;
 use evercrew_wire::command_pipe;
 use evercrew_wire::control::{Reply, Request};
@@ -29,6 +30,8 @@ const LIMITS: Limits = Limits { series: 1024, buckets: 64 };
 const DRAIN_SECONDS: [f64; 8] = [0.01, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0, 120.0];
 /// Names that are the engine's.
 const OWN: &str = "evercrew_";
+/// Of these, what the queue server tells.
+const OF_QUEUE: &str = "evercrew_queue_";
 
 /// Who waits for a document.
 #[derive(Debug)]
@@ -127,7 +130,11 @@ impl Manager {
         if !self.crew.processes.contains_key(&worker) {
             return;
         }
+        let is_queue = self.crew.recipe_of(label).is_some_and(|service| service.program == Program::Queue);
         for metric in metrics.metrics {
+            let is_reserved = metric.name.starts_with(OWN) && !(is_queue && metric.name.starts_with(OF_QUEUE));
+            let name = if is_reserved { String::new() } else { metric.name };
+            let series = Series { name, labels: metric.labels };
             let value = match metric.value {
                 command_pipe::Measure::Counter { value } => Measure::Counter(value),
                 command_pipe::Measure::Gauge { value, merge } => {
@@ -136,11 +143,13 @@ impl Manager {
                 command_pipe::Measure::Histogram { buckets, sum, count } => {
                     Measure::Histogram(Histogram { buckets, sum, count })
                 }
+                command_pipe::Measure::Gone => {
+                    self.metering.book.drop_series(&label.service, worker, &series);
+                    continue;
+                }
             };
-            let name = if metric.name.starts_with(OWN) { String::new() } else { metric.name };
-            let series = Series { name, labels: metric.labels };
             // What is refused is counted, and shown.
-            let _ = self.metering.book.tell(&label.service, worker, series, &metric.help, value);
+            let _ = self.metering.book.tell(&label.service, worker, Told { series, help: &metric.help, value });
         }
     }
 

@@ -115,6 +115,8 @@ pub enum Measure {
         /// How many values.
         count: u64,
     },
+    /// The program has this series no more.
+    Gone,
 }
 
 /// A line that a program wrote.
@@ -210,6 +212,8 @@ mod tests {
         );
         let Ok(Said::Metrics(metrics)) = metrics else { panic!("{metrics:?}") };
         assert_eq!(metrics.metrics[0].value, Measure::Counter { value: 3.0 });
+        let gone = Said::decode(br#"{"metrics":[{"name":"a","labels":{"x":"y"},"kind":"gone"}]}"#).expect("metrics");
+        assert!(matches!(gone, Said::Metrics(gone) if gone.metrics[0].value == Measure::Gone));
         let again = Said::decode(&json_line(&metrics)).expect("what was written");
         assert_eq!(again, Said::Metrics(metrics));
         for line in ["", "x", "[]", "{}", r#"{"verb":"x"}"#, r#"{"event":1}"#, r#"{"metrics":[{"name":"a"}]}"#] {

@@ -36,6 +36,17 @@ pub enum Refused {
     TooMany,
 }
 
+/// How far a worker says that one of its series is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Told<'a> {
+    /// Which one.
+    pub series: Series,
+    /// What it means, for people; empty where that is not said.
+    pub help: &'a str,
+    /// All of it since the worker began.
+    pub value: Measure,
+}
+
 /// What all workers of a service have of one series.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Merged {
@@ -72,29 +83,16 @@ impl Book {
     ///
     /// # Errors
     /// Why that is not taken; it is counted.
-    pub fn tell(
-        &mut self,
-        service: &str,
-        worker: WorkerId,
-        series: Series,
-        help: &str,
-        value: Measure,
-    ) -> Result<(), Refused> {
-        let taken = self.take(service, worker, series, help, value);
+    pub fn tell(&mut self, service: &str, worker: WorkerId, told: Told<'_>) -> Result<(), Refused> {
+        let taken = self.take(service, worker, told);
         if let Err(why) = taken {
             *self.refused.entry((service.to_owned(), why)).or_default() += 1;
         }
         taken
     }
 
-    fn take(
-        &mut self,
-        service: &str,
-        worker: WorkerId,
-        series: Series,
-        help: &str,
-        value: Measure,
-    ) -> Result<(), Refused> {
+    fn take(&mut self, service: &str, worker: WorkerId, told: Told<'_>) -> Result<(), Refused> {
+        let Told { series, help, value } = told;
         let own = |label: &String| is_label(label) && !matches!(label.as_str(), "service" | "worker" | "le");
         if !is_name(&series.name) || series.labels.len() > 16 || !series.labels.keys().all(own) {
             return Err(Refused::Name);
@@ -134,6 +132,18 @@ impl Book {
                 }
             }
             pages.retain(|_, page| !page.live.is_empty() || page.past.is_some());
+        }
+    }
+
+    /// A worker has this series no more. What it counted there is forgotten when no other worker of the service has it.
+    pub fn drop_series(&mut self, service: &str, worker: WorkerId, series: &Series) {
+        let Some(pages) = self.services.get_mut(service) else { return };
+        let Some(page) = pages.get_mut(series) else { return };
+        if let Some(last) = page.live.remove(&worker) {
+            page.bury(&last);
+            if page.live.is_empty() {
+                pages.remove(series);
+            }
         }
     }
 

@@ -9,5 +9,5 @@ mod measure;
 #[cfg(test)]
 mod tests;
 
-pub use book::{Book, Limits, Merged, Refused, Series};
+pub use book::{Book, Limits, Merged, Refused, Series, Told};
 pub use measure::{Histogram, Measure, Rule};

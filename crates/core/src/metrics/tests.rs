@@ -14,7 +14,7 @@ fn series(name: &str) -> Series {
 }
 
 fn tell(book: &mut Book, worker: u64, name: &str, value: Measure) -> Result<(), Refused> {
-    book.tell("web", WorkerId(worker), series(name), "", value)
+    book.tell("web", WorkerId(worker), Told { series: series(name), help: "", value })
 }
 
 fn value(book: &Book, name: &str) -> Option<Measure> {
@@ -97,7 +97,8 @@ fn what_cannot_be_is_refused_and_counted() {
     }
     let labels = BTreeMap::from([("worker".to_owned(), "x".to_owned())]);
     let ours = Series { name: "a".to_owned(), labels };
-    assert_eq!(book.tell("web", WorkerId(1), ours, "", Measure::Counter(1.0)), Err(Refused::Name));
+    let told = Told { series: ours, help: "", value: Measure::Counter(1.0) };
+    assert_eq!(book.tell("web", WorkerId(1), told), Err(Refused::Name));
     for name in ["a", "b", "c"] {
         tell(&mut book, 1, name, Measure::Counter(1.0)).expect("taken");
     }
@@ -107,4 +108,21 @@ fn what_cannot_be_is_refused_and_counted() {
     assert_eq!(counted, 5 + 7 + 1 + 1 + 1);
     book.forget(|_| false);
     assert!(book.merged().is_empty() && book.refused().is_empty());
+}
+
+#[test]
+fn a_series_that_a_worker_drops_is_gone_with_the_last_one_and_makes_room() {
+    let mut book = book();
+    for (worker, name) in [(1, "a"), (2, "a"), (1, "b"), (1, "c")] {
+        tell(&mut book, worker, name, Measure::Counter(1.0)).expect("taken");
+    }
+    book.drop_series("web", WorkerId(1), &series("a"));
+    assert_eq!(value(&book, "a"), Some(Measure::Counter(2.0)), "another worker has it");
+    book.drop_series("web", WorkerId(3), &series("b"));
+    book.drop_series("api", WorkerId(1), &series("b"));
+    book.drop_series("web", WorkerId(1), &series("d"));
+    assert_eq!(value(&book, "b"), Some(Measure::Counter(1.0)), "no worker of it had one");
+    book.drop_series("web", WorkerId(1), &series("b"));
+    assert_eq!(value(&book, "b"), None);
+    tell(&mut book, 1, "d", Measure::Counter(1.0)).expect("there is room");
 }

@@ -1,6 +1,6 @@
 //! What a scraper gets.
 
-use evercrew_core::metrics::{Limits, Rule, Series};
+use evercrew_core::metrics::{Limits, Rule, Series, Told};
 
 use super::*;
 
@@ -34,11 +34,31 @@ fn each_family_is_whole_and_each_sample_a_line() {
         name: name.to_owned(),
         labels: [("route".to_owned(), label.to_owned())].into(),
     };
-    book.tell("web", WorkerId(1), series("a_total", "x\"\\\n"), "what\nit is", Measure::Counter(2.0)).expect("taken");
-    book.tell("web", WorkerId(2), series("a_total", "x\"\\\n"), "", Measure::Counter(3.0)).expect("taken");
-    book.tell("db", WorkerId(3), series("a_total", ""), "", Measure::Gauge(1.0, Rule::Max)).expect("taken");
+    book.tell(
+        "web",
+        WorkerId(1),
+        Told { series: series("a_total", "x\"\\\n"), help: "what\nit is", value: Measure::Counter(2.0) },
+    )
+    .expect("taken");
+    book.tell(
+        "web",
+        WorkerId(2),
+        Told { series: series("a_total", "x\"\\\n"), help: "", value: Measure::Counter(3.0) },
+    )
+    .expect("taken");
+    book.tell(
+        "db",
+        WorkerId(3),
+        Told { series: series("a_total", ""), help: "", value: Measure::Gauge(1.0, Rule::Max) },
+    )
+    .expect("taken");
     let histogram = Histogram { buckets: vec![(0.5, 1), (f64::INFINITY, 2)], sum: 1.25, count: 2 };
-    book.tell("db", WorkerId(3), series("h_seconds", "y"), "", Measure::Histogram(histogram)).expect("taken");
+    book.tell(
+        "db",
+        WorkerId(3),
+        Told { series: series("h_seconds", "y"), help: "", value: Measure::Histogram(histogram) },
+    )
+    .expect("taken");
     let document = seen(&book).document();
     let text = document.text();
     for line in [
@@ -68,8 +88,9 @@ fn each_family_is_whole_and_each_sample_a_line() {
 fn labels_and_help_are_escaped_and_workers_stand_beside_their_sum() {
     let mut book = Book::new(Limits { series: 9, buckets: 9 });
     let series = Series { name: "a_total".to_owned(), labels: [("r".to_owned(), "x\"\\\n".to_owned())].into() };
-    book.tell("web", WorkerId(1), series.clone(), "what\nit is", Measure::Counter(2.0)).expect("taken");
-    book.tell("web", WorkerId(2), series, "", Measure::Counter(3.0)).expect("taken");
+    book.tell("web", WorkerId(1), Told { series: series.clone(), help: "what\nit is", value: Measure::Counter(2.0) })
+        .expect("taken");
+    book.tell("web", WorkerId(2), Told { series, help: "", value: Measure::Counter(3.0) }).expect("taken");
     let document = seen(&book).document();
     let text = document.text();
     assert!(text.contains("# HELP a_total what\\nit is\n"), "{text}");
