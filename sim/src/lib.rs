@@ -6,7 +6,8 @@
 //! restarts, deploys good and bad versions, stops and removes. Then the weather turns good and everything has to
 //! become as wanted; then the engine is stopped.
 //!
-//! [`gather`] plays one seed of askers and workers around a gathering, [`queue`] one of producers and workers around a
+//! [`gather`] plays one seed of askers and workers around a gathering, [`hand_over`] one of a manager and its successors,
+//! [`queue`] one of producers and workers around a
 //! queue server.
 //!
 //! **Where to start.** `oracle/` says what must hold; `simulation.rs` is the run; `shell.rs` stands for the manager,
@@ -18,6 +19,7 @@
 //! shows that each is found.
 
 mod gathering;
+mod handing;
 mod oracle;
 mod plan;
 mod program;
@@ -28,5 +30,6 @@ mod simulation;
 mod world;
 
 pub use gathering::gather;
+pub use handing::hand_over;
 pub use queueing::queue;
 pub use simulation::{Failure, Summary, run};

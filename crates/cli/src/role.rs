@@ -102,8 +102,9 @@ impl Role {
         let own = self.title.is_some().then(|| arguments.clone());
         let outcome = match self.name.as_str() {
             "supervisor" => self.supervisor(&arguments, own),
-            "manager" => self.one().and_then(|channel| {
-                evercrew_manager::run(channel, own)
+            "manager" | "successor" => self.one().and_then(|channel| {
+                let stderr = self.descriptors.get(1).map(|number| take(*number)).transpose()?;
+                evercrew_manager::run(channel, stderr, own)
                     .map_err(|error| Failure::new(code::FAILURE, format!("manager: {error}")))
             }),
             "logger" => self.one().map(evercrew_logger::run),

@@ -1,7 +1,8 @@
 //! Decisions of the engine: pure state machines that turn observations into actions.
 //!
 //! **What it does.** [`fleet`] decides which workers should exist, when one is started, signalled or given up, and
-//! how a rollout proceeds; [`gather`] when somebody who asks workers something has an answer, and which; [`metrics`] what all workers
+//! how a rollout proceeds; [`gather`] when somebody who asks workers something has an answer, and which; [`handover`] which of
+//! two managers has the duty; [`metrics`] what all workers
 //! together have counted; [`operator`]
 //! what a signal to the engine means; [`herald`] what the service manager above is told; [`patience`] how long a client
 //! is waited for; [`jobs`] which job of the queue server is ready, who has it and what becomes of it. Events say what was observed, actions say what to do; a shell performs them.
@@ -16,6 +17,7 @@
 pub mod access;
 pub mod fleet;
 pub mod gather;
+pub mod handover;
 pub mod herald;
 pub mod jobs;
 mod level;

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixListener as StdListener;
+use std::os::unix::net::{UnixListener as StdListener, UnixStream as StdStream};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,18 +40,42 @@ impl Drop for Left {
     }
 }
 
+/// How many connections there may be.
+#[derive(Clone, Debug)]
+pub(crate) struct Room {
+    places: Arc<Semaphore>,
+    left: Arc<Notify>,
+}
+
+impl Room {
+    pub(crate) fn new() -> Self {
+        Self { places: Arc::new(Semaphore::new(MAX_CLIENTS + CLOSING)), left: Arc::default() }
+    }
+
+    /// A connection that another manager had; `None` where there is no room or it cannot be watched.
+    pub(crate) fn admit(&self, socket: OwnedFd) -> Option<Connection> {
+        let permit = Arc::clone(&self.places).try_acquire_owned().ok()?;
+        let stream = UnixStream::from_std(StdStream::from(socket)).ok()?;
+        Some(Connection { stream, permit, left: Left(Arc::clone(&self.left)), is_last: false })
+    }
+}
+
 /// Accepts until the task is aborted; each connection is an input of the loop.
 ///
 /// # Errors
 /// When the socket cannot be watched.
-pub(crate) fn listen(socket: OwnedFd, mut reserve: Reserve, inputs: mpsc::Sender<Input>) -> io::Result<AbortHandle> {
+pub(crate) fn listen(
+    socket: OwnedFd,
+    mut reserve: Reserve,
+    room: Room,
+    inputs: mpsc::Sender<Input>,
+) -> io::Result<AbortHandle> {
     // Managers alone accept from it, one at a time: nobody else depends on it being blocking.
     descriptor::set_nonblocking(&socket, true)?;
     let listener = UnixListener::from_std(StdListener::from(socket))?;
     let task = tokio::spawn(async move {
-        let left = Arc::new(Notify::new());
-        let room = Arc::new(Semaphore::new(MAX_CLIENTS + CLOSING));
-        while let Ok(permit) = Arc::clone(&room).acquire_owned().await {
+        let Room { places, left } = room;
+        while let Ok(permit) = Arc::clone(&places).acquire_owned().await {
             match listener.accept().await {
                 Ok((stream, _)) => {
                     let is_last = !reserve.refill();

@@ -4,9 +4,11 @@
 use evercrew_core::Mono;
 use evercrew_sys::clock;
 use evercrew_wire::control::{Reply, ReplyStatus, Request};
+use evercrew_wire::handover;
 use serde_json::{Value, json};
 
 use crate::manager::Manager;
+use crate::verbs::Entry;
 
 /// What is kept of the arguments and of a message, in characters.
 const LONGEST: usize = 300;
@@ -37,6 +39,20 @@ impl Audited {
     pub(crate) fn new(request: &Request, verb: &'static str) -> Self {
         let args = Value::Object(request.args.clone()).to_string().chars().take(LONGEST).collect();
         Self { request: request.id.clone(), verb, args, began: clock::mono(), end: None }
+    }
+
+    /// For another manager; none of one that is over.
+    pub(crate) fn hand_on(&self) -> Option<handover::Audited> {
+        let Self { request, verb, args, began, end: None } = self else { return None };
+        let (request, verb, args) = (request.clone(), (*verb).to_owned(), args.clone());
+        Some(handover::Audited { request, verb, args, began: began.as_nanos() })
+    }
+
+    /// From another manager; none of a verb that is not known.
+    pub(crate) fn back(handed: handover::Audited) -> Option<Self> {
+        let verb = Entry::named(&handed.verb)?.name;
+        let (request, args, began) = (handed.request, handed.args, Mono::from_nanos(handed.began));
+        Some(Self { request, verb, args, began, end: None })
     }
 
     /// Whether this reply is its end.

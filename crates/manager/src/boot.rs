@@ -13,11 +13,11 @@ use evercrew_core::Signal;
 use evercrew_core::fleet::{
     Epoch, Event, Fleet, Generation, Phase, Policy, ServiceId, Slot, Snapshot, WorkerId, WorkerState,
 };
-use evercrew_sys::{clock, memfd};
+use evercrew_sys::{clock, failpoint, memfd};
 use evercrew_wire::Text;
 use evercrew_wire::control::LISTENER as CONTROL;
 use evercrew_wire::deposit::{self as wire_deposit, Configuration, State, Wishes};
-use evercrew_wire::supervisor::{self as wire, Bind, Inventory, Numbered, ToManager, ToSupervisor, Worker};
+use evercrew_wire::supervisor::{self as wire, Bind, Inventory, Numbered, Purpose, ToManager, ToSupervisor, Worker};
 
 use crate::crew::{Crew, Parts};
 use crate::deposit;
@@ -81,6 +81,9 @@ pub(crate) struct Found {
     state: Option<OwnedFd>,
     pub(crate) listeners: BTreeMap<String, (wire::Address, OwnedFd)>,
     pub(crate) workers: Vec<(Worker, Parts)>,
+    /// Operators' connections, and what another manager hands on with them.
+    pub(crate) connections: Vec<OwnedFd>,
+    pub(crate) document: Option<OwnedFd>,
     /// The number of the last record read.
     pub(crate) last: u64,
 }
@@ -120,9 +123,17 @@ pub(crate) async fn inventory(link: &Link) -> Result<Found, Fatal> {
             (ToManager::Inventory(inventory), None) => {
                 let mut descriptors = descriptors.into_iter();
                 let configuration = descriptors.next();
-                let state = descriptors.next().filter(|_| inventory.state);
-                let (listeners, workers) = (BTreeMap::new(), Vec::new());
-                found = Some(Found { inventory, configuration, state, listeners, workers, last: numbered.n });
+                let state = if inventory.state { descriptors.next() } else { None };
+                found = Some(Found {
+                    inventory,
+                    configuration,
+                    state,
+                    listeners: BTreeMap::new(),
+                    workers: Vec::new(),
+                    connections: Vec::new(),
+                    document: descriptors.next(),
+                    last: numbered.n,
+                });
             }
             (ToManager::Bound { listener, address }, Some(found)) => {
                 if let Some(socket) = descriptors.into_iter().next() {
@@ -133,6 +144,7 @@ pub(crate) async fn inventory(link: &Link) -> Result<Found, Fatal> {
                 let parts = Parts::of(&worker.kept, descriptors);
                 found.workers.push((worker, parts));
             }
+            (ToManager::Connections, Some(found)) => found.connections.extend(descriptors),
             (ToManager::InventoryEnd, Some(_)) => {
                 let Some(mut found) = found else { return Err(odd("an empty inventory")) };
                 found.last = numbered.n;
@@ -144,7 +156,7 @@ pub(crate) async fn inventory(link: &Link) -> Result<Found, Fatal> {
     }
 }
 
-async fn receive(link: &Link) -> Result<(Numbered, Vec<OwnedFd>), Fatal> {
+pub(crate) async fn receive(link: &Link) -> Result<(Numbered, Vec<OwnedFd>), Fatal> {
     let record = link.receive(wire::MAX_LARGE_RECORD).await?;
     let (bytes, descriptors) = record.ok_or_else(|| io::Error::from(io::ErrorKind::UnexpectedEof))?;
     let numbered = Numbered::decode(&bytes).map_err(io::Error::other)?;
@@ -165,6 +177,8 @@ pub(crate) fn model(found: &mut Found) -> Result<Model, Fatal> {
     let configuration =
         Configuration::decode(&bytes).map_err(|error| unusable(format!("evercrew: configuration deposit: {error}")))?;
     let edition = Edition::of(deposit::source(&configuration)).map_err(|errors| unusable(errors.render(false)))?;
+    let is_tried = found.inventory.purpose != Purpose::Work;
+    failpoint::reached(if is_tried { "handover.2" } else { "start.2" });
     if found.is_first_start() {
         check_open_files(most_at_a_time(&edition.settings), found.inventory.nofile.1)
             .map_err(|text| unusable(format!("evercrew: {text}")))?;
@@ -178,6 +192,10 @@ pub(crate) fn model(found: &mut Found) -> Result<Model, Fatal> {
             None
         }
     });
+    if is_tried && (state.is_none() || !news.remarks.is_empty()) {
+        return Err(unusable(format!("evercrew: cannot go on from this state: {}", news.remarks.join("; "))));
+    }
+    failpoint::reached(if is_tried { "handover.3" } else { "start.3" });
     let numbers = state.as_ref().map(|state| &state.services[..]).unwrap_or_default();
     let mut crew = Crew::new(configuration.revision, edition, numbers);
     crew.cgroups = found.cgroups();
@@ -198,6 +216,11 @@ pub(crate) fn model(found: &mut Found) -> Result<Model, Fatal> {
         Some(state) => (state.fleet.clone(), Vec::new()),
         None => deposit::without_state(used, &read_wishes(&found.inventory, &mut news), &crew),
     };
+    if found.inventory.returned.is_some() {
+        // What operators asked of the manager after it stands.
+        let wishes = read_wishes(&found.inventory, &mut news);
+        news.events.extend(deposit::without_state(std::iter::empty(), &wishes, &crew).1);
+    }
     news.events.extend(asked);
     let fleet = Fleet::restore(seed(), &memory, &policies);
     compare(&fleet, &memory, &crew, &found.workers, &mut news);

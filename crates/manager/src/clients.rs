@@ -4,24 +4,27 @@
 //! were read: clients take turns, and one that does not read is not read from.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use evercrew_core::Mono;
-use evercrew_sys::{clock, descriptor, peer};
-use evercrew_wire::control::{MAX_LINE, Reply, ReplyStatus, Request};
-use tokio::io::BufReader;
-use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use evercrew_sys::{clock, descriptor, peer, stream};
+use evercrew_wire::Text;
+use evercrew_wire::control::{Reply, ReplyStatus};
+use evercrew_wire::handover;
+use tokio::net::UnixStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinHandle;
 
 use crate::accepting::{ACCEPT_RETRY, Connection, Left};
 use crate::access::{Access, Who};
+use crate::ahead::{Ahead, ReadHalf, Reading};
 use crate::audit::Audited;
 use crate::input::Input;
-use crate::intake::{Intake, Line, Read};
+use crate::intake::Intake;
 use crate::outbox::{Load, Outbox, Pending, Written, outbox};
 use crate::readiness;
+use crate::requests::{Heirloom, Source};
 
 /// Connections at a time; one more, and the one that is idle longest is closed.
 pub(crate) const MAX_CLIENTS: usize = 1024;
@@ -49,6 +52,14 @@ struct Client {
     audited: Vec<Audited>,
     /// It has the last descriptor, which others wait for: it is answered and asked to go.
     is_last: bool,
+    /// What was read from it beyond the request that is read.
+    ahead: Ahead,
+    /// What cannot be told yet to one whose request was none, before its end.
+    refused: Arc<Mutex<Option<Reply>>>,
+    /// The connection itself.
+    stream: Arc<UnixStream>,
+    /// What is to be written to it, the end of it included.
+    load: Arc<Load>,
     reader: JoinHandle<()>,
     writer: Option<JoinHandle<()>>,
     _left: Left,
@@ -106,55 +117,73 @@ impl Clients {
     }
 
     /// Takes a connection in; one of another user is refused.
-    pub(crate) fn connected(
+    pub(crate) fn connected(&mut self, connection: Connection, inputs: &mpsc::Sender<Input>) -> ClientId {
+        self.next += 1;
+        let id = ClientId(self.next);
+        self.admit(id, connection, Heirloom::default(), inputs);
+        id
+    }
+
+    /// Takes a connection in, with what another manager had in hand of it.
+    pub(crate) fn admit(
         &mut self,
+        id: ClientId,
         Connection { stream, permit, left, is_last }: Connection,
+        heirloom: Heirloom,
         inputs: &mpsc::Sender<Input>,
-    ) -> ClientId {
+    ) {
         let peer = peer::credentials(&stream).ok();
         let role = peer.as_ref().and_then(|peer| self.access.role(peer));
         let allowed = role.is_some();
         let who = peer.map_or_else(Who::default, |peer| Who { uid: Some(peer.uid), pid: peer.pid, role });
-        self.next += 1;
-        let id = ClientId(self.next);
-        let (read, write) = stream.into_split();
+        self.next = self.next.max(id.0);
+        let stream = Arc::new(stream);
         let (outbox, pending) = outbox();
+        outbox.restore(heirloom.outgoing);
+        let source_load = outbox.load();
         let turn = Arc::new(Semaphore::new(1));
+        let (ahead, refused) = (Ahead::new(heirloom.incoming), Arc::new(Mutex::new(heirloom.refused)));
         let source = Source {
             id,
             turn: Arc::clone(&turn),
             load: outbox.load(),
             intake: Arc::clone(&self.intake),
+            refused: Arc::clone(&refused),
             inputs: inputs.clone(),
         };
-        let writer = tokio::spawn(write_replies(id, pending, write, permit, inputs.clone()));
+        let writer = tokio::spawn(write_replies(id, pending, Arc::clone(&stream), permit, inputs.clone()));
+        let (ended, reading) = (heirloom.ended, Reading::new(ReadHalf(Arc::clone(&stream)), ahead.clone()));
         let reader = tokio::spawn(async move {
-            let mut read = BufReader::new(read);
-            if allowed {
-                source.read_requests(&mut read).await;
-            } else {
+            let mut read = reading;
+            if !allowed {
                 let refusal = failure("", 77, "another user's engine", "run the command as that user or as root");
-                source.send(Err(refusal)).await;
+                source.refuse(refusal);
             }
-            // The loop is gone when this fails, and every connection with it.
-            let _ = source.inputs.send(Input::Ended(id)).await;
-            closed(read.get_ref()).await;
+            if !ended {
+                source.read_requests(&mut read).await;
+                // The loop is gone when this fails, and every connection with it.
+                let _ = source.inputs.send(Input::Ended(id)).await;
+            }
+            closed(&read.inner().0).await;
             let _ = source.inputs.send(Input::Disconnected(id)).await;
         });
         let client = Client {
             outbox: Some(outbox),
             turn,
             used: clock::mono(),
-            ended: false,
+            ended,
             who,
-            audited: Vec::new(),
+            audited: heirloom.audited,
             is_last,
+            ahead,
+            refused,
+            stream,
+            load: source_load,
             reader,
             writer: Some(writer),
             _left: left,
         };
         self.open.insert(id, client);
-        id
     }
 
     /// Whether it has the last descriptor there was.
@@ -164,6 +193,34 @@ impl Clients {
 
     pub(crate) fn len(&self) -> usize {
         self.open.len()
+    }
+
+    /// The highest number that one ever had.
+    pub(crate) fn last(&self) -> u64 {
+        self.next
+    }
+
+    /// Numbers up to this one were another manager's.
+    pub(crate) fn skip_to(&mut self, last: u64) {
+        self.next = self.next.max(last);
+    }
+
+    /// Every connection, with what is in hand of it. Tasks must not run until another manager has them.
+    pub(crate) fn hand_on(&self) -> impl Iterator<Item = (handover::Client, Arc<UnixStream>)> {
+        self.open.iter().map(|(id, client)| {
+            let mut incoming = self.intake.undone(*id);
+            incoming.extend(client.ahead.bytes());
+            let handed = handover::Client {
+                id: id.0,
+                incoming: Text(incoming),
+                outgoing: Text(client.load.unwritten()),
+                refused: client.refused.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+                ended: client.ended || client.outbox.is_none(),
+                audited: client.audited.iter().filter_map(Audited::hand_on).collect(),
+                ..handover::Client::default()
+            };
+            (handed, Arc::clone(&client.stream))
+        })
     }
 
     /// Says why to one that cannot stay, and closes it.
@@ -275,26 +332,27 @@ pub(crate) fn failure(id: &str, code: u8, message: impl Into<String>, hint: impl
 async fn write_replies(
     id: ClientId,
     mut pending: Pending,
-    mut write: OwnedWriteHalf,
+    stream: Arc<UnixStream>,
     _permit: OwnedSemaphorePermit,
     inputs: mpsc::Sender<Input>,
 ) {
-    while pending.write(&mut write).await == Written::Room {
+    while pending.write(&stream).await == Written::Room {
         if inputs.send(Input::Room).await.is_err() {
             return;
         }
     }
-    drop(write);
+    // Whoever reads sees the end; one that is gone has seen it.
+    let _ = stream::end_writing(&*stream);
     let _ = inputs.send(Input::Disconnected(id)).await;
 }
 
 /// Waits until the other end is closed altogether, not just for sending.
-async fn closed(read: &OwnedReadHalf) {
+async fn closed(stream: &UnixStream) {
     let watch = loop {
-        if descriptor::is_hung_up(read.as_ref()) {
+        if descriptor::is_hung_up(stream) {
             return;
         }
-        match readiness::watch(read.as_ref()) {
+        match readiness::watch(stream) {
             Ok(watch) => break watch,
             // Those who leave give descriptors back, so this has to be seen without one.
             Err(_) => tokio::time::sleep(ACCEPT_RETRY).await,
@@ -306,67 +364,6 @@ async fn closed(read: &OwnedReadHalf) {
         }
         ready.clear_ready();
     }
-}
-
-/// Where a client's requests come from.
-#[derive(Debug)]
-struct Source {
-    id: ClientId,
-    turn: Arc<Semaphore>,
-    load: Arc<Load>,
-    intake: Arc<Intake>,
-    inputs: mpsc::Sender<Input>,
-}
-
-impl Source {
-    async fn read_requests(&self, read: &mut BufReader<OwnedReadHalf>) {
-        loop {
-            let mut line = Line::new(&self.intake);
-            let request = match line.read(read).await {
-                Read::Whole => Ok(line),
-                Read::End => return,
-                Read::TooLong => {
-                    let text = format!("a request line is longer than {MAX_LINE} bytes");
-                    Err(failure("", 2, text, "send less in one request"))
-                }
-                Read::GivenUp => {
-                    let text =
-                        "all clients together have sent too much of unfinished requests, and this is the longest";
-                    Err(failure("", 75, text, "send short requests, each whole with its newline"))
-                }
-            };
-            let goes_on = request.is_ok();
-            if !self.send(request).await || !goes_on {
-                return;
-            }
-        }
-    }
-
-    /// Hands a request, or what is wrong with it, to the loop when it is this client's turn; false when the loop is gone.
-    async fn send(&self, request: Result<Line, Reply>) -> bool {
-        // Taken and given back: the request before is answered, and what it was answered has to be read first.
-        drop(self.turn.acquire().await);
-        self.load.drained().await;
-        let Ok(turn) = Arc::clone(&self.turn).acquire_owned().await else { return false };
-        self.inputs.send(Input::Asked(self.id, request, turn)).await.is_ok()
-    }
-}
-
-/// What a line asks.
-///
-/// # Errors
-/// What to answer to one that asks nothing.
-pub(crate) fn parse(line: &Line) -> Result<Request, Reply> {
-    serde_json::from_slice::<Request>(line.bytes()).map_err(|error| {
-        let hint = r#"send one JSON object a line: {"id":"1","verb":"status","args":{}}"#;
-        failure(&id_of(line.bytes()), 2, format!("not a request: {error}"), hint)
-    })
-}
-
-/// The id of a request that is wrong otherwise, so that its failure reaches it.
-fn id_of(line: &[u8]) -> String {
-    let value: serde_json::Value = serde_json::from_slice(line).unwrap_or_default();
-    value.get("id").and_then(|id| id.as_str()).unwrap_or_default().to_owned()
 }
 
 #[cfg(test)]

@@ -77,6 +77,7 @@ impl Manager {
             Verb::Stop => self.stop(client, request),
             Verb::Reload => self.reload(client, request),
             Verb::Shutdown => Ok(Some(self.shutdown_command(request))),
+            Verb::Upgrade => self.upgrade_command(client, request),
             Verb::Call => self.call(client, request),
             Verb::Metrics => {
                 self.metrics(client, request);

@@ -16,6 +16,7 @@ use crate::edition::{Edition, terms};
 use crate::link::Shared;
 use crate::plan::Differences;
 use crate::watch::Watch;
+use crate::words::Unheard;
 
 /// The engine's own output process: a service like any other for the fleet, hidden from operators. Every other service
 /// is `after` it, so it starts first and stops last.
@@ -41,6 +42,8 @@ pub(crate) struct Process {
     pub(crate) beat: Option<Mono>,
     /// Answers that it owes there.
     pub(crate) owed: Arc<AtomicU32>,
+    /// What was read there and not heard.
+    pub(crate) unheard: Unheard,
     /// It closed its end and lives on.
     pub(crate) closed: bool,
     /// Lines that it wrote there and that are no answers.
@@ -94,6 +97,7 @@ impl Process {
             command: parts.command.take().map(Arc::new),
             beat: None,
             owed: Arc::default(),
+            unheard: Unheard::default(),
             closed: false,
             noise: 0,
             status: None,

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use evercrew_sys::clock;
+use evercrew_wire::handover::Following;
 use serde_json::{Map, Value, json};
 
 use crate::clients::ClientId;
@@ -75,6 +76,41 @@ impl Events {
 
     pub(crate) fn next(&self) -> u64 {
         self.next
+    }
+
+    /// Those that are kept, oldest first, for the next manager.
+    pub(crate) fn ring(&self) -> Vec<Value> {
+        self.ring.iter().map(|stored| stored.content.clone()).collect()
+    }
+
+    /// Goes on with those that another manager kept and counted.
+    pub(crate) fn restore(&mut self, ring: Vec<Value>, counts: impl Iterator<Item = (&'static str, u64)>) {
+        let stored = ring.into_iter().filter_map(|content| {
+            let seq = content.get("seq").and_then(Value::as_u64)?;
+            Some(Stored { seq, content })
+        });
+        // Numbers in the ring have no holes, up to the next one.
+        let mut next = self.next;
+        let kept: Vec<Stored> = stored.collect();
+        let fits = kept.iter().rev().take(RING).take_while(|stored| {
+            let is_before = stored.seq + 1 == next;
+            next = stored.seq;
+            is_before
+        });
+        let count = fits.count();
+        self.ring = kept.into_iter().rev().take(count).collect::<Vec<_>>().into_iter().rev().collect();
+        self.counts = counts.collect();
+    }
+
+    /// What a client follows: request, the next number, services and kinds.
+    pub(crate) fn following(&self, client: ClientId) -> Vec<Following> {
+        let of = |subscriber: &Subscriber| Following {
+            request: subscriber.request.clone(),
+            next: subscriber.next,
+            services: subscriber.filter.services.clone(),
+            kinds: subscriber.filter.kinds.clone(),
+        };
+        self.subscribers.get(&client).into_iter().flatten().map(of).collect()
     }
 
     /// Adds one event.

@@ -21,6 +21,13 @@ const LONGEST_MESSAGE: usize = 1000;
 const KNOWN: &str = "a worker may ask for status and version";
 
 impl Manager {
+    /// A worker's line was read and is heard at once.
+    pub(crate) fn worker_spoke(&mut self, worker: WorkerId, heard: Heard) {
+        let Some(process) = self.crew.processes.get(&worker) else { return };
+        let (label, pid) = (process.label.clone(), process.pid);
+        self.worker_said(Spoken { worker, label, pid, heard });
+    }
+
     pub(crate) fn worker_said(&mut self, spoken: Spoken) {
         let Spoken { worker, label, pid, heard } = spoken;
         match heard {

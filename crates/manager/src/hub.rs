@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use evercrew_core::Mono;
 use evercrew_core::fleet::WorkerId;
-use evercrew_core::gather::{AskId, Exit, Gather, Limits, TaskId};
+use evercrew_core::gather::{AskId, Exit, Gather, Limits, Memory, TaskId};
 use evercrew_wire::command_pipe::MAX_LINE;
 use serde_json::Value;
 
@@ -54,6 +54,26 @@ impl Hub {
             next: 0,
             disregarded: BTreeMap::new(),
         }
+    }
+
+    /// Goes on from where another manager was.
+    pub(crate) fn restore(
+        generation: u64,
+        memory: Memory<Value>,
+        askers: BTreeMap<TaskId, Asker>,
+        last_task: u64,
+    ) -> Self {
+        Self {
+            gather: Gather::restore(memory, first(generation), LIMITS),
+            askers,
+            next: last_task,
+            ..Self::new(generation)
+        }
+    }
+
+    /// The highest number that a command ever had.
+    pub(crate) fn last_task(&self) -> u64 {
+        self.next
     }
 
     pub(crate) fn next_task(&mut self) -> TaskId {

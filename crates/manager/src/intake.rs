@@ -10,6 +10,8 @@ use evercrew_wire::control::MAX_LINE;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt};
 use tokio::sync::Notify;
 
+use crate::clients::ClientId;
+
 /// Bytes of requests that are not answered yet, of all clients.
 const MAX_BYTES: usize = 16 * 1024 * 1024;
 
@@ -26,16 +28,16 @@ struct State {
 
 #[derive(Debug)]
 struct Entry {
-    bytes: usize,
+    client: ClientId,
+    bytes: Vec<u8>,
     complete: bool,
     given_up: Arc<Notify>,
 }
 
-/// One client's next request.
+/// One client's next request. What was read of it is with the intake, so that it can be handed on at any time.
 #[derive(Debug)]
 pub(crate) struct Line {
     number: u64,
-    bytes: Vec<u8>,
     given_up: Arc<Notify>,
     intake: Arc<Intake>,
 }
@@ -55,17 +57,23 @@ impl Intake {
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// What was read from a client and not done.
+    pub(crate) fn undone(&self, client: ClientId) -> Vec<u8> {
+        let state = self.state();
+        state.lines.values().filter(|entry| entry.client == client).flat_map(|entry| entry.bytes.clone()).collect()
+    }
 }
 
 impl State {
     /// Counts more of a line; false when it is given up.
-    fn grow(&mut self, number: u64, more: usize) -> bool {
+    fn grow(&mut self, number: u64, more: &[u8]) -> bool {
         let Some(entry) = self.lines.get_mut(&number) else { return false };
-        entry.bytes += more;
-        self.bytes += more;
+        entry.bytes.extend_from_slice(more);
+        self.bytes += more.len();
         while self.bytes > MAX_BYTES {
             let begun = self.lines.iter().filter(|(_, entry)| !entry.complete);
-            let longest = begun.max_by_key(|(number, entry)| (entry.bytes, std::cmp::Reverse(**number)));
+            let longest = begun.max_by_key(|(number, entry)| (entry.bytes.len(), std::cmp::Reverse(**number)));
             let Some(longest) = longest.map(|(number, _)| *number) else { break };
             self.forget(longest);
         }
@@ -74,25 +82,32 @@ impl State {
 
     fn forget(&mut self, number: u64) {
         if let Some(entry) = self.lines.remove(&number) {
-            self.bytes -= entry.bytes;
+            self.bytes -= entry.bytes.len();
             entry.given_up.notify_one();
         }
     }
 }
 
 impl Line {
-    pub(crate) fn new(intake: &Arc<Intake>) -> Self {
+    pub(crate) fn new(intake: &Arc<Intake>, client: ClientId) -> Self {
         let given_up = Arc::new(Notify::new());
         let mut state = intake.state();
         state.next += 1;
         let number = state.next;
-        state.lines.insert(number, Entry { bytes: 0, complete: false, given_up: Arc::clone(&given_up) });
+        state
+            .lines
+            .insert(number, Entry { client, bytes: Vec::new(), complete: false, given_up: Arc::clone(&given_up) });
         drop(state);
-        Self { number, bytes: Vec::new(), given_up, intake: Arc::clone(intake) }
+        Self { number, given_up, intake: Arc::clone(intake) }
     }
 
-    pub(crate) fn bytes(&self) -> &[u8] {
-        &self.bytes
+    /// Hands it out; it counts until this is dropped.
+    pub(crate) fn take(&self) -> Vec<u8> {
+        self.intake.state().lines.get(&self.number).map(|entry| entry.bytes.clone()).unwrap_or_default()
+    }
+
+    fn length(&self) -> usize {
+        self.intake.state().lines.get(&self.number).map_or(0, |entry| entry.bytes.len())
     }
 
     /// Reads up to the next newline, or the end.
@@ -106,17 +121,16 @@ impl Line {
             let Ok(chunk) = chunk else { return Read::End };
             if chunk.is_empty() {
                 // A last line without a newline is a request too; the next read tells that it was the last.
-                return if self.bytes.is_empty() { Read::End } else { self.complete() };
+                return if self.length() == 0 { Read::End } else { self.complete() };
             }
             let newline = chunk.iter().position(|byte| *byte == b'\n');
             let taken = newline.map_or(chunk.len(), |at| at + 1);
-            let is_kept = self.intake.state().grow(self.number, taken);
-            self.bytes.extend_from_slice(chunk.get(..taken).unwrap_or_default());
+            let is_kept = self.intake.state().grow(self.number, chunk.get(..taken).unwrap_or_default());
             source.consume(taken);
             if !is_kept {
                 return Read::GivenUp;
             }
-            if self.bytes.len() > MAX_LINE + usize::from(newline.is_some()) {
+            if self.length() > MAX_LINE + usize::from(newline.is_some()) {
                 return Read::TooLong;
             }
             if newline.is_some() {
@@ -154,14 +168,13 @@ mod tests {
             let text = vec![b'x'; MAX_LINE];
             let mut begun = Vec::new();
             for _ in 0..MAX_BYTES / MAX_LINE {
-                let mut line = Line::new(&intake);
-                assert!(intake.state().grow(line.number, MAX_LINE));
-                line.bytes = text.clone();
+                let line = Line::new(&intake, ClientId(1));
+                assert!(intake.state().grow(line.number, &text));
                 begun.push(line);
             }
-            let mut short = Line::new(&intake);
+            let mut short = Line::new(&intake, ClientId(1));
             assert_eq!(short.read(&mut &b"{}\n{}"[..]).await, Read::Whole);
-            assert_eq!(short.bytes(), b"{}\n");
+            assert_eq!(short.take(), b"{}\n");
             assert_eq!(begun[0].read(&mut &b"more"[..]).await, Read::GivenUp, "the oldest of the longest");
             assert_eq!(intake.state().lines.len(), begun.len());
             drop((begun, short));
@@ -178,13 +191,13 @@ mod tests {
             text.push(b'\n');
             let mut complete = Vec::new();
             for _ in 0..MAX_BYTES / (MAX_LINE + 1) {
-                let mut line = Line::new(&intake);
+                let mut line = Line::new(&intake, ClientId(1));
                 assert_eq!(line.read(&mut &text[..]).await, Read::Whole);
                 complete.push(line);
             }
-            assert_eq!(Line::new(&intake).read(&mut &text[..]).await, Read::GivenUp);
+            assert_eq!(Line::new(&intake, ClientId(1)).read(&mut &text[..]).await, Read::GivenUp);
             complete.pop();
-            assert_eq!(Line::new(&intake).read(&mut &text[..]).await, Read::Whole);
+            assert_eq!(Line::new(&intake, ClientId(1)).read(&mut &text[..]).await, Read::Whole);
         });
     }
 
@@ -193,9 +206,13 @@ mod tests {
         run(async {
             let intake = Arc::new(Intake::default());
             let long = vec![b'x'; MAX_LINE + 1];
-            assert_eq!(Line::new(&intake).read(&mut &long[..]).await, Read::TooLong);
-            assert_eq!(Line::new(&intake).read(&mut &long[1..]).await, Read::Whole, "a last line needs no newline");
-            assert_eq!(Line::new(&intake).read(&mut &b""[..]).await, Read::End);
+            assert_eq!(Line::new(&intake, ClientId(1)).read(&mut &long[..]).await, Read::TooLong);
+            assert_eq!(
+                Line::new(&intake, ClientId(1)).read(&mut &long[1..]).await,
+                Read::Whole,
+                "a last line needs no newline"
+            );
+            assert_eq!(Line::new(&intake, ClientId(1)).read(&mut &b""[..]).await, Read::End);
         });
     }
 }

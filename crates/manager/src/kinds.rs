@@ -23,6 +23,11 @@ const fn or(level: Level, when: &'static str, kind: Kind) -> Kind {
     Kind { or: Some((level, when)), ..kind }
 }
 
+/// The name of a kind that another manager knew.
+pub(crate) fn named(name: &str) -> Option<&'static str> {
+    KINDS.iter().find(|kind| kind.name == name).map(|kind| kind.name)
+}
+
 /// Every kind.
 pub(crate) const KINDS: &[Kind] = &[
     kind("worker.spawn", Level::Debug, ""),
@@ -79,6 +84,14 @@ pub(crate) const KINDS: &[Kind] = &[
     kind("reload.refused", Level::Error, "`message`: nothing was changed, and why"),
     kind("engine.started", Level::Info, "`generation`, `pid`: of the manager"),
     kind("engine.manager-started", Level::Info, "`generation`, `pid`: of the manager that took over"),
+    kind("engine.upgrade-started", Level::Info, "`binary`: of the next manager, which shows what it can"),
+    kind("engine.upgraded", Level::Info, "`generation`, `pid`, `version`: of the manager that took over as planned"),
+    kind("engine.upgrade-failed", Level::Error, "`reason`, `words`: what the binary last wrote; nothing was changed"),
+    kind(
+        "engine.upgrade-returned",
+        Level::Error,
+        "`reason`: the manager after the upgrade ended so, and the binary before it is used again",
+    ),
     kind(
         "engine.command",
         Level::Info,

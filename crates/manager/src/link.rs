@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use evercrew_core::fleet::WorkerId;
 use evercrew_sys::channel::{Channel, Received};
-use evercrew_sys::record;
+use evercrew_sys::{descriptor, record};
 use evercrew_wire::supervisor::MAX_RECORD;
 use tokio::io::unix::AsyncFd;
 
@@ -82,6 +82,14 @@ impl Link {
             // The next flush finds out whether it is so; a stale readiness must not spin.
             ready.clear_ready();
         }
+    }
+
+    /// Blocks this thread until something can be read or, where something waits to be sent, sent.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub(crate) fn wait(&self, most: Duration) -> io::Result<()> {
+        descriptor::wait(&self.channel, self.wants_to_write(), most)
     }
 
     /// Waits for a record.

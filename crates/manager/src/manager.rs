@@ -1,7 +1,6 @@
 //! The loop: one source at a time becomes an event of the fleet; its actions are performed before the next.
 
-use std::collections::{BTreeSet, VecDeque};
-use std::ffi::OsString;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -12,21 +11,19 @@ use evercrew_core::herald::Herald;
 use evercrew_core::operator::Operator;
 use evercrew_core::{Mono, Signal};
 use evercrew_sys::clock;
-use evercrew_sys::signal::SignalFd;
-use evercrew_sys::terminal::Stderr;
 use evercrew_wire::deposit::Configuration;
+use evercrew_wire::handover;
 use evercrew_wire::supervisor::{self as wire, Numbered, ToSupervisor};
 use serde_json::json;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
-use crate::accepting;
-use crate::boot::{self, Fatal, Found, Model, News};
-use crate::clients::{self, Clients, Turn};
+use crate::accepting::Room;
+use crate::boot::{Found, Model, News};
+use crate::clients::{Clients, Turn};
 use crate::crew::{Crew, Process};
 use crate::discard::Discard;
 use crate::dump::Decisions;
-use crate::ending;
 use crate::events::Events;
 use crate::growth::{self, Growth};
 use crate::heralding;
@@ -38,16 +35,15 @@ use crate::link::{self, Link, Record, Shared};
 use crate::log::Log;
 use crate::metering::Metering;
 use crate::notices::Level;
-use crate::readiness;
 use crate::reload::{Reloads, tried};
+use crate::requests;
 use crate::reserve::Reserve;
 use crate::rollouts::Rollouts;
 use crate::scraping::Scraping;
 use crate::status::{Engine, Samples};
+use crate::succeeding::Inherited;
 use crate::waiting::Waitings;
 
-/// Inputs that wait for the loop; a source that has more waits itself.
-const MAX_INPUTS: usize = 1024;
 /// Requests handled before replies leave and timers have their turn.
 const REQUESTS: usize = 8;
 /// Inputs handled before deposit and replies leave.
@@ -106,6 +102,12 @@ pub(crate) struct Manager {
     pub(crate) wishes: Option<String>,
     /// The task that accepts connections.
     pub(crate) accepting: Option<AbortHandle>,
+    /// How many connections there may be.
+    pub(crate) room: Room,
+    /// A next manager is tried.
+    pub(crate) upgrading: bool,
+    /// Since when this one is to leave for it.
+    pub(crate) leaving: Option<Mono>,
     /// When it was last told that there is no room for one.
     pub(crate) crowded: Option<Mono>,
     /// What came of effects at once, for the next turn.
@@ -117,81 +119,6 @@ pub(crate) struct Manager {
     pub(crate) exit: bool,
 }
 
-/// Runs the manager on its channel to the supervisor; gives the exit code of this process (the engine's own goes to
-/// the supervisor). With `arguments` the engine's own processes are started with them in the place of a title.
-///
-/// # Errors
-/// When not even the loop can be started, or the supervisor is gone before there is anything to run.
-pub fn run(channel: OwnedFd, arguments: Option<Vec<OsString>>) -> io::Result<u8> {
-    let signals = SignalFd::block_all()?;
-    // Before anything else is opened: they get the lowest numbers.
-    let reserves = (Reserve::new()?, Reserve::new()?);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let mut link = Link::new(channel)?;
-        let mut found = match boot::inventory(&link).await {
-            Ok(found) => found,
-            Err(fatal) => return cannot_boot(link, fatal, None).await,
-        };
-        match boot(&mut link, &mut found).await {
-            Ok((model, control, meanwhile)) => {
-                let (inputs, receiver) = mpsc::channel(MAX_INPUTS);
-                let accepting = accepting::listen(control, reserves.0, inputs.clone())?;
-                watch_signals(signals, inputs.clone())?;
-                let (mut manager, news) = Manager::new(link, &found, model, inputs)?;
-                (manager.accepting, manager.reserve) = (Some(accepting), Some(reserves.1));
-                manager.launcher.keep_arguments(arguments);
-                manager.take_over(found, news);
-                manager.run(meanwhile, receiver).await
-            }
-            Err(fatal) => cannot_boot(link, fatal, Some(found)).await,
-        }
-    })
-}
-
-/// Only where nothing runs yet does this end the engine. Else the supervisor starts another manager, and the workers
-/// serve on; unless the supervisor is the one that is gone.
-async fn cannot_boot(mut link: Link, fatal: Fatal, found: Option<Found>) -> io::Result<u8> {
-    if found.as_ref().is_some_and(Found::is_first_start) && !fatal.orphaned {
-        let exit = ToSupervisor::Exit { code: fatal.code, message: fatal.message };
-        link.push(Record { bytes: exit.encode().map_err(io::Error::other)?, descriptors: Vec::new() });
-        link::flush_all(&mut link).await?;
-        return Ok(fatal.code);
-    }
-    Stderr::new()?.line(&fatal.message);
-    if fatal.orphaned {
-        // The link to the logger, which ends with it, is among what was found.
-        if let Some(remark) = found.and_then(|mut found| ending::kill_orphans(&mut found)) {
-            Stderr::new()?.line(&format!("evercrew: WARN  {remark}"));
-        }
-    }
-    Ok(1)
-}
-
-type Booted = (Model, OwnedFd, Vec<(Numbered, Vec<OwnedFd>)>);
-
-async fn boot(link: &mut Link, found: &mut Found) -> Result<Booted, Fatal> {
-    let mut model = boot::model(found)?;
-    let (control, meanwhile) = boot::bind(link, found, &mut model).await?;
-    Ok((model, control, meanwhile))
-}
-
-/// Signals are the supervisor's; one sent here is told and changes nothing.
-fn watch_signals(signals: SignalFd, inputs: mpsc::Sender<Input>) -> io::Result<()> {
-    let readiness = readiness::watch(&signals)?;
-    tokio::spawn(async move {
-        while let Ok(mut ready) = readiness.readable().await {
-            while let Ok(Some(received)) = signals.read() {
-                if inputs.send(Input::DirectSignal(received)).await.is_err() {
-                    return;
-                }
-            }
-            ready.clear_ready();
-        }
-    });
-    Ok(())
-}
-
 /// Where numbers start when there is no memory of them: at 1, or above every one that was ever given. A follower then
 /// sees a gap that is an upper bound.
 fn first_event(found: &Found) -> u64 {
@@ -199,7 +126,12 @@ fn first_event(found: &Found) -> u64 {
 }
 
 impl Manager {
-    fn new(link: Link, found: &Found, model: Model, inputs: mpsc::Sender<Input>) -> io::Result<(Self, News)> {
+    pub(crate) fn new(
+        link: Link,
+        found: &Found,
+        model: Model,
+        inputs: mpsc::Sender<Input>,
+    ) -> io::Result<(Self, News)> {
         let Model { configuration, crew, fleet, state, inheritance, news } = model;
         let state = state.as_ref();
         let directory = crew.settings().engine.directory.clone();
@@ -221,6 +153,7 @@ impl Manager {
             engine: Engine {
                 supervisor: found.inventory.supervisor,
                 generation: found.inventory.generation,
+                returned: found.inventory.returned.clone(),
                 directory: directory.clone(),
                 bound: found.chosen_ports(),
             },
@@ -251,6 +184,9 @@ impl Manager {
             told: Vec::new(),
             wishes: found.inventory.wishes.clone(),
             accepting: None,
+            room: Room::new(),
+            upgrading: false,
+            leaving: None,
             crowded: None,
             later: VecDeque::new(),
             unread: Vec::new(),
@@ -262,14 +198,21 @@ impl Manager {
     }
 
     /// Goes on from where the last manager was, or starts.
-    fn take_over(&mut self, found: Found, news: News) {
+    pub(crate) fn take_over(&mut self, found: Found, news: News, inherited: Option<Inherited>) {
         let fields = json!({"generation": self.engine.generation, "pid": std::process::id()});
+        let handed_on = inherited.is_some();
         let words = match self.engine.generation {
             1 => format!("evercrew {} in {}", env!("CARGO_PKG_VERSION"), self.launcher.directory().display()),
             n => format!("manager {n} took over (the last one ended: {})", found.inventory.last_words),
         };
         let kind = if self.engine.generation == 1 { "engine.started" } else { "engine.manager-started" };
-        self.tell(Level::Info, kind, fields, &words);
+        // One that was handed on says so once it goes on.
+        if !handed_on {
+            self.tell(Level::Info, kind, fields, &words);
+        }
+        if let Some(reason) = found.inventory.returned.clone() {
+            self.upgrade_returned(&reason);
+        }
         self.tell_log_level();
         self.say_where();
         if self.configuration.watch {
@@ -282,8 +225,17 @@ impl Manager {
         self.open_to_others();
         self.serve_metrics();
         // Those that have ended too: what they last wrote is still in their pipes.
+        let mut known: BTreeMap<u64, handover::Worker> = inherited
+            .iter()
+            .flat_map(|inherited| &inherited.document.workers)
+            .map(|worker| (worker.worker, worker.clone()))
+            .collect();
         for (worker, mut parts) in found.workers {
-            self.process_found(&worker, &mut parts);
+            let known = known.remove(&worker.worker);
+            self.process_found(&worker, &mut parts, known);
+        }
+        if let Some(inherited) = inherited {
+            self.inherit(inherited);
         }
         for stray in news.strays {
             self.signal(stray, Signal::Kill, Scope::Group, None);
@@ -295,7 +247,7 @@ impl Manager {
         }
     }
 
-    async fn run(
+    pub(crate) async fn run(
         mut self,
         meanwhile: Vec<(Numbered, Vec<OwnedFd>)>,
         mut receiver: mpsc::Receiver<Input>,
@@ -305,6 +257,7 @@ impl Manager {
         }
         loop {
             self.finish_batch();
+            self.leave(&mut receiver)?;
             if self.exit {
                 self.announce_all();
                 self.end_calls();
@@ -377,16 +330,16 @@ impl Manager {
 
     fn next_deadline(&self) -> Option<Mono> {
         let fleet = self.fleet.deadline().map(|(at, _)| at);
-        let own = [self.growth.deadline(), self.rollouts.deadline(), self.reloads.deadline()];
+        let own = [self.growth.deadline(), self.rollouts.deadline(), self.reloads.deadline(), self.leaving_deadline()];
         let own = own.into_iter().chain([self.discard.deadline(), self.deposit_again, self.herald_deadline()]);
         [fleet, self.waitings.deadline(), self.hub.deadline()].into_iter().chain(own).flatten().min()
     }
 
-    fn input(&mut self, input: Input) {
+    pub(crate) fn input(&mut self, input: Input) {
         match input {
             Input::Connected(connection) => self.connected(connection),
             Input::Crowded => self.crowded(),
-            Input::Asked(client, line, _turn) => match line.and_then(|line| clients::parse(&line)) {
+            Input::Asked(client, line, _turn) => match line.and_then(|line| requests::parse(&line)) {
                 Ok(request) => self.command(client, &request),
                 Err(refusal) => self.clients.reply(client, &refusal),
             },
@@ -432,7 +385,7 @@ impl Manager {
     }
 
     /// Deposit, then what follows from it, then the acknowledgement, then the answers.
-    fn finish_batch(&mut self) {
+    pub(crate) fn finish_batch(&mut self) {
         self.look_at_growth();
         self.look_after_output();
         self.go_on_reloading();

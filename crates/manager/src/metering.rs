@@ -70,6 +70,11 @@ impl Metering {
         self.waiters.iter().chain(&self.served).filter(is_it).count()
     }
 
+    /// Somebody waits for a document.
+    pub(crate) fn is_busy(&self) -> bool {
+        !self.waiters.is_empty() || !self.served.is_empty()
+    }
+
     /// A request of this verb came in.
     pub(crate) fn asked(&mut self, verb: &'static str) {
         *self.totals.commands.entry(verb).or_default() += 1;

@@ -60,7 +60,8 @@ impl Manager {
                 self.reopen_logs();
                 self.reload_by_signal(false);
             }
-            Meaning::Upgrade | Meaning::Quiet | Meaning::Resume => {}
+            Meaning::Upgrade => self.upgrade_by_signal(),
+            Meaning::Quiet | Meaning::Resume => {}
         }
     }
 
@@ -102,7 +103,6 @@ impl Manager {
 /// Why nothing can come of it in this version, where that is so.
 fn lacking(meaning: Meaning) -> Option<&'static str> {
     match meaning {
-        Meaning::Upgrade => Some("this version cannot be upgraded while it runs"),
         Meaning::Quiet => Some("there are no jobs to fetch, so there is nothing to quiet"),
         Meaning::Resume => Some("nothing to resume"),
         Meaning::Stop { .. }
@@ -115,6 +115,7 @@ fn lacking(meaning: Meaning) -> Option<&'static str> {
         | Meaning::Reload
         | Meaning::ReloadAndReopen
         | Meaning::Deploy
+        | Meaning::Upgrade
         | Meaning::Dump => None,
     }
 }

@@ -8,12 +8,14 @@ use evercrew_core::gather::Exit;
 use evercrew_core::{Mono, Signal, Word};
 use evercrew_sys::signal;
 use evercrew_wire::control::LISTENER as CONTROL;
+use evercrew_wire::handover;
 use evercrew_wire::supervisor::{self as wire, Label, Numbered, Program, Status, ToManager, ToSupervisor, Worker};
 
 use serde_json::json;
 
 use crate::accepting;
 use crate::crew::{LOGGER, LOGGER_NAME, PROLOGUE, Parts, Process};
+use crate::handed;
 use crate::launch::stopped_by;
 use crate::link::Record;
 use crate::listeners;
@@ -126,7 +128,7 @@ impl Manager {
         match numbered.record {
             ToManager::Spawned(worker) => {
                 let mut parts = Parts::of(&worker.kept, descriptors);
-                self.process_found(&worker, &mut parts);
+                self.process_found(&worker, &mut parts, None);
                 let id = WorkerId(worker.worker);
                 self.decide(Event::Spawned { worker: id });
                 if self.fleet.worker(id).is_none() {
@@ -181,8 +183,14 @@ impl Manager {
                 self.bound(listener);
             }
             ToManager::BindFailed { listener, message, .. } => self.bind_failed(&listener, &message),
-            // The inventory is read while booting.
-            ToManager::Inventory(_) | ToManager::Worker(_) | ToManager::InventoryEnd => {}
+            ToManager::Freeze => self.told_to_leave(),
+            ToManager::GoOn { reason, words } => self.upgrade_failed(&reason, &words),
+            // They are read while booting.
+            ToManager::Inventory(_)
+            | ToManager::Worker(_)
+            | ToManager::Connections
+            | ToManager::InventoryEnd
+            | ToManager::Commit => {}
             // It is acknowledged with the batch, which is all that is asked.
             ToManager::CallerWaits => {}
             ToManager::Said { level, text } => self.supervisor_said(&level, text),
@@ -195,7 +203,8 @@ impl Manager {
         if let Some(accepting) = self.accepting.take() {
             accepting.abort();
         }
-        let listening = Reserve::new().and_then(|reserve| accepting::listen(socket, reserve, self.inputs.clone()));
+        let (room, inputs) = (self.room.clone(), self.inputs.clone());
+        let listening = Reserve::new().and_then(|reserve| accepting::listen(socket, reserve, room, inputs));
         match listening {
             Ok(accepting) => {
                 self.accepting = Some(accepting);
@@ -209,9 +218,12 @@ impl Manager {
     }
 
     /// A process runs: its descriptors are put to use.
-    pub(crate) fn process_found(&mut self, worker: &Worker, parts: &mut Parts) {
+    pub(crate) fn process_found(&mut self, worker: &Worker, parts: &mut Parts, known: Option<handover::Worker>) {
         let id = WorkerId(worker.worker);
         let mut process = Process::new(worker, parts);
+        if let Some(known) = known {
+            handed::known(&mut process, known);
+        }
         let target = self.crew.recipe_of(&worker.label);
         let target = target.and_then(|service| probe::target(service, worker.label.slot));
         // One that is ready already has answered a manager before this one.

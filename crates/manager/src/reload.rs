@@ -124,6 +124,11 @@ impl Reloads {
         self.running.as_ref().map(|running| running.asked).filter(|asked| !asked.is_dry()).map(|asked| asked.number)
     }
 
+    /// One runs, or waits to.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.running.is_some() || !self.queue.is_empty()
+    }
+
     pub(crate) fn deadline(&self) -> Option<Mono> {
         self.running.as_ref().map(|running| running.until)
     }

@@ -29,6 +29,8 @@ pub(crate) struct Samples {
 pub(crate) struct Engine {
     pub(crate) supervisor: u32,
     pub(crate) generation: u32,
+    /// How the manager after an upgrade ended, where this one is of the binary before it.
+    pub(crate) returned: Option<String>,
     /// The engine's directory.
     pub(crate) directory: PathBuf,
     /// Ports that were chosen, by listener: those of address `…:0`.
@@ -96,10 +98,14 @@ pub(crate) fn document(
         services.extend(samples.services.get(id).cloned());
     }
     let (listeners, logs) = engine.places(crew);
+    let mut manager = json!({"pid": std::process::id(), "generation": engine.generation});
+    if let Some(reason) = &engine.returned {
+        manager["returned"] = json!(reason);
+    }
     json!({
         "version": env!("CARGO_PKG_VERSION"),
         "supervisor": {"pid": engine.supervisor},
-        "manager": {"pid": std::process::id(), "generation": engine.generation},
+        "manager": manager,
         "revision": crew.revision,
         "directory": engine.directory.to_string_lossy(),
         "listeners": listeners,

@@ -19,6 +19,7 @@ pub(crate) enum Verb {
     Stop,
     Reload,
     Shutdown,
+    Upgrade,
     Call,
     Signal,
     Events,
@@ -85,6 +86,20 @@ const fn look(verb: Verb, name: &'static str, arguments: &'static [Argument], an
 const fn change(verb: Verb, name: &'static str, arguments: &'static [Argument], answered: &'static str) -> Entry {
     Entry { verb, name, right: Right::Change, stays_open: true, arguments, answered }
 }
+
+/// The verb `upgrade`.
+const UPGRADE: Entry = Entry {
+    verb: Verb::Upgrade,
+    name: "upgrade",
+    right: Right::Administer,
+    stays_open: true,
+    arguments: &[argument(
+        "to",
+        Kind::Text,
+        "the binary, an absolute path; without it the file that is now where the present one was",
+    )],
+    answered: "when a manager of that binary has taken over and lived for a second; `processing` once it is tried; fails with `{\"reason\",\"words\"}` when nothing came of it, and nothing was changed",
+};
 
 const fn prompt(entry: Entry) -> Entry {
     Entry { stays_open: false, ..entry }
@@ -170,6 +185,7 @@ pub(crate) const VERBS: &[Entry] = &[
         &[NOW],
         "at once with `{\"supervisor\":{\"pid\":…}}`; the engine then ends",
     )),
+    UPGRADE,
     change(
         Verb::Call,
         "call",

@@ -25,6 +25,8 @@ pub(crate) enum Goal {
     Replaced(Vec<(ServiceId, Option<Slot>)>, Vec<ServiceId>),
     /// These services have no process left.
     Stopped(Vec<ServiceId>),
+    /// The next manager has taken over; that it lives until then shows that it works.
+    Upgraded(Option<Mono>),
     /// The reload of this number is committed and, if the second says so, everything came of it that follows.
     Reload(u64, bool, Option<Settling>),
 }
@@ -82,7 +84,33 @@ impl Waitings {
     }
 
     pub(crate) fn deadline(&self) -> Option<Mono> {
-        self.0.values().flatten().filter_map(|waiting| waiting.deadline).min()
+        let proven = |waiting: &Waiting| match waiting.goal {
+            Goal::Upgraded(at) => at,
+            _ => None,
+        };
+        self.0.values().flatten().flat_map(|waiting| [waiting.deadline, proven(waiting)]).flatten().min()
+    }
+
+    /// Those of a client.
+    pub(crate) fn of(&self, client: ClientId) -> &[Waiting] {
+        self.0.get(&client).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// Those who wait for an upgrade wait no more.
+    pub(crate) fn take_upgrade(&mut self) -> Vec<(ClientId, String)> {
+        self.take(|goal| matches!(goal, Goal::Upgraded(_)))
+    }
+
+    fn take(&mut self, is_meant: impl Fn(&Goal) -> bool) -> Vec<(ClientId, String)> {
+        let mut taken = Vec::new();
+        self.retain(|client, waiting| {
+            let is_it = is_meant(&waiting.goal);
+            if is_it {
+                taken.push((client, waiting.request.clone()));
+            }
+            !is_it
+        });
+        taken
     }
 
     fn retain(&mut self, mut keep: impl FnMut(ClientId, &mut Waiting) -> bool) {
@@ -208,15 +236,7 @@ impl Waitings {
 
     /// Those who wait for the reload of this number wait no more.
     pub(crate) fn take_reload(&mut self, number: u64) -> Vec<(ClientId, String)> {
-        let mut taken = Vec::new();
-        self.retain(|client, waiting| {
-            let is_it = matches!(waiting.goal, Goal::Reload(of, ..) if of == number);
-            if is_it {
-                taken.push((client, waiting.request.clone()));
-            }
-            !is_it
-        });
-        taken
+        self.take(|goal| matches!(goal, Goal::Reload(of, ..) if *of == number))
     }
 
     /// Answers everybody: the engine ends.
@@ -232,7 +252,7 @@ impl Waitings {
         let mut replies = Vec::new();
         let mut standings = Standings { fleet, crew, seen: BTreeMap::new() };
         self.retain(|client, waiting| {
-            let reply = match standings.outcome(&waiting.goal) {
+            let reply = match standings.outcome(now, &waiting.goal) {
                 Outcome::Done(text) => {
                     let content = match &waiting.goal {
                         Goal::Reload(_, _, Some(settling)) => settling.content.clone(),
@@ -289,7 +309,7 @@ impl Standings<'_> {
         all
     }
 
-    fn outcome(&mut self, goal: &Goal) -> Outcome {
+    fn outcome(&mut self, now: Mono, goal: &Goal) -> Outcome {
         let idle = |standing: &Standing| matches!(standing.state, ServiceState::Stopped | ServiceState::Finished);
         match goal {
             // An engine that is being stopped reaches neither: what it stops would look settled.
@@ -325,6 +345,10 @@ impl Standings<'_> {
                 }
                 Some(_) | None => done(open.is_empty(), "every worker was replaced"),
             },
+            Goal::Upgraded(proven) => done(
+                proven.is_some_and(|at| now >= at),
+                &format!("upgraded to {}, manager {}", env!("CARGO_PKG_VERSION"), std::process::id()),
+            ),
             Goal::Reload(_, _, None) => Outcome::Open,
             Goal::Reload(_, _, Some(_)) if self.fleet.stopping() => Outcome::Failed(
                 "committed, but the engine is being stopped".to_owned(),
@@ -388,6 +412,7 @@ impl Standings<'_> {
             Goal::Scaled(targets) => targets.iter().map(|(service, _)| *service).collect(),
             Goal::Replaced(open, _) => open.iter().map(|(service, _)| *service).collect(),
             Goal::Reload(_, _, None) => return "the new configuration is read or tried".to_owned(),
+            Goal::Upgraded(_) => return "the next manager is tried".to_owned(),
             Goal::Reload(_, _, Some(settling)) => settling.ready.iter().chain(&settling.gone).copied().collect(),
         };
         let replaces = matches!(goal, Goal::Replaced(..));

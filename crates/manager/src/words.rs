@@ -4,9 +4,10 @@
 //! signal where the pipe takes nothing. Every other word is written here: it is told once, or somebody hears that it was
 //! not.
 
+use std::collections::VecDeque;
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use evercrew_core::Word;
@@ -47,6 +48,47 @@ enum Line {
 struct Lines {
     begun: Vec<u8>,
     skipping: bool,
+}
+
+/// What was read from a command pipe and not heard yet: where another manager can go on from at any time.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Unheard(Arc<Mutex<(Lines, VecDeque<Line>)>>);
+
+impl Unheard {
+    /// With the line that another manager had begun to read.
+    pub(crate) fn begun(bytes: Vec<u8>, skipping: bool) -> Self {
+        Self(Arc::new(Mutex::new((Lines { begun: bytes, skipping }, VecDeque::new()))))
+    }
+
+    /// The line that is not whole, and whether the rest of it is forgotten.
+    pub(crate) fn rest(&self) -> (Vec<u8>, bool) {
+        let state = self.state();
+        (state.0.begun.clone(), state.0.skipping)
+    }
+
+    fn read(&self, bytes: &[u8]) {
+        let mut state = self.state();
+        let lines = state.0.take(bytes);
+        state.1.extend(lines);
+    }
+
+    fn is_empty(&self) -> bool {
+        self.state().1.is_empty()
+    }
+
+    /// What the next line says.
+    pub(crate) fn hear(&self) -> Option<Heard> {
+        Some(match self.state().1.pop_front()? {
+            Line::Whole(line) => {
+                Said::decode(&line).map_or(Heard::Noise, |said| Heard::Line(Box::new(said), line.len()))
+            }
+            Line::TooLong(beginning) => Heard::TooLong(Said::id_of_beginning(&beginning)),
+        })
+    }
+
+    fn state(&self) -> MutexGuard<'_, (Lines, VecDeque<Line>)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Lines {
@@ -108,14 +150,18 @@ struct Listener {
     pid: u32,
     /// Lines that it was asked for: they are read as fast as they come.
     owed: Arc<AtomicU32>,
+    unheard: Unheard,
     inputs: mpsc::Sender<Input>,
 }
 
 impl Listener {
     /// Whether there is still somebody to tell.
     async fn tell(&self, heard: Heard) -> bool {
-        let said = Spoken { worker: self.worker, label: self.label.clone(), pid: self.pid, heard };
-        self.inputs.send(Input::Said(Box::new(said))).await.is_ok()
+        self.inputs.send(Input::Said(self.said(heard))).await.is_ok()
+    }
+
+    fn said(&self, heard: Heard) -> Box<Spoken> {
+        Box::new(Spoken { worker: self.worker, label: self.label.clone(), pid: self.pid, heard })
     }
 
     /// Whether the line was asked for.
@@ -154,26 +200,20 @@ async fn read_lines(pipe: Shared, listener: &Listener) -> io::Result<()> {
     let readiness = readiness::watch(&*pipe)?;
     drop(pipe);
     let mut bytes = vec![0; 4096];
-    let mut lines = Lines::default();
     let mut pace = Pace { read: 0, since: Instant::now() };
     loop {
         let mut ready = readiness.readable().await?;
         match stream::receive(&readiness, &mut bytes) {
             Ok(0) => return Ok(()),
             Ok(count) => {
-                for line in lines.take(&bytes[..count]) {
-                    let heard = match line {
-                        Line::Whole(line) => {
-                            Said::decode(&line).map_or(Heard::Noise, |said| Heard::Line(Box::new(said), line.len()))
-                        }
-                        Line::TooLong(beginning) => Heard::TooLong(Said::id_of_beginning(&beginning)),
-                    };
+                listener.unheard.read(&bytes[..count]);
+                while !listener.unheard.is_empty() {
+                    // The loop is gone when this fails.
+                    let Ok(place) = listener.inputs.reserve().await else { return Ok(()) };
+                    let Some(heard) = listener.unheard.hear() else { break };
                     let owed = matches!(&heard, Heard::Line(said, _) if matches!(**said, Said::Answer(_)))
                         && listener.is_owed();
-                    // The loop is gone when this fails.
-                    if !listener.tell(heard).await {
-                        return Ok(());
-                    }
+                    place.send(Input::Said(listener.said(heard)));
                     if !owed && let Some(pause) = pace.read(Instant::now()) {
                         tokio::time::sleep_until(pause).await;
                     }
@@ -263,8 +303,8 @@ impl Manager {
         let pipe = process.command.clone()?;
         let (alive, gone) = oneshot::channel();
         let (label, pid, inputs) = (process.label.clone(), process.pid, self.inputs.clone());
-        let owed = Arc::clone(&process.owed);
-        tokio::spawn(Listener { worker, label, pid, owed, inputs }.listen(pipe, gone));
+        let (owed, unheard) = (Arc::clone(&process.owed), process.unheard.clone());
+        tokio::spawn(Listener { worker, label, pid, owed, unheard, inputs }.listen(pipe, gone));
         Some(alive)
     }
 
@@ -362,7 +402,7 @@ mod tests {
         let (inputs, mut heard) = mpsc::channel(8);
         let label = Label { name: "s.1".into(), service: "s".into(), slot: 1, generation: 1, epoch: 1 };
         let owed = Arc::default();
-        let listener = Listener { worker: WorkerId(1), label, pid: 2, owed, inputs };
+        let listener = Listener { worker: WorkerId(1), label, pid: 2, owed, unheard: Unheard::default(), inputs };
         read_lines(std::sync::Arc::new(ours), &listener).await.expect("an end");
         drop(listener);
         let mut answers = Vec::new();

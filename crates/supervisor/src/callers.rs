@@ -34,7 +34,8 @@ impl Engine {
         if !self.custody.listener(CONTROL).is_some_and(listener::has_callers) {
             return self.await_callers(CONTROL);
         }
-        if self.manager.as_ref().is_some_and(|manager| !manager.outgoing.is_owed()) {
+        let is_held = self.upgrade.handover.is_held();
+        if self.manager.as_ref().is_some_and(|manager| !manager.outgoing.is_owed() && !is_held) {
             self.tell(ToManager::CallerWaits, Beside::Nothing);
         }
         self.care.caller_waits(clock::mono());

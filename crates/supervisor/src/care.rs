@@ -98,6 +98,11 @@ impl Care {
         self.lives_until = self.watchdog.map(|time| now.after(time));
     }
 
+    /// The manager is being killed for what it owes.
+    pub(crate) fn has_killed(&self) -> bool {
+        self.killed
+    }
+
     /// A manager was started.
     pub(crate) fn manager_started(&mut self, now: Mono) {
         self.lives(now);

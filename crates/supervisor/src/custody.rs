@@ -158,6 +158,20 @@ impl Custody {
         }
     }
 
+    /// The deposits as they are, in the place of which others come.
+    ///
+    /// # Errors
+    /// When no descriptor is left for them.
+    pub(crate) fn copy_deposits(&self) -> std::io::Result<(OwnedFd, Option<OwnedFd>)> {
+        let state = self.state.as_ref().map(descriptor::duplicate).transpose()?;
+        Ok((descriptor::duplicate(&self.configuration)?, state))
+    }
+
+    /// Takes deposits back.
+    pub(crate) fn restore_deposits(&mut self, (configuration, state): (OwnedFd, Option<OwnedFd>)) {
+        (self.configuration, self.state) = (configuration, state);
+    }
+
     /// Configuration, then state unless it is withheld.
     pub(crate) fn deposits(&self, with_state: bool) -> Vec<BorrowedFd<'_>> {
         std::iter::once(self.configuration.as_fd())

@@ -5,6 +5,7 @@ use std::os::fd::AsFd;
 use std::time::Duration;
 
 use evercrew_core::Signal;
+use evercrew_core::handover::Event as Step;
 use evercrew_sys::{clock, process};
 use evercrew_wire::supervisor::Scope;
 
@@ -53,6 +54,7 @@ impl Strays {
 impl Engine {
     pub(crate) fn stop_alone(&mut self) {
         self.say("ERROR no manager acknowledged the stop for 5 s; stopping every worker without one");
+        self.hand(Step::StopAsked);
         if let Some(manager) = &self.manager {
             manager.kill();
         }
@@ -92,6 +94,7 @@ impl Engine {
     /// Nothing outlives the engine: workers, their groups, and what left its group but is our descendant all the same
     /// (we are the subreaper, so it is our child by then).
     pub(crate) fn end(&mut self) {
+        self.hand(Step::StopAsked);
         self.kill_all();
         if let Some(manager) = &self.manager {
             // Its end of file would wake every wait below.

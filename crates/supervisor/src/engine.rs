@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use evercrew_core::handover::Event as Step;
 use evercrew_core::{Mono, Signal};
 use evercrew_sys::channel::Received;
 use evercrew_sys::epoll::{Epoll, Interest};
@@ -13,7 +14,7 @@ use evercrew_sys::lock::Lock;
 use evercrew_sys::pid_file::PidFile;
 use evercrew_sys::signal::SignalFd;
 use evercrew_sys::{clock, limits, process, record, signal};
-use evercrew_wire::supervisor::{self as wire, Inventory, Scope, ToManager, ToSupervisor};
+use evercrew_wire::supervisor::{self as wire, Scope, ToManager, ToSupervisor};
 
 use crate::above::Above;
 use crate::care::{Blame, Care, Duty};
@@ -21,10 +22,12 @@ use crate::cgroups::Cgroups;
 use crate::children::Children;
 use crate::custody::Custody;
 use crate::hangup::Terminal;
+use crate::inventory::find;
 use crate::manager::Manager;
-use crate::outgoing::{Beside, Flushed, MAX_SIGNALS, is_signal, is_stop};
+use crate::outgoing::{Beside, Flushed, is_lasting};
 use crate::premises::Premises;
 use crate::stops::Stops;
+use crate::upgrade::Upgrade;
 use crate::voice::Voice;
 
 /// What the supervisor starts from.
@@ -47,11 +50,13 @@ pub struct Boot {
 }
 
 const SIGNALS: u64 = 0;
-const MANAGER: u64 = 1;
-const MANAGER_EXEC: u64 = 2;
+pub(crate) const MANAGER: u64 = 1;
+pub(crate) const MANAGER_EXEC: u64 = 2;
 pub(crate) const CALLERS: u64 = 3;
 pub(crate) const TERMINAL: u64 = 4;
 pub(crate) const REMOVALS: u64 = 5;
+pub(crate) const SUCCESSOR: u64 = 6;
+pub(crate) const SUCCESSOR_EXEC: u64 = 7;
 pub(crate) const FIRST_WORKER: u64 = 16;
 /// Until the next try when the kernel was short of something.
 const RETRY: Duration = Duration::from_millis(50);
@@ -76,25 +81,26 @@ pub(crate) struct Engine {
     pub(crate) above: Above,
     pub(crate) premises: Premises,
     pub(crate) terminal: Terminal,
-    binary: OwnedFd,
-    arguments: Option<Vec<OsString>>,
+    pub(crate) binary: OwnedFd,
+    pub(crate) arguments: Option<Vec<OsString>>,
     pub(crate) custody: Custody,
     pub(crate) children: Children,
     pub(crate) cgroups: Cgroups,
     pub(crate) care: Care,
     pub(crate) manager: Option<Manager>,
-    managers: u32,
-    last_words: String,
+    pub(crate) managers: u32,
+    pub(crate) last_words: String,
     /// Records that the next manager must be told.
-    left_over: Vec<ToManager>,
-    nofile: (u64, u64),
+    pub(crate) left_over: Vec<ToManager>,
+    pub(crate) upgrade: Upgrade,
+    pub(crate) nofile: (u64, u64),
     pub(crate) alone_since: Option<Mono>,
     /// When what could not be sent for want of something is tried again.
     retry: Option<Mono>,
     /// An immediate stop was asked for.
     pub(crate) quit: bool,
     /// The stop that a manager acknowledged: one without its memory is told again.
-    stop: Option<ToManager>,
+    pub(crate) stop: Option<ToManager>,
     stops: Stops,
     pub(crate) highest_worker: u64,
     pub(crate) exit: Option<u8>,
@@ -133,6 +139,7 @@ impl Engine {
             managers: 0,
             last_words: String::new(),
             left_over: Vec::new(),
+            upgrade: Upgrade::default(),
             nofile,
             alone_since: None,
             retry: None,
@@ -162,6 +169,8 @@ impl Engine {
                     SIGNALS => self.read_signals(),
                     MANAGER => self.read_manager(RECORDS_A_TURN),
                     MANAGER_EXEC => self.manager_executed(),
+                    SUCCESSOR => self.read_successor(),
+                    SUCCESSOR_EXEC => self.successor_executed(),
                     CALLERS => self.caller_came(),
                     TERMINAL => self.terminal.lost(clock::mono(), &self.epoll),
                     REMOVALS => self.something_removed(),
@@ -176,12 +185,14 @@ impl Engine {
             let waits = self.children.living().filter(|(_, child)| child.signalled != Some(Signal::Kill));
             waits.map(|(_, child)| since.after(child.stop_grace)).min()
         });
-        [self.care.deadline(), alone, self.retry, self.above.retry()].into_iter().flatten().min()
+        let own = [self.care.deadline(), alone, self.retry, self.above.retry(), self.upgrade.handover.deadline()];
+        own.into_iter().flatten().min()
     }
 
     // Duties of its own.
 
     fn do_duties(&mut self) {
+        self.hand(Step::Tick);
         while let Some(duty) = self.care.due(clock::mono()) {
             match duty {
                 Duty::StartManager { poisoned } => self.start_manager(poisoned),
@@ -201,8 +212,8 @@ impl Engine {
     fn start_manager(&mut self, poisoned: bool) {
         let now = clock::mono();
         self.managers += 1;
-        let title = format!("evercrew: manager [{}]", self.premises.directory.display());
-        let started = Manager::start(&self.binary, &title, self.arguments.as_deref())
+        let title = self.manager_title();
+        let started = Manager::start(&self.binary, &title, self.arguments.as_deref(), None)
             .and_then(|manager| self.watch_manager(&manager).map(|()| manager));
         self.care.manager_started(now);
         match started {
@@ -222,6 +233,10 @@ impl Engine {
         }
     }
 
+    pub(crate) fn manager_title(&self) -> String {
+        format!("evercrew: manager [{}]", self.premises.directory.display())
+    }
+
     /// No manager came as far as a deposit: whoever starts the engine is there to be told.
     fn nothing_ever_ran(&self) -> bool {
         !self.custody.has_state() && self.highest_worker == 0
@@ -235,78 +250,18 @@ impl Engine {
         Ok(())
     }
 
-    fn tell_inventory(&mut self, poisoned: bool) {
-        if poisoned {
-            self.say("ERROR managers keep dying on the same state; the next one starts from the inventory alone");
-        }
-        let Some(manager) = &mut self.manager else { return };
-        let out = &mut manager.outgoing;
-        let inventory = Inventory {
-            version: wire::VERSION,
-            supervisor: std::process::id(),
-            generation: self.managers,
-            last_words: std::mem::take(&mut self.last_words),
-            state: self.custody.has_state() && !poisoned,
-            poisoned,
-            nofile: self.nofile,
-            highest_worker: self.highest_worker,
-            cgroups: self.cgroups.describe(),
-            wishes: self.custody.wishes(),
-            above: self.above.describe(),
-            inherited: self.above.inherited(),
-        };
-        let beside = Beside::Deposit { state: inventory.state };
-        out.push(ToManager::Inventory(inventory), beside);
-        for (name, record) in self.custody.describe() {
-            out.push(record, Beside::Listener(name));
-        }
-        for (worker, child) in self.children.iter() {
-            out.push(ToManager::Worker(child.describe(worker)), Beside::Worker(worker));
-        }
-        out.push(ToManager::InventoryEnd, Beside::Nothing);
-        let forgotten = self.stop.clone().filter(|_| poisoned);
-        for record in forgotten.into_iter().chain(self.left_over.drain(..)) {
-            out.push(record, Beside::Nothing);
-        }
-    }
-
-    // The manager's side.
-
-    pub(crate) fn tell(&mut self, record: ToManager, beside: Beside) {
-        match &mut self.manager {
-            Some(manager) => manager.outgoing.push(record, beside),
-            // As many as wait for a manager that lives.
-            None if self.left_over.len() >= MAX_SIGNALS && is_signal(&record) && !is_stop(&record) => {}
-            None => match record {
-                ToManager::Exited { .. } | ToManager::SpawnFailed { .. } | ToManager::SignalReceived { .. } => {
-                    self.left_over.push(record);
-                }
-                ToManager::Inventory(_)
-                | ToManager::Bound { .. }
-                | ToManager::BindFailed { .. }
-                | ToManager::Worker(_)
-                | ToManager::InventoryEnd
-                | ToManager::CallerWaits
-                | ToManager::Said { .. }
-                | ToManager::Spawned(_) => {}
-            },
-        }
-    }
-
     fn flush(&mut self) {
         self.tell_what_was_said();
         self.above.flush(clock::mono());
-        let Self { manager: Some(manager), custody, children, care, epoll, retry, .. } = self else { return };
-        let result = manager.outgoing.flush(&manager.channel, |beside| match beside {
-            Beside::Nothing => Vec::new(),
-            Beside::Deposit { state } => custody.deposits(*state),
-            Beside::Listener(name) => custody.listener(name).into_iter().collect(),
-            Beside::Worker(worker) => children.of(*worker).map(|child| child.descriptors()).unwrap_or_default(),
-        });
+        self.flush_successor();
+        let is_frozen = self.upgrade.handover.is_frozen();
+        let Self { manager: Some(manager), custody, children, care, epoll, retry, upgrade, .. } = self else { return };
+        let found = |beside: &Beside| find(beside, custody, children, upgrade);
+        let result = manager.outgoing.flush(&manager.channel, found);
         let interest = if matches!(result, Ok(Flushed::Full)) { Interest::BOTH } else { Interest::READABLE };
         *retry = matches!(result, Ok(Flushed::Short)).then(|| clock::mono().after(RETRY));
         let watched = epoll.modify(manager.channel.as_fd(), MANAGER, interest);
-        care.owes(clock::mono(), manager.outgoing.is_owed());
+        care.owes(clock::mono(), manager.outgoing.is_owed() && !is_frozen);
         // A broken channel is a manager that is gone or not ours any more: its death is reaped like any other.
         if result.is_err() || watched.is_err() {
             manager.kill();
@@ -395,6 +350,12 @@ impl Engine {
                 self.above.tell(text);
             }
             ToSupervisor::LogLevel { level } => self.voice.set_level(&level),
+            ToSupervisor::Upgrade => self.upgrade_asked(descriptors.pop()),
+            ToSupervisor::Connections => self.upgrade.connections.push(descriptors),
+            ToSupervisor::Left => self.manager_left(descriptors.pop()),
+            ToSupervisor::Kept { reason } => self.manager_kept(reason),
+            // Of a successor alone.
+            ToSupervisor::Ready | ToSupervisor::Applied => {}
             ToSupervisor::Ack { n } => self.acknowledged(n),
             ToSupervisor::Exit { code, message } => {
                 if !message.is_empty() {
@@ -437,6 +398,7 @@ impl Engine {
         if self.stops.ask(signal.name(), from_kernel) {
             self.care.stop_requested(clock::mono());
             self.quit |= self.stops.ask_at_once(signal.name(), from_kernel);
+            self.hand(Step::StopAsked);
             if self.care.alone() {
                 self.kill_all();
             }
@@ -456,7 +418,9 @@ impl Engine {
                 oom_kills = self.cgroups.ended(worker);
             }
             let reaped = process::reap(pid);
-            if self.manager.as_ref().is_some_and(|manager| manager.pid == pid) {
+            if self.upgrade.successor.as_ref().is_some_and(|successor| successor.manager.pid == pid) {
+                self.successor_ended(reaped.map(|(status, _)| status).ok());
+            } else if self.manager.as_ref().is_some_and(|manager| manager.pid == pid) {
                 self.manager_ended(reaped.map(|(status, _)| status).ok());
             } else if let (Some(worker), Ok((status, usage))) = (worker, reaped) {
                 self.worker_ended(worker, status, usage, oom_kills);
@@ -471,6 +435,7 @@ impl Engine {
         let Some(manager) = self.manager.take() else { return };
         let _ = self.epoll.remove(manager.channel.as_fd());
         self.left_over = manager.outgoing.left_over();
+        self.left_over.extend(self.upgrade.take_held().map(|(record, _)| record).filter(is_lasting));
         self.retry = None;
         if self.exit.is_some() || self.care.alone() {
             return;
@@ -490,6 +455,7 @@ impl Engine {
             return;
         }
         self.say(&format!("WARN  manager {} ended ({}), starting another", manager.pid, self.last_words));
+        self.hand(Step::ManagerEnded { by_itself: blame == Blame::Itself || self.care.has_killed() });
         self.care.manager_died(clock::mono(), blame);
     }
 }

@@ -22,6 +22,7 @@ mod ending;
 mod engine;
 mod hangup;
 mod identity;
+mod inventory;
 mod launch;
 mod level;
 mod manager;
@@ -29,6 +30,8 @@ mod outgoing;
 mod premises;
 mod stops;
 mod subtree;
+mod upgrade;
+mod upgrading;
 mod voice;
 mod workers;
 

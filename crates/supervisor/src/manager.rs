@@ -18,6 +18,8 @@ use crate::outgoing::Outgoing;
 
 /// Where a role process finds its descriptor.
 const ROLE_DESCRIPTOR: i32 = 3;
+/// Where one on trial finds our standard error.
+const ERROR_DESCRIPTOR: i32 = 4;
 
 /// A manager that runs.
 #[derive(Debug)]
@@ -33,9 +35,17 @@ impl Manager {
     /// Starts one from the opened binary. It gets a process group of its own, so that a terminal's signals reach the
     /// supervisor alone, and no parent-death signal: it ends the workers when the supervisor dies.
     ///
+    /// One whose `words` are read starts on trial: what it writes on its standard error goes there, and it gets ours for
+    /// the time after it.
+    ///
     /// # Errors
     /// When the channel or the process cannot be made.
-    pub(crate) fn start(binary: &OwnedFd, title: &str, arguments: Option<&[OsString]>) -> io::Result<Self> {
+    pub(crate) fn start(
+        binary: &OwnedFd,
+        title: &str,
+        arguments: Option<&[OsString]>,
+        words: Option<OwnedFd>,
+    ) -> io::Result<Self> {
         let (ours, theirs) = channel::pair()?;
         let null = std::fs::File::options().read(true).write(true).open("/dev/null")?;
         let program = Program::Descriptor(descriptor::duplicate(binary)?);
@@ -49,10 +59,16 @@ impl Manager {
                 arguments.iter().map(text).collect()
             }
         };
+        let mut descriptors = vec![(OwnedFd::from(null), 0), (OwnedFd::from(theirs), ROLE_DESCRIPTOR)];
+        let mut role = format!("EVERCREW_ROLE=manager:{{pid}}:{ROLE_DESCRIPTOR}");
+        if let Some(words) = words {
+            descriptors.extend([(words, 2), (descriptor::duplicate(io::stderr())?, ERROR_DESCRIPTOR)]);
+            role = format!("EVERCREW_ROLE=successor:{{pid}}:{ROLE_DESCRIPTOR}:{ERROR_DESCRIPTOR}");
+        }
         let plan = Plan {
             environment,
-            pid_variables: vec![format!("EVERCREW_ROLE=manager:{{pid}}:{ROLE_DESCRIPTOR}")],
-            descriptors: vec![(OwnedFd::from(null), 0), (OwnedFd::from(theirs), ROLE_DESCRIPTOR)],
+            pid_variables: vec![role],
+            descriptors,
             group: Group::Own,
             credentials,
             umask,

@@ -28,6 +28,10 @@ pub(crate) enum Beside {
     Nothing,
     /// The configuration deposit, and the state if so.
     Deposit { state: bool },
+    /// Both deposits, and what the manager hands on beside them.
+    Handover,
+    /// Connections that it hands on: those of one record of it.
+    Connections(usize),
     /// A listener.
     Listener(String),
     /// What is kept for a worker.
@@ -71,6 +75,26 @@ pub(crate) struct Outgoing {
 
 pub(crate) fn is_signal(record: &ToManager) -> bool {
     matches!(record, ToManager::SignalReceived { .. })
+}
+
+/// Whether it has to be told to whoever is the manager, however many there were meanwhile: exits, failed spawns, signals.
+/// Everything else stands in the inventory.
+pub(crate) fn is_lasting(record: &ToManager) -> bool {
+    match record {
+        ToManager::Exited { .. } | ToManager::SpawnFailed { .. } | ToManager::SignalReceived { .. } => true,
+        ToManager::Inventory(_)
+        | ToManager::Bound { .. }
+        | ToManager::BindFailed { .. }
+        | ToManager::Worker(_)
+        | ToManager::Connections
+        | ToManager::InventoryEnd
+        | ToManager::Freeze
+        | ToManager::GoOn { .. }
+        | ToManager::Commit
+        | ToManager::CallerWaits
+        | ToManager::Said { .. }
+        | ToManager::Spawned(_) => false,
+    }
 }
 
 impl Outgoing {
@@ -150,21 +174,6 @@ impl Outgoing {
 
     /// What the next manager must be told again: exits, failed spawns and signals, in order.
     pub(crate) fn left_over(self) -> Vec<ToManager> {
-        self.unacknowledged
-            .into_iter()
-            .chain(self.unsent)
-            .map(|entry| entry.record)
-            .filter(|record| match record {
-                ToManager::Exited { .. } | ToManager::SpawnFailed { .. } | ToManager::SignalReceived { .. } => true,
-                ToManager::Inventory(_)
-                | ToManager::Bound { .. }
-                | ToManager::BindFailed { .. }
-                | ToManager::Worker(_)
-                | ToManager::InventoryEnd
-                | ToManager::CallerWaits
-                | ToManager::Said { .. }
-                | ToManager::Spawned(_) => false,
-            })
-            .collect()
+        self.unacknowledged.into_iter().chain(self.unsent).map(|entry| entry.record).filter(is_lasting).collect()
     }
 }

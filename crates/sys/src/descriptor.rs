@@ -2,9 +2,27 @@
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
-use rustix::io::{FdFlags, fcntl_dupfd_cloexec, fcntl_setfd};
+use rustix::io::{Errno, FdFlags, fcntl_dupfd_cloexec, fcntl_setfd};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
+
+/// To open without waiting for whoever is at the other end.
+pub const NONBLOCKING: i32 = libc::O_NONBLOCK;
+
+/// Blocks this thread until something can be read from a descriptor, or written if `writes`, or for so long.
+///
+/// # Errors
+/// The kernel's.
+pub fn wait(fd: impl AsFd, writes: bool, most: Duration) -> io::Result<()> {
+    let events = if writes { PollFlags::IN | PollFlags::OUT } else { PollFlags::IN };
+    let timeout =
+        Timespec { tv_sec: most.as_secs().try_into().unwrap_or(i64::MAX), tv_nsec: most.subsec_nanos().into() };
+    match poll(&mut [PollFd::new(&fd, events)], Some(&timeout)) {
+        Ok(_) | Err(Errno::INTR) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
 
 /// A second descriptor of the same open file, closed on exec and numbered above 2.
 ///

@@ -25,6 +25,7 @@ pub mod descriptor;
 pub mod epoll;
 mod excerpt;
 pub mod exec;
+pub mod failpoint;
 pub mod inotify;
 pub mod limits;
 pub mod listener;

@@ -1,7 +1,9 @@
 //! A pair of connected stream sockets: one end ours, the other a program's.
 
 use rustix::io::retry_on_intr;
-use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send, socketpair};
+use rustix::net::{
+    AddressFamily, RecvFlags, SendFlags, Shutdown, SocketFlags, SocketType, recv, send, shutdown, socketpair,
+};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
@@ -34,6 +36,14 @@ pub fn send_line(socket: impl AsFd, line: &[u8]) -> io::Result<()> {
 pub fn receive(socket: impl AsFd, bytes: &mut [u8]) -> io::Result<usize> {
     let received = retry_on_intr(|| recv(&socket, &mut *bytes, RecvFlags::DONTWAIT));
     Ok(received.map(|(count, _)| count)?)
+}
+
+/// The other end reads what was written, and then the end.
+///
+/// # Errors
+/// `NotConnected` when the other end is gone.
+pub fn end_writing(socket: impl AsFd) -> io::Result<()> {
+    Ok(shutdown(&socket, Shutdown::Write)?)
 }
 
 /// Bytes that were written and that the other end has not taken yet: TCP counts what was not acknowledged.

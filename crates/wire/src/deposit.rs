@@ -221,7 +221,12 @@ struct VersionOnly {
 #[non_exhaustive]
 pub enum Refused {
     /// It is of another version.
-    Version(u32),
+    Version {
+        /// Its own.
+        found: u32,
+        /// The one that this binary knows.
+        known: u32,
+    },
     /// It is no deposit.
     Malformed(Error),
 }
@@ -229,8 +234,8 @@ pub enum Refused {
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Version(version) => {
-                write!(f, "the deposit has version {version}, this binary knows version {VERSION}")
+            Self::Version { found, known } => {
+                write!(f, "the deposit has version {found}, this binary knows version {known}")
             }
             Self::Malformed(error) => error.fmt(f),
         }
@@ -239,10 +244,10 @@ impl fmt::Display for Refused {
 
 impl std::error::Error for Refused {}
 
-fn check_version(bytes: &[u8]) -> Result<(), Refused> {
+pub(crate) fn check_version(bytes: &[u8], known: u32) -> Result<(), Refused> {
     let found: VersionOnly =
         serde_json::from_slice(bytes).map_err(Error::new("read a deposit's version")).map_err(Refused::Malformed)?;
-    if found.version == VERSION { Ok(()) } else { Err(Refused::Version(found.version)) }
+    if found.version == known { Ok(()) } else { Err(Refused::Version { found: found.version, known }) }
 }
 
 impl Configuration {
@@ -259,7 +264,7 @@ impl Configuration {
     /// # Errors
     /// When it is of another version or no deposit.
     pub fn decode(bytes: &[u8]) -> Result<Self, Refused> {
-        check_version(bytes)?;
+        check_version(bytes, VERSION)?;
         serde_json::from_slice(bytes)
             .map_err(Error::new("decode the configuration deposit"))
             .map_err(Refused::Malformed)
@@ -285,7 +290,7 @@ impl Wishes {
     /// # Errors
     /// When it is of another version or none.
     pub fn decode(text: &str) -> Result<Self, Refused> {
-        check_version(text.as_bytes())?;
+        check_version(text.as_bytes(), VERSION)?;
         serde_json::from_str(text).map_err(Error::new("decode the operators' wishes")).map_err(Refused::Malformed)
     }
 }
@@ -317,7 +322,7 @@ impl State {
     /// # Errors
     /// When it is of another version or no deposit.
     pub fn decode(bytes: &[u8]) -> Result<Self, Refused> {
-        check_version(bytes)?;
+        check_version(bytes, VERSION)?;
         let form: StateForm = serde_json::from_slice(bytes)
             .map_err(Error::new("decode the state deposit"))
             .map_err(Refused::Malformed)?;

@@ -1,7 +1,7 @@
 //! Bytes to messages and back: every serialized form of the engine lives here, versioned.
 //!
 //! **What it does.** [`supervisor`] is the protocol between supervisor and manager, [`deposit`] what a manager leaves
-//! for the next one, [`control`] the lines of the command socket,
+//! for the next one, [`handover`] what it hands on where that is planned, [`control`] the lines of the command socket,
 //! [`command_pipe`] those of programs that take words, [`logger`] what the manager tells the logger, [`faktory`] the work
 //! protocol of the queue server.
 //!
@@ -20,7 +20,9 @@ pub mod control;
 pub mod deposit;
 mod error;
 pub mod faktory;
+pub mod handover;
 mod http;
+mod inventory;
 pub mod logger;
 mod mirror;
 pub mod queue;

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::above::{Above, Inherited};
 pub use crate::bounds::Bounds;
+pub use crate::inventory::{Inventory, Purpose, Status, Worker};
 pub use crate::stops::StopSignals;
 use crate::{Error, Text};
 
@@ -79,6 +80,22 @@ pub enum ToSupervisor {
         /// Its number.
         number: u32,
     },
+    /// Start a manager from the attached binary beside this one, and let it take over once it has shown that it can;
+    /// answered with [`ToManager::Freeze`] or [`ToManager::GoOn`].
+    Upgrade,
+    /// A manager on trial has built everything from the inventory and could work.
+    Ready,
+    /// Connections that go on: their descriptors, in the order of the [`handover`](crate::handover) that follows.
+    Connections,
+    /// This manager does nothing more: its deposit has left, and the descriptor is the [`handover`](crate::handover).
+    Left,
+    /// It cannot leave what it has, and goes on.
+    Kept {
+        /// Why, in words.
+        reason: String,
+    },
+    /// A manager that was handed on has taken in everything and waits for [`ToManager::Commit`].
+    Applied,
     /// Every record up to this number is handled.
     Ack {
         /// The number.
@@ -371,6 +388,20 @@ pub enum ToManager {
         /// CLOCK_MONOTONIC, nanoseconds, when it was read.
         at: u64,
     },
+    /// Leave everything and do nothing more: the next manager is ready.
+    Freeze,
+    /// Nothing comes of the upgrade: this manager goes on.
+    GoOn {
+        /// Which way it failed, in words.
+        reason: String,
+        /// What the binary last wrote.
+        #[serde(default)]
+        words: String,
+    },
+    /// As [`ToSupervisor::Connections`], on their way to the next manager.
+    Connections,
+    /// The duty is this manager's from here on.
+    Commit,
     /// Somebody waits at the control socket: only the acknowledgement is asked for.
     CallerWaits,
     /// A line of the supervisor's own, which is on its standard error already: for the engine's log.
@@ -382,79 +413,9 @@ pub enum ToManager {
     },
 }
 
-/// The engine as the supervisor knows it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Inventory {
-    /// [`VERSION`] of the supervisor.
-    pub version: u32,
-    /// Its pid.
-    pub supervisor: u32,
-    /// How many managers there have been, this one included.
-    pub generation: u32,
-    /// How the last manager ended, in words; empty for the first one.
-    #[serde(default)]
-    pub last_words: String,
-    /// Whether a second descriptor carries the state deposit.
-    pub state: bool,
-    /// Whether state was withheld because managers kept dying on it.
-    #[serde(default)]
-    pub poisoned: bool,
-    /// Soft and hard limit of open files that the engine was started with.
-    pub nofile: (u64, u64),
-    /// The highest worker identity that was ever used.
-    #[serde(default)]
-    pub highest_worker: u64,
-    /// The engine's directories among the cgroups, whether they were made or not; in each a worker's own has its number
-    /// for a name. That of cgroup2 is the first, if there is one.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub cgroups: Vec<Text>,
-    /// The last wishes that a manager left.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub wishes: Option<String>,
-    /// The service manager above us, where there is one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub above: Option<Above>,
-    /// Sockets that it left us and that no listener is.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub inherited: Vec<Inherited>,
-}
-
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "the form that serde asks for")]
 fn is_zero(number: &u64) -> bool {
     *number == 0
-}
-
-/// A process of ours.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Worker {
-    /// Its identity.
-    pub worker: u64,
-    /// Whose it is.
-    pub label: Label,
-    /// Its pid.
-    pub pid: u32,
-    /// CLOCK_MONOTONIC, nanoseconds, when it was made.
-    pub started: u64,
-    /// Its program runs (else exec is still under way).
-    pub executed: bool,
-    /// It has ended; an `Exited` follows.
-    #[serde(default)]
-    pub ended: bool,
-    /// The last signal it was sent on a manager's behalf: a manager may have died between deciding and sending.
-    #[serde(default)]
-    pub signalled: Option<String>,
-    /// The descriptors beside this record.
-    pub kept: Vec<Kept>,
-}
-
-/// How a process ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Status {
-    /// With this exit code.
-    Code(u8),
-    /// By the signal of this number.
-    Signal(i32),
 }
 
 impl ToSupervisor {

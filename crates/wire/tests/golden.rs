@@ -17,8 +17,8 @@ use evercrew_wire::deposit::{
 };
 use evercrew_wire::logger::{FromLogger, Stream, Style, ToLogger};
 use evercrew_wire::supervisor::{
-    Address, Bind, Bounds, Credentials, Descriptor, Inventory, Kept, Label, NotifySocket, Numbered, Program, Scope,
-    Source, Spawn, Status, StopSignals, ToManager, ToSupervisor, Worker,
+    Address, Bind, Bounds, Credentials, Descriptor, Inventory, Kept, Label, NotifySocket, Numbered, Program, Purpose,
+    Scope, Source, Spawn, Status, StopSignals, ToManager, ToSupervisor, Worker,
 };
 use support::golden;
 
@@ -320,6 +320,8 @@ fn records_to_the_manager_are_written_and_read_as_ever() {
         last_words: "SIGKILL".into(),
         state: true,
         poisoned: false,
+        purpose: Purpose::Work,
+        returned: None,
         nofile: (1024, 4096),
         highest_worker: 7,
         cgroups: Vec::new(),
@@ -387,6 +389,8 @@ fn bounds_and_what_came_of_them_are_written_and_read_as_ever() {
         last_words: String::new(),
         state: true,
         poisoned: false,
+        purpose: Purpose::Work,
+        returned: None,
         nofile: (1024, 4096),
         highest_worker: 7,
         cgroups: vec![Text::from("/sys/fs/cgroup/evercrew-abc")],

@@ -3,7 +3,9 @@
 mod support;
 
 use evercrew_wire::Text;
-use evercrew_wire::supervisor::{Above, Address, Bind, Inherited, Inventory, Numbered, ToManager, ToSupervisor};
+use evercrew_wire::supervisor::{
+    Above, Address, Bind, Inherited, Inventory, Numbered, Purpose, ToManager, ToSupervisor,
+};
 use support::golden;
 
 #[test]
@@ -33,6 +35,8 @@ fn what_a_service_manager_left_is_written_and_read_as_ever() {
         last_words: String::new(),
         state: false,
         poisoned: false,
+        purpose: Purpose::Work,
+        returned: None,
         nofile: (1024, 4096),
         highest_worker: 0,
         cgroups: Vec::new(),
