@@ -31,6 +31,8 @@ def serve(question):
         answer(question, "failure", message="it cannot", content={"n": 1})
     elif verb == "hang":
         pass
+    elif verb == "heard":
+        say(event="heard")
     elif verb == "die":
         os._exit(9)
     elif verb == "last":

@@ -2,6 +2,7 @@
 
 mod asking;
 mod calls;
+mod client;
 mod commands;
 mod control;
 mod crash;

@@ -1,4 +1,4 @@
-//! Which crate may depend on which: `evercrew → cli → {supervisor, manager, logger, worker} → {config, wire, sys, store} → core`.
+//! Which crate may depend on which: `evercrew → cli → {supervisor, manager, logger, worker, jobs, control} → {config, wire, sys, store} → core`.
 
 use anyhow::Result;
 
@@ -9,7 +9,14 @@ use crate::stage::refuse;
 const RINGS: [&[&str]; 5] = [
     &["evercrew-core"],
     &["evercrew-config", "evercrew-store", "evercrew-sys", "evercrew-wire"],
-    &["evercrew-jobs", "evercrew-logger", "evercrew-manager", "evercrew-supervisor", "evercrew-worker"],
+    &[
+        "evercrew-control",
+        "evercrew-jobs",
+        "evercrew-logger",
+        "evercrew-manager",
+        "evercrew-supervisor",
+        "evercrew-worker",
+    ],
     &["evercrew-cli"],
     &["evercrew"],
 ];
@@ -39,6 +46,7 @@ const RESERVED: [(&str, &[&str], &str); 3] = [
             "evercrew",
             "evercrew-benches",
             "evercrew-cli",
+            "evercrew-control",
             "evercrew-e2e",
             "evercrew-load",
             "evercrew-manager",

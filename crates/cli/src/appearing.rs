@@ -52,9 +52,4 @@ impl<'a> Appearing<'a> {
         say(format_args!("evercrew: no engine runs in {} yet; waiting for one", directory.display()));
         Ok(())
     }
-
-    /// One answered.
-    pub(crate) fn found(&mut self) {
-        self.seen = true;
-    }
 }

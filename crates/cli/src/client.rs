@@ -1,15 +1,16 @@
-//! A command's connection to the engine.
+//! A command's questions to the engine, by the client that programs use.
 
-use std::io::{self, BufRead, BufReader, Write};
-use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixStream;
+use std::cell::OnceCell;
+use std::io;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use evercrew_sys::listener;
+use evercrew_control::{Client, Error, ErrorKind, Request, Upon};
 use evercrew_sys::lock::{self, Holder};
-use evercrew_wire::control::{Reply, ReplyStatus, Request};
-use serde_json::{Map, Value, json};
+use evercrew_wire::control::{Reply, ReplyStatus};
+use serde_json::{Map, Value};
+use tokio::runtime::{Builder, Runtime};
 
 use crate::appearing::Appearing;
 use crate::arguments::Global;
@@ -17,12 +18,7 @@ use crate::failure::{Failure, code};
 
 /// How long a command that does not wait for workers waits for an answer.
 pub(crate) const ANSWER: Duration = Duration::from_secs(10);
-/// At most this much of a deadline is left for the engine's answer that it was not met.
-const MOST_MARGIN: Duration = Duration::from_millis(200);
-/// How much longer an answer of that moment is waited for.
-const EXACT_MARGIN: Duration = Duration::from_secs(1);
 const FOREVER: Duration = Duration::from_secs(u32::MAX as u64);
-const SILENT: &str = "its supervisor's log says why";
 const NONE: &str = "start it with `evercrew up`, or name its file with -c or its directory with --directory";
 /// Between two looks for an engine that is starting.
 const RETRY: Duration = Duration::from_millis(20);
@@ -32,6 +28,14 @@ const RETRY: Duration = Duration::from_millis(20);
 pub(crate) struct Engine {
     directory: PathBuf,
     global: Global,
+    asking: OnceCell<Asking>,
+}
+
+/// What asks, made when something is asked.
+#[derive(Debug)]
+struct Asking {
+    runtime: Runtime,
+    client: Client,
 }
 
 /// What to do when the connection ends before the answer (the manager changed).
@@ -71,20 +75,19 @@ impl Question {
     }
 }
 
-/// How long something may take, and whose bound that is.
-#[derive(Clone, Copy, Debug)]
-struct Patience {
-    until: Instant,
-    users: bool,
-}
-
-impl Patience {
-    fn of(timeout: Option<Duration>, started: Instant, usual: Duration) -> Self {
-        Self { until: started + timeout.unwrap_or(usual), users: timeout.is_some() }
-    }
-
-    fn over(self, text: String) -> Failure {
-        Failure::new(if self.users { code::TIMEOUT } else { code::UNAVAILABLE }, text)
+impl Question {
+    fn request(&self, timeout: Option<Duration>) -> Request {
+        let upon = match self.lost {
+            Lost::AskAgain => Upon::Repeat,
+            Lost::Tell => Upon::Tell,
+        };
+        let request = Request::new(self.verb).with_all(self.args.clone()).upon(upon);
+        let request = if self.prompt { request.at_once() } else { request };
+        let request = if self.exact { request.exact() } else { request };
+        match timeout {
+            Some(timeout) => request.timeout(timeout),
+            None => request,
+        }
     }
 }
 
@@ -97,7 +100,7 @@ impl Engine {
             evercrew_config::environment(),
             global.directory.as_deref(),
         );
-        Self { directory, global: global.clone() }
+        Self { directory, global: global.clone(), asking: OnceCell::new() }
     }
 
     pub(crate) fn directory(&self) -> &Path {
@@ -143,35 +146,37 @@ impl Engine {
         Ok(true)
     }
 
-    /// Connects; waits while an engine is starting or changing its manager, and with `appearing` for one to appear.
+    fn asking(&self) -> Result<&Asking, Failure> {
+        if self.asking.get().is_none() {
+            let runtime = Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .map_err(|error| Failure::new(code::FAILURE, format!("cannot wait for an answer: {error}")))?;
+            let client = Client::new(&self.directory).patience(ANSWER);
+            // It was empty.
+            let _ = self.asking.set(Asking { runtime, client });
+        }
+        self.asking.get().ok_or_else(|| Failure::new(code::FAILURE, "cannot ask"))
+    }
+
+    /// Waits until an engine runs.
     ///
     /// # Errors
-    /// [`code::UNAVAILABLE`] when none runs or it does not answer, [`code::TIMEOUT`] when that is the user's deadline,
-    /// [`code::FORBIDDEN`] when it is another user's.
-    fn connect(&self, patience: Patience, mut appearing: Option<&mut Appearing<'_>>) -> Result<UnixStream, Failure> {
+    /// As [`Appearing::look`], and when the user's time is over.
+    fn await_one(&self, appearing: &mut Appearing<'_>, until: Option<Instant>) -> Result<(), Failure> {
         loop {
-            let error = match listener::call(&self.socket()) {
-                Ok(stream) => return Ok(stream),
-                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                    return Err(forbidden(&self.socket()));
-                }
-                Err(error) => error,
-            };
-            let runs = self.runs()?;
-            match &mut appearing {
-                None if !runs => return Err(none_runs(&self.directory, &error)),
-                Some(appearing) => appearing.look(runs, &self.directory)?,
-                None => {}
+            // Where there is no telling, the socket tells.
+            let Ok(runs) = self.runs() else { return Ok(()) };
+            appearing.look(runs, &self.directory)?;
+            if runs {
+                return Ok(());
             }
-            if Instant::now() >= patience.until {
-                let directory = self.directory.display();
-                return Err(if runs {
-                    patience.over(format!("the engine in {directory} does not answer: {error}")).hint(SILENT)
-                } else {
-                    patience.over(format!("no engine appeared in {directory}")).hint(NONE)
-                });
+            let left = until.map_or(RETRY, |until| until.saturating_duration_since(Instant::now()));
+            if left.is_zero() {
+                let text = format!("no engine appeared in {}", self.directory.display());
+                return Err(Failure::new(code::TIMEOUT, text).hint(NONE));
             }
-            pause(RETRY.min(patience.until.saturating_duration_since(Instant::now())));
+            pause(RETRY.min(left));
         }
     }
 
@@ -180,7 +185,7 @@ impl Engine {
     /// # Errors
     /// Everything but a reply with status ok.
     pub(crate) fn ask(&self, question: &Question, progress: impl FnMut(&Reply)) -> Result<Reply, Failure> {
-        self.ask_over(question, |_| {}, progress)
+        fine(self.answer(question, progress)?)
     }
 
     /// As [`Engine::ask`]; `connected` sees each connection before anything is asked over it.
@@ -190,57 +195,52 @@ impl Engine {
     pub(crate) fn ask_over(
         &self,
         question: &Question,
-        connected: impl FnMut(&UnixStream),
-        progress: impl FnMut(&Reply),
+        connected: impl Fn(BorrowedFd<'_>) + Send + Sync + 'static,
     ) -> Result<Reply, Failure> {
-        let reply = self.answer(question, connected, progress)?;
-        if reply.status == ReplyStatus::Ok {
-            return Ok(reply);
-        }
-        let failure = Failure::new(reply.code.unwrap_or(code::FAILURE), reply.message);
-        Err(failure.hint(reply.hint.unwrap_or_default()))
+        let Asking { runtime, client } = self.asking()?;
+        let asked = client.clone().on_connect(connected).request(question.request(question.timeout));
+        fine(runtime.block_on(asked.into_future()).map_err(|error| failure(&error))?)
     }
 
-    /// As [`Engine::ask_over`], but the terminal reply whatever its status.
+    /// As [`Engine::ask`], but the terminal reply whatever its status.
     ///
     /// # Errors
     /// When there is none.
-    pub(crate) fn answer(
-        &self,
-        question: &Question,
-        mut connected: impl FnMut(&UnixStream),
-        mut progress: impl FnMut(&Reply),
-    ) -> Result<Reply, Failure> {
-        let started = Instant::now();
-        let mut answer = Patience::of(question.timeout, started, ANSWER);
-        if question.exact {
-            answer.until += EXACT_MARGIN;
-        }
+    pub(crate) fn answer(&self, question: &Question, mut progress: impl FnMut(&Reply)) -> Result<Reply, Failure> {
+        let until = question.timeout.map(|timeout| Instant::now() + timeout);
+        let asking = self.asking()?;
         let mut appearing = question.appearing.then(|| Appearing::new(&self.global));
-        // Waiting for an engine to appear has no other bound than the user's.
-        let appear = if question.appearing { Patience::of(question.timeout, started, FOREVER) } else { answer };
         loop {
-            let stream = self.connect(appear, appearing.as_mut())?;
             if let Some(appearing) = &mut appearing {
-                appearing.found();
+                self.await_one(appearing, until)?;
             }
-            connected(&stream);
-            let bounded = question.prompt || question.timeout.is_some();
-            let all = question.timeout.map(|timeout| if question.exact { timeout } else { told(timeout) });
-            let left = all.map(|all| all.saturating_sub(started.elapsed()));
-            match exchange(&stream, question, left, bounded.then_some(answer.until), &mut progress) {
-                Ok(reply) => return Ok(reply),
-                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
-                    let text = format!("the engine in {} does not answer", self.directory.display());
-                    return Err(answer.over(text).hint(SILENT));
-                }
-                Err(_) if question.lost == Lost::AskAgain && Instant::now() < appear.until => pause(RETRY),
-                Err(_) => {
-                    let text = "the outcome is unknown: the manager ended meanwhile";
-                    return Err(Failure::new(code::FAILURE, text).hint("`evercrew status` shows how things stand"));
-                }
+            let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+            match Self::answered(asking, question, left, &mut progress) {
+                // It ended meanwhile, or its socket is not there yet.
+                Err(error) if error.kind() == ErrorKind::NotRunning && appearing.is_some() => pause(RETRY),
+                reply => return reply.map_err(|error| failure(&error)),
             }
         }
+    }
+
+    fn answered(
+        Asking { runtime, client }: &Asking,
+        question: &Question,
+        left: Option<Duration>,
+        progress: &mut impl FnMut(&Reply),
+    ) -> Result<Reply, Error> {
+        let request = question.request(left);
+        runtime.block_on(async {
+            if question.prompt {
+                return client.request(request).await;
+            }
+            let client = if question.appearing { client.clone().patience(FOREVER) } else { client.clone() };
+            let mut answers = client.request(request).stream()?;
+            while let Some(reply) = answers.next().await {
+                progress(&reply);
+            }
+            answers.end().await
+        })
     }
 
     /// Follows events, also across managers, until the engine ends or `each` says stop.
@@ -249,93 +249,50 @@ impl Engine {
     /// When no engine runs or the request is refused, and what `each` says.
     pub(crate) fn follow(
         &self,
-        question: &mut Question,
+        question: &Question,
         mut each: impl FnMut(&Value) -> Result<bool, Failure>,
     ) -> Result<(), Failure> {
-        loop {
-            let stream = match self.connect(Patience::of(question.timeout, Instant::now(), ANSWER), None) {
-                Ok(stream) => stream,
-                Err(failure) if failure.code == code::FORBIDDEN => return Err(failure),
-                Err(_) if question.args.contains_key("since") && !self.runs()? => return Ok(()),
-                Err(failure) => return Err(failure),
-            };
-            if send(&stream, question, None).is_err() {
-                continue;
-            }
-            for line in BufReader::new(&stream).lines() {
-                let Some(reply) = line.ok().and_then(|line| serde_json::from_str::<Reply>(&line).ok()) else { break };
-                if reply.status == ReplyStatus::Failure {
-                    let failure = Failure::new(reply.code.unwrap_or(code::FAILURE), reply.message);
-                    return Err(failure.hint(reply.hint.unwrap_or_default()));
-                }
-                if let Some(next) = reply.content["next"].as_u64() {
-                    question.args.insert("since".into(), json!(next));
-                    continue;
-                }
-                if let Some(seq) = reply.content["seq"].as_u64() {
-                    question.args.insert("since".into(), json!(seq + 1));
-                }
-                if !reply.content.is_null() && !each(&reply.content)? {
+        let Asking { runtime, client } = self.asking()?;
+        let client = client.clone().patience(question.timeout.unwrap_or(ANSWER));
+        let request = question.request(None).upon(Upon::Resume);
+        runtime.block_on(async {
+            let mut answers = client.request(request).stream().map_err(|error| failure(&error))?;
+            while let Some(Reply { content, .. }) = answers.next().await {
+                if !content.is_null() && content.get("next").is_none() && !each(&content)? {
                     return Ok(());
                 }
             }
-        }
+            match answers.end().await {
+                Ok(reply) => fine(reply).map(|_| ()),
+                Err(error) if error.kind() == ErrorKind::Over => Ok(()),
+                Err(error) => {
+                    let late = error.kind() == ErrorKind::Silent && question.timeout.is_some();
+                    let failure = failure(&error);
+                    Err(if late { Failure { code: code::TIMEOUT, ..failure } } else { failure })
+                }
+            }
+        })
     }
 }
 
-/// What the engine is told of the user's deadline: a little less, so that its answer, which says how far it is, comes in
-/// time. The user's own deadline is kept in any case.
-fn told(timeout: Duration) -> Duration {
-    timeout - (timeout / 10).min(MOST_MARGIN)
+/// # Errors
+/// A reply with another status than ok.
+fn fine(reply: Reply) -> Result<Reply, Failure> {
+    if reply.status == ReplyStatus::Ok {
+        return Ok(reply);
+    }
+    let failure = Failure::new(reply.code.unwrap_or(code::FAILURE), reply.message);
+    Err(failure.hint(reply.hint.unwrap_or_default()))
+}
+
+fn failure(error: &Error) -> Failure {
+    let failure = Failure::new(error.code(), error.message());
+    failure.hint(if error.kind() == ErrorKind::NotRunning { NONE } else { error.help() })
 }
 
 pub(crate) fn forbidden(path: &Path) -> Failure {
     Failure::new(code::FORBIDDEN, format!("not permitted to use {}", path.display()))
         .hint("run the command as the engine's user or as root")
-}
-
-fn none_runs(directory: &Path, error: &io::Error) -> Failure {
-    let text = format!("no engine runs in {} (control.sock: {error})", directory.display());
-    Failure::unavailable(text).hint(NONE)
-}
-
-fn send(mut stream: &UnixStream, question: &Question, left: Option<Duration>) -> io::Result<()> {
-    let request = Request {
-        id: "1".to_owned(),
-        verb: question.verb.to_owned(),
-        args: question.args.clone(),
-        deadline_ms: left.map(|left| left.as_millis().try_into().unwrap_or(u64::MAX)),
-    };
-    let mut line = serde_json::to_vec(&request).map_err(io::Error::other)?;
-    line.push(b'\n');
-    stream.write_all(&line)
-}
-
-fn exchange(
-    stream: &UnixStream,
-    question: &Question,
-    left: Option<Duration>,
-    until: Option<Instant>,
-    progress: &mut impl FnMut(&Reply),
-) -> io::Result<Reply> {
-    send(stream, question, left)?;
-    let mut lines = BufReader::new(stream);
-    loop {
-        if let Some(until) = until {
-            let left = until.saturating_duration_since(Instant::now());
-            stream.set_read_timeout(Some(left.max(Duration::from_millis(1))))?;
-        }
-        let mut line = String::new();
-        if lines.read_line(&mut line)? == 0 {
-            return Err(io::Error::from(io::ErrorKind::UnexpectedEof));
-        }
-        let reply: Reply = serde_json::from_str(&line).map_err(io::Error::other)?;
-        if reply.status == ReplyStatus::Processing {
-            progress(&reply);
-        } else {
-            return Ok(reply);
-        }
-    }
 }
 
 /// A command may wait for something that gives no sign: an engine that does not run yet.

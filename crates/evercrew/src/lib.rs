@@ -39,6 +39,8 @@ mod toml;
 pub use builder::{Builder, Server};
 pub use embedded::Embedded;
 pub use error::{Error, Result};
+/// A client of a running engine, for this program or another one.
+pub use evercrew_control as control;
 pub use evercrew_worker::{
     App, Asked, Body, BoxError, CommandPipe, Connection, Context, Figures, Format, HttpOptions, Hyper, Identity, Stop,
     StopFlag, Tower,

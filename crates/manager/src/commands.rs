@@ -302,7 +302,7 @@ impl Manager {
             let since = since.unwrap_or(self.events.next());
             self.events.subscribe(client, request.id.clone(), since, filter);
             let following = Reply::new(&request.id, ReplyStatus::Processing, "following");
-            let mut content = json!({"next": since});
+            let mut content = json!({"next": since, "engine": self.configuration.instance.get(..16)});
             if flag(request, "snapshot") {
                 let services = self.services();
                 content["snapshot"] =

@@ -27,6 +27,7 @@ pub mod logger;
 mod mirror;
 pub mod queue;
 pub mod record;
+pub mod status;
 mod stops;
 pub mod supervisor;
 mod text;

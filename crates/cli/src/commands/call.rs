@@ -56,15 +56,11 @@ impl Call {
         args.extend(self.quorum.map(|quorum| ("quorum".to_owned(), json!(quorum))));
         let question = Question { exact: true, ..Question::change("call", args, global.timeout) };
         let mut told = Ok(());
-        let reply = Engine::of(global).answer(
-            &question,
-            |_| {},
-            |reply| {
-                if !global.json && told.is_ok() {
-                    told = line(&reply.content);
-                }
-            },
-        )?;
+        let reply = Engine::of(global).answer(&question, |reply| {
+            if !global.json && told.is_ok() {
+                told = line(&reply.content);
+            }
+        })?;
         told?;
         self.end(global, &reply)
     }

@@ -1,6 +1,7 @@
 //! `down`: the end of the engine.
 
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::mpsc;
 use std::time::Duration;
 
 use clap::Args;
@@ -29,8 +30,11 @@ impl Down {
         let engine = Engine::of(global);
         let args = change::with_flag(Map::new(), "now", self.now);
         let question = Question::look("shutdown", args, global.timeout);
-        let mut supervisor = None;
-        let asked = engine.ask_over(&question, |stream| supervisor = peer::process(stream).ok().flatten(), |_| {});
+        let (told, listening) = mpsc::channel();
+        // Nobody hears of a connection that comes after the answer.
+        let asked =
+            engine.ask_over(&question, move |connection| drop(told.send(peer::process(connection).ok().flatten())));
+        let mut supervisor = listening.try_iter().last().flatten();
         match asked {
             Err(failure) if failure.code == code::FORBIDDEN => return Err(failure),
             Err(_) if !engine.runs()? => {

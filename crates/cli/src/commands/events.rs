@@ -53,8 +53,8 @@ impl Events {
         if self.follow {
             args.insert("follow".into(), json!(true));
             args.extend(since.map(|since| ("since".to_owned(), json!(since))));
-            let mut question = Question::look("events", args, global.timeout);
-            engine.follow(&mut question, |event| Ok(print(&line(event))? == Reader::Listens))?;
+            let question = Question::look("events", args, global.timeout);
+            engine.follow(&question, |event| Ok(print(&line(event))? == Reader::Listens))?;
         }
         Ok(0)
     }

@@ -62,7 +62,7 @@ impl World {
     }
 
     fn chance(&mut self, of: u32) -> bool {
-        self.lots.draw() % of == 0
+        self.lots.draw().is_multiple_of(of)
     }
 
     pub(super) fn step(&mut self) -> Result<(), String> {
