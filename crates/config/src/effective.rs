@@ -87,7 +87,8 @@ fn log(under: &mut Under<'_>, log: &Log) {
 }
 
 fn queue(under: &mut Under<'_>, queue: &Queue) {
-    let Queue { listen, store, durability, password, insecure, memory, connections, keep_done, keep_dead } = queue;
+    let Queue { listen, store, durability, password, insecure, memory, buffers, connections, keep_done, keep_dead } =
+        queue;
     under.put("listen", json!(listen.to_string()));
     let store = store.as_ref().map_or_else(|| "memory".to_owned(), |path| format!("sqlite:{}", path.display()));
     under.put("store", json!(store));
@@ -95,6 +96,7 @@ fn queue(under: &mut Under<'_>, queue: &Queue) {
     under.put("password", password.as_ref().map(|password| json!(password)));
     under.put("insecure", json!(insecure));
     under.put("memory", json!(size::format(*memory)));
+    under.put("buffers", json!(size::format(*buffers)));
     under.put("connections", json!(connections));
     under.put("keep_done", time(*keep_done));
     under.put("keep_dead", time(*keep_dead));

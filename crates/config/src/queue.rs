@@ -61,6 +61,13 @@ pub(crate) static QUEUE: Section = Section {
             "\"256MiB\"",
             "bytes of waiting jobs that are kept in memory; those beyond are read from the store when they are fetched",
         ),
+        key(
+            "buffers",
+            Shape::Size,
+            "\"64MiB\"",
+            "bytes of unfinished commands and unsent answers, of all clients together beyond 8 KiB of each; when it is \
+             full they wait for one another, and who neither sends nor reads is sent away",
+        ),
         key("connections", Shape::Integer { min: 1, max: 1_000_000 }, "10000", "clients at once"),
         key("keep_done", TIME, "\"1h\"", "how long a job that is done can be shown"),
         key("keep_dead", TIME, "\"180d\"", "how long a dead job is kept"),
@@ -84,6 +91,8 @@ pub struct Queue {
     pub insecure: bool,
     /// Bytes of waiting jobs in memory.
     pub memory: u64,
+    /// Bytes of unfinished commands and unsent answers.
+    pub buffers: u64,
     /// Clients at once.
     pub connections: u32,
     /// How long a job that is done can be shown.
@@ -144,6 +153,7 @@ pub(crate) fn queue(reader: &Reader<'_>, context: &Context<'_>, directory: &Path
         password,
         insecure,
         memory: reader.size("memory").unwrap_or(u64::MAX),
+        buffers: reader.size("buffers").unwrap_or(64 << 20),
         connections: reader.integer("connections"),
         keep_done: reader.duration("keep_done"),
         keep_dead: reader.duration("keep_dead"),

@@ -26,6 +26,9 @@ pub struct Config {
     pub insecure: bool,
     /// Bytes of waiting jobs that are kept in memory; those beyond are read from the store when they are fetched.
     pub memory: u64,
+    /// Bytes of commands that are received and not carried out, and of answers that are not sent, of all clients together
+    /// beyond 8 KiB of each. When it is full they wait for one another, and who neither sends nor reads is sent away.
+    pub buffers: u64,
     /// Clients at once; one more is refused.
     pub connections: u32,
     /// How long a job that is done can be asked for.
@@ -85,6 +88,7 @@ impl Config {
             password: None,
             insecure: false,
             memory: 256 << 20,
+            buffers: 64 << 20,
             connections: 10_000,
             keep_done: Duration::from_secs(3600),
             keep_dead: Duration::from_secs(180 * 86_400),

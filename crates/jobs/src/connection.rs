@@ -1,10 +1,8 @@
-//! One client's connection: what it has sent, what it is owed, and in which order.
+//! One client's connection: what it has sent, what it is owed, and who it is.
 
-use std::collections::VecDeque;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::time::Duration;
 
 use evercrew_core::Mono;
 use evercrew_core::jobs::LeaseNumber;
@@ -12,35 +10,39 @@ use evercrew_sys::epoll::Interest;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags};
 
+use crate::answers::Answers;
 use crate::handout::Form;
+use crate::pace::Pace;
 
-/// Answers that may wait to be read before nothing more is taken from this client, in bytes.
-const MOST_UNREAD: usize = 1 << 20;
-/// Answers that may be owed at once before nothing more is taken.
-const MOST_OWED: usize = 16_384;
-/// How long a client may leave its answers unread.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+/// Bytes that every client may hold, however much others do.
+pub(crate) const ALLOWANCE: usize = 4 << 10;
+/// Answers, and jobs that are not on disk, that may wait before nothing more is taken from this client, in bytes.
+const MOST_WAITING: usize = 1 << 20;
+/// Most that is received ahead of a command that waits.
+const MOST_AHEAD: usize = 256 << 10;
 
 /// A client.
 #[derive(Debug)]
 pub(crate) struct Connection {
     socket: OwnedFd,
-    /// What was received and makes up no whole line yet.
+    /// What was received and is not carried out.
     pub(crate) input: Vec<u8>,
     /// How much of it is known to hold no line end.
     pub(crate) searched: usize,
     /// A line that was too long goes on: everything up to its end is dropped.
     pub(crate) skipping: bool,
-    /// What it has sent waits to be carried out until it may go on.
-    pub(crate) held_up: bool,
-    output: Vec<u8>,
-    sent: usize,
-    /// Answers in the order of their commands, from the first one that is owed.
-    owed: VecDeque<Option<Vec<u8>>>,
-    /// The number of the first of them.
-    first: u64,
-    /// Since when the client has not taken what is sent.
-    pub(crate) stuck_since: Option<Mono>,
+    /// Why what it has sent is not carried out.
+    pub(crate) hold: Hold,
+    pub(crate) answers: Answers,
+    /// A long line of it that has no end yet, by the order in which those began.
+    pub(crate) long_line: Option<u64>,
+    /// How it takes what is sent, and how it sends a long line.
+    pub(crate) outflow: Pace,
+    pub(crate) inflow: Pace,
+    /// Somebody looks after a while whether it is slow.
+    pub(crate) is_watched: bool,
+    /// What it holds beyond its allowance, as it was counted last.
+    pub(crate) counted: usize,
     /// It waits for a job, to be handed out like this; nothing that it sent after is carried out before.
     pub(crate) waiting: Option<Form>,
     /// The leases of what it got last, until it says anything more.
@@ -55,6 +57,20 @@ pub(crate) struct Connection {
     pub(crate) is_local: bool,
     /// Who it said it is.
     pub(crate) standing: Standing,
+}
+
+/// Why a client's next command is not carried out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Hold {
+    /// It has sent none.
+    #[default]
+    None,
+    /// It has to be done with what it asked before.
+    Itself,
+    /// There is no room, here or in the batch that is open.
+    Room,
+    /// Nothing does any more: it goes on in this turn.
+    Over,
 }
 
 /// How far a client has come.
@@ -86,9 +102,14 @@ pub(crate) enum Received {
     Broken,
 }
 
-/// A place in the order of answers.
+/// How the room for all is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Owed(pub(crate) u64);
+pub(crate) enum Crowd {
+    /// There is room.
+    Thin,
+    /// There is none: nobody takes more than its allowance.
+    Dense,
+}
 
 impl Connection {
     pub(crate) fn new(socket: OwnedFd, is_local: bool, standing: Standing) -> Self {
@@ -97,12 +118,13 @@ impl Connection {
             input: Vec::new(),
             searched: 0,
             skipping: false,
-            held_up: false,
-            output: Vec::new(),
-            sent: 0,
-            owed: VecDeque::new(),
-            first: 0,
-            stuck_since: None,
+            hold: Hold::None,
+            answers: Answers::default(),
+            long_line: None,
+            outflow: Pace::default(),
+            inflow: Pace::default(),
+            is_watched: false,
+            counted: 0,
             waiting: None,
             handed_out: Vec::new(),
             finished: false,
@@ -117,6 +139,10 @@ impl Connection {
         &self.socket
     }
 
+    pub(crate) fn is_stranger(&self) -> bool {
+        matches!(self.standing, Standing::Stranger { .. })
+    }
+
     /// Receives into `bytes`.
     pub(crate) fn receive(&self, bytes: &mut [u8]) -> Received {
         match rustix::io::retry_on_intr(|| rustix::net::recv(&self.socket, &mut *bytes, RecvFlags::DONTWAIT)) {
@@ -127,62 +153,39 @@ impl Connection {
         }
     }
 
-    /// Where the next answer goes that can be given at once; it waits behind those that are owed.
-    pub(crate) fn answer(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
-        if self.owed.is_empty() {
-            write(&mut self.output);
-        } else {
-            let mut answer = Vec::new();
-            write(&mut answer);
-            self.owed.push_back(Some(answer));
-        }
+    /// Keeps what is not carried out, and no more memory for it than that.
+    pub(crate) fn keep(&mut self, rest: &[u8]) {
+        self.input.extend_from_slice(rest);
     }
 
-    /// A place for an answer that comes later.
-    pub(crate) fn owe(&mut self) -> Owed {
-        self.owed.push_back(None);
-        Owed(self.first + self.owed.len() as u64 - 1)
+    /// Bytes that it holds beyond what every client may.
+    pub(crate) fn beyond(&self) -> usize {
+        (self.input.capacity() + self.answers.held()).saturating_sub(2 * ALLOWANCE)
     }
 
-    /// Gives an answer that was owed.
-    pub(crate) fn settle(&mut self, owed: Owed, write: impl FnOnce(&mut Vec<u8>)) {
-        let Some(index) = owed.0.checked_sub(self.first).and_then(|index| usize::try_from(index).ok()) else { return };
-        if index == 0 {
-            // The common case needs no copy.
-            if self.owed.pop_front().is_some() {
-                write(&mut self.output);
-                self.first += 1;
-            }
-            while let Some(Some(_)) = self.owed.front() {
-                let answer = self.owed.pop_front().flatten().unwrap_or_default();
-                self.output.extend_from_slice(&answer);
-                self.first += 1;
-            }
-        } else if let Some(place @ None) = self.owed.get_mut(index) {
-            let mut answer = Vec::new();
-            write(&mut answer);
-            *place = Some(answer);
-        }
+    /// Whether its next command may be carried out, as far as it is up to itself.
+    pub(crate) fn may_go_on(&self, crowd: Crowd) -> bool {
+        let most = if crowd == Crowd::Dense { ALLOWANCE } else { MOST_WAITING };
+        self.waiting.is_none() && !self.closing && !self.answers.is_full(most)
     }
 
-    /// Whether any answer is owed or not sent.
-    pub(crate) fn is_owed(&self) -> bool {
-        !self.owed.is_empty() || self.sent < self.output.len()
+    /// How much may be received from it; `is_chosen` when its long line goes on in any case.
+    pub(crate) fn may_receive(&self, crowd: Crowd, is_chosen: bool) -> usize {
+        let is_held = self.waiting.is_some() || self.hold != Hold::None;
+        let most = match crowd {
+            _ if self.closing || self.finished => 0,
+            Crowd::Thin if !is_held => usize::MAX,
+            Crowd::Thin => MOST_AHEAD,
+            Crowd::Dense if !is_held && is_chosen => usize::MAX,
+            Crowd::Dense => ALLOWANCE,
+        };
+        // What follows a held command lies in the kernel, and slows down its sender.
+        if is_held || self.may_go_on(crowd) { most.saturating_sub(self.input.len()) } else { 0 }
     }
 
-    /// Whether more may be read from it.
-    pub(crate) fn may_read(&self) -> bool {
-        !self.closing && self.output.len() - self.sent < MOST_UNREAD && self.owed.len() < MOST_OWED
-    }
-
-    /// Whether its next command may be carried out.
-    pub(crate) fn may_go_on(&self) -> bool {
-        self.waiting.is_none() && self.may_read()
-    }
-
-    /// Bytes that are not sent.
-    pub(crate) fn unsent(&self) -> usize {
-        self.output.len() - self.sent
+    /// Since when it has taken or sent too little of what it should.
+    pub(crate) fn slow_since(&self) -> Option<Mono> {
+        self.outflow.slow_since().into_iter().chain(self.inflow.slow_since()).min()
     }
 
     /// Sends what can be sent.
@@ -190,40 +193,32 @@ impl Connection {
     /// # Errors
     /// When the connection is broken.
     pub(crate) fn send(&mut self, now: Mono) -> io::Result<()> {
-        while self.sent < self.output.len() {
-            let rest = &self.output[self.sent..];
-            match rustix::net::send(&self.socket, rest, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
+        while self.answers.unsent() > 0 {
+            match rustix::net::send(&self.socket, self.answers.rest(), SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
                 Ok(length) => {
-                    self.sent += length;
-                    self.stuck_since = None;
+                    self.answers.sent(length);
+                    self.outflow.advance(length, now);
                 }
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => {
-                    self.stuck_since.get_or_insert(now);
+                    self.outflow.begin(now);
                     return Ok(());
                 }
                 Err(error) => return Err(error.into()),
             }
         }
-        self.stuck_since = None;
-        self.sent = 0;
-        self.output.clear();
-        // One large answer does not stay in memory for as long as the client does.
-        if self.output.capacity() > 16 << 10 {
-            self.output = Vec::new();
-        }
+        self.outflow.rest();
         Ok(())
     }
 
     /// What the poller has to tell of it.
-    pub(crate) fn wanted(&self) -> Interest {
-        Interest { readable: self.may_read() && !self.finished, writable: self.sent < self.output.len() }
+    pub(crate) fn wanted(&self, crowd: Crowd, is_chosen: bool) -> Interest {
+        Interest { readable: self.may_receive(crowd, is_chosen) > 0, writable: self.answers.unsent() > 0 }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::io::Read;
     use std::os::unix::net::UnixStream;
 
     use super::*;
@@ -234,42 +229,31 @@ mod tests {
     }
 
     #[test]
-    fn answers_leave_in_the_order_of_their_commands() {
-        let (mut connection, mut client) = pair();
-        let say = |text: &'static str| move |out: &mut Vec<u8>| out.extend_from_slice(text.as_bytes());
-        connection.answer(say("1 "));
-        let second = connection.owe();
-        connection.answer(say("3 "));
-        let fourth = connection.owe();
-        connection.settle(fourth, say("4 "));
-        let fifth = connection.owe();
-        connection.send(Mono::from_nanos(0)).expect("send");
-        assert!(connection.is_owed());
-        connection.settle(second, say("2 "));
-        connection.settle(second, say("never "));
-        connection.settle(fifth, say("5 "));
-        connection.send(Mono::from_nanos(0)).expect("send");
-        assert!(!connection.is_owed());
-        drop(connection);
-        let mut read = String::new();
-        client.read_to_string(&mut read).expect("read");
-        assert_eq!(read, "1 2 3 4 5 ");
-    }
-
-    #[test]
     fn a_client_that_does_not_read_is_read_from_no_more() {
         let (mut connection, _client) = pair();
         let now = Mono::from_nanos(7);
-        while connection.may_read() {
-            connection.answer(|out| out.extend_from_slice(&[b'x'; 1000]));
+        while connection.may_go_on(Crowd::Thin) {
+            connection.answers.answer(|out| out.extend_from_slice(&[b'x'; 1000]));
             connection.send(now).expect("send");
         }
-        assert_eq!(connection.stuck_since, Some(now));
-        assert_eq!(connection.wanted(), Interest::WRITABLE);
+        assert_eq!(connection.slow_since(), Some(now));
+        assert_eq!(connection.wanted(Crowd::Thin, true), Interest::WRITABLE);
+    }
+
+    #[test]
+    fn who_waits_is_received_from_up_to_a_bound() {
         let (mut connection, _client) = pair();
-        while connection.may_read() {
-            connection.owe();
+        assert_eq!(connection.may_receive(Crowd::Thin, false), usize::MAX);
+        assert_eq!(connection.may_receive(Crowd::Dense, false), ALLOWANCE);
+        assert_eq!(connection.may_receive(Crowd::Dense, true), usize::MAX);
+        for hold in [Hold::Itself, Hold::Room] {
+            connection.hold = hold;
+            assert_eq!(connection.may_receive(Crowd::Thin, false), MOST_AHEAD);
+            assert_eq!(connection.may_receive(Crowd::Dense, true), ALLOWANCE);
         }
-        assert_eq!(connection.owed.len(), MOST_OWED);
+        connection.hold = Hold::None;
+        connection.waiting = Some(Form::One);
+        connection.input = vec![0; MOST_AHEAD];
+        assert_eq!(connection.wanted(Crowd::Thin, false), Interest::NONE);
     }
 }

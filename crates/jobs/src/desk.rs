@@ -7,12 +7,18 @@ use evercrew_core::jobs::{Action, Asker, BatchNumber, Change, Event, Grant, Now,
 use evercrew_sys::clock;
 use evercrew_wire::faktory::{Refusal, reply};
 
-use crate::connection::Owed;
+use crate::answers::Owed;
+use crate::connection::{ALLOWANCE, Crowd};
 use crate::error::Error;
 use crate::handout::{self, Form};
 use crate::keeper::Outcome;
 use crate::server::Server;
 use crate::sessions::SessionId;
+
+/// What a change takes until it is on disk, beside the text of its job.
+const CHANGE: usize = 512;
+/// Texts in one answer, in bytes, unless there is only one.
+const MOST_HANDED_OUT: usize = 4 << 20;
 
 /// An answer that is owed until a batch is committed.
 #[derive(Debug)]
@@ -64,6 +70,7 @@ impl Server {
                     }
                     Change::Move(_) | Change::Remove(_) | Change::Pause(..) | Change::Flush => None,
                 };
+                self.room.batch += CHANGE + text.as_ref().map_or(0, |text| text.len());
                 self.changes.push((change, text));
             }
             Action::Grant(asker, grants) => self.grant(asker, &grants),
@@ -74,33 +81,53 @@ impl Server {
 
     fn grant(&mut self, asker: Asker, grants: &[Grant]) {
         let id = SessionId(asker.0);
-        let texts: Option<Vec<Arc<[u8]>>> = grants.iter().map(|grant| self.text(grant.number)).collect();
-        let taken = self.sessions.get_mut(id).and_then(|connection| Some((connection.waiting.take()?, connection)));
-        let (Some(texts), Some((form, connection))) = (texts, taken) else {
-            // It left in this very moment, or the store cannot say what the jobs are: they are the next ones again.
+        let Some(form) = self.sessions.get_mut(id).and_then(|connection| connection.waiting.take()) else {
+            // It left in this very moment: they are the next ones again.
             self.lost_grants.extend(grants.iter().map(|grant| grant.lease));
             return;
         };
-        connection.handed_out.extend(grants.iter().map(|grant| grant.lease));
-        for grant in grants {
+        let (texts, fitting) = self.texts_that_fit(grants);
+        let (granted, back) = grants.split_at(fitting);
+        self.lost_grants.extend(back.iter().map(|grant| grant.lease));
+        for grant in granted {
             if let Some(record) = self.core.record(grant.number) {
                 self.waits.observe(&record.queue, self.wall.since(grant.enqueued_at));
             }
         }
+        let Some(connection) = self.sessions.get_mut(id) else { return };
+        connection.handed_out.extend(granted.iter().map(|grant| grant.lease));
         let core = &self.core;
         let retries = |grant: &Grant| core.record(grant.number).map_or(0, |record| record.retry);
-        connection.answer(|out| match form {
-            Form::One => {
-                if let (Some(grant), Some(text)) = (grants.first(), texts.first()) {
-                    handout::one(out, grant, text, retries(grant));
-                }
+        connection.answers.answer(|out| match (form, granted.first(), texts.first()) {
+            (Form::One, Some(grant), Some(text)) => handout::one(out, grant, text, retries(grant)),
+            (Form::Bulk, Some(_), Some(_)) => {
+                handout::many(out, granted.iter().zip(&texts).map(|(grant, text)| (grant, &**text, retries(grant))))
             }
-            Form::Bulk => {
-                handout::many(out, grants.iter().zip(&texts).map(|(grant, text)| (grant, &**text, retries(grant))))
-            }
+            _ => reply::nothing(out),
         });
         self.dirty.push(id);
-        self.resumed.push(id);
+        self.account(id);
+    }
+
+    /// The texts of as many of these jobs as one answer holds, the first of them in any case where there is room.
+    fn texts_that_fit(&mut self, grants: &[Grant]) -> (Vec<Arc<[u8]>>, usize) {
+        let mut texts: Vec<Arc<[u8]>> = Vec::new();
+        let mut bytes = 0;
+        for grant in grants {
+            let Some(text) = self.text(grant.number) else { break };
+            bytes += text.len();
+            let most = match self.room.crowd() {
+                Crowd::Thin if texts.is_empty() => usize::MAX,
+                Crowd::Thin => MOST_HANDED_OUT,
+                Crowd::Dense => ALLOWANCE,
+            };
+            if bytes > most {
+                break;
+            }
+            texts.push(text);
+        }
+        let fitting = texts.len();
+        (texts, fitting)
     }
 
     /// The text of a job, from memory or else from the store.
@@ -126,9 +153,8 @@ impl Server {
         if let Some(connection) = self.sessions.get_mut(id)
             && connection.waiting.take().is_some()
         {
-            connection.answer(reply::nothing);
+            connection.answers.answer(reply::nothing);
             self.dirty.push(id);
-            self.resumed.push(id);
         }
     }
 
@@ -141,8 +167,15 @@ impl Server {
 
     /// Owes an answer until what is open by now is committed.
     pub(crate) fn owe(&mut self, id: SessionId, answer: Answer) {
+        self.owe_for(id, answer, 0);
+    }
+
+    /// As [`Server::owe`], for a job of so many bytes.
+    pub(crate) fn owe_for(&mut self, id: SessionId, answer: Answer, job: usize) {
         if let Some(connection) = self.sessions.get_mut(id) {
-            let owed = connection.owe();
+            let length = if let Answer::Bulk(text) = &answer { text.capacity() } else { 0 };
+            let owed = connection.answers.owe(length, job);
+            self.room.batch += size_of::<Debt>();
             self.debts.push(Debt { id, owed, answer });
         }
         if self.config.faults.answers_before_sync() {
@@ -157,6 +190,7 @@ impl Server {
         if self.in_flight.is_some() {
             return Ok(());
         }
+        self.room.batch = 0;
         let Verdict::Batch(Some(batch)) = self.tell(Event::Sealed) else {
             // Nothing is to be kept, so nothing can be owed for it.
             let debts = mem::take(&mut self.debts);
@@ -213,7 +247,7 @@ impl Server {
     fn pay(&mut self, debts: Vec<Debt>) {
         for debt in debts {
             if let Some(connection) = self.sessions.get_mut(debt.id) {
-                connection.settle(debt.owed, |out| match &debt.answer {
+                connection.answers.settle(debt.owed, |out| match &debt.answer {
                     Answer::Ok => reply::ok(out),
                     Answer::Bulk(text) => reply::bulk(out, text),
                 });
@@ -229,7 +263,7 @@ impl Server {
         let refusal = Refusal::error(format!("nothing can be stored at the moment, try again later: {why}"));
         for debt in debts {
             if let Some(connection) = self.sessions.get_mut(debt.id) {
-                connection.settle(debt.owed, |out| reply::refused(out, &refusal));
+                connection.answers.settle(debt.owed, |out| reply::refused(out, &refusal));
                 self.dirty.push(debt.id);
             }
         }

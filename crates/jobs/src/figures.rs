@@ -56,7 +56,7 @@ pub(crate) fn figures(server: &mut Server) -> Vec<Metric> {
         metrics.push(metric("set_size", "Jobs in a set", &[("set", set)], gauge(size)));
     }
     let (totals, count) = (server.core.totals(), &server.count);
-    let counters: [(&str, &str, u64); 14] = [
+    let counters: [(&str, &str, u64); 16] = [
         ("pushed_total", "Jobs taken in", totals.pushed),
         ("leased_total", "Jobs handed out", totals.leased),
         ("done_total", "Jobs done", totals.done),
@@ -71,6 +71,8 @@ pub(crate) fn figures(server: &mut Server) -> Vec<Metric> {
         ("refused_commits_total", "Batches that could not be kept", count.refused_commits),
         ("syncs_total", "Syncs of the store", server.syncs()),
         ("commands_total", "Commands of clients", count.commands),
+        ("turns_total", "Turns of the loop that serves", count.turns),
+        ("evicted_connections_total", "Clients sent away because they were slow", count.evicted),
     ];
     metrics
         .extend(counters.map(|(name, help, count)| metric(name, help, &[], Measure::Counter { value: float(count) })));
@@ -79,6 +81,7 @@ pub(crate) fn figures(server: &mut Server) -> Vec<Metric> {
         ("workers", "Workers that are known", server.core.consumer_count() as u64),
         ("waiting_workers", "Workers that wait for a job", server.core.waiting() as u64),
         ("text_bytes", "Bytes of jobs in memory", server.texts.bytes()),
+        ("buffer_bytes", "Bytes of unfinished commands and unsent answers", server.room.held()),
     ];
     metrics.extend(gauges.map(|(name, help, count)| metric(name, help, &[], gauge(count))));
     metrics

@@ -81,9 +81,12 @@ pub(crate) fn info(server: &Server) -> String {
                 "syncs": server.syncs(),
                 "refused_commands": server.count.refused,
                 "accepted_connections": server.count.connections,
+                "turns": server.count.turns,
+                "evicted_connections": server.count.evicted,
             },
             "waiting_workers": core.waiting(),
             "text_bytes": server.texts.bytes(),
+            "buffer_bytes": server.room.held(),
         },
     })
     .to_string()

@@ -5,48 +5,57 @@ use std::mem;
 use evercrew_wire::faktory::line::{self, Next};
 use evercrew_wire::faktory::{Command, Refusal, reply};
 
-use crate::connection::{Received, Standing};
+use crate::connection::{ALLOWANCE, Hold, Received, Standing};
 use crate::server::Server;
 use crate::sessions::SessionId;
 
 /// Bytes that one read takes.
 pub(crate) const ONE_READ: usize = 64 << 10;
-/// Most that is received ahead of a command that waits.
-const MOST_AHEAD: usize = 256 << 10;
 
 impl Server {
-    /// Reads what a client has sent, and carries out the commands in it.
-    pub(crate) fn receive(&mut self, id: SessionId) {
-        let Some(connection) = self.sessions.get_mut(id) else { return };
-        if connection.waiting.is_some() && connection.input.len() >= MOST_AHEAD {
-            return;
+    /// Reads what a client has sent, and carries out the commands in it; whether anything may be read from it.
+    pub(crate) fn receive(&mut self, id: SessionId) -> bool {
+        let crowd = self.room.crowd();
+        let Some(connection) = self.sessions.get_mut(id) else { return false };
+        let is_chosen = self.room.goes_on(connection.long_line);
+        let most = connection.may_receive(crowd, is_chosen).min(ONE_READ);
+        if most == 0 {
+            self.dirty.push(id);
+            return false;
         }
         // Most clients send a command at a time: those are read in place, and nothing is kept for an idle one.
         let mut bytes = mem::take(&mut self.scratch);
         bytes.resize(ONE_READ, 0);
-        match connection.receive(&mut bytes) {
+        match connection.receive(&mut bytes[..most]) {
             Received::Nothing => {}
             Received::End => self.finished(id),
             Received::Broken => self.lost(id),
-            Received::Some(length) if connection.input.is_empty() => {
-                connection.handed_out.clear();
-                let taken = self.carry_out(id, &bytes[..length]);
-                if let Some(connection) = self.sessions.get_mut(id) {
-                    connection.input.extend_from_slice(&bytes[taken..length]);
-                }
-            }
             Received::Some(length) => {
                 connection.handed_out.clear();
-                connection.input.extend_from_slice(&bytes[..length]);
-                self.go_on(id);
+                connection.inflow.advance(length, self.now);
+                if connection.input.is_empty() {
+                    let taken = self.carry_out(id, &bytes[..length]);
+                    if let Some(connection) = self.sessions.get_mut(id) {
+                        connection.keep(&bytes[taken..length]);
+                    }
+                } else {
+                    connection.keep(&bytes[..length]);
+                    self.go_on(id);
+                }
+                self.account(id);
             }
         }
         self.scratch = bytes;
+        true
     }
 
     /// Carries out what was received before.
     pub(crate) fn go_on(&mut self, id: SessionId) {
         let Some(connection) = self.sessions.get_mut(id) else { return };
+        match connection.hold {
+            Hold::Itself | Hold::Room => return,
+            Hold::Over | Hold::None => connection.hold = Hold::None,
+        }
         if connection.input.is_empty() {
             return;
         }
@@ -57,6 +66,10 @@ impl Server {
                 return;
             }
             input.drain(..taken);
+            // One long line does not stay in memory for as long as the client does.
+            if input.capacity() > 4 * input.len().max(ALLOWANCE) {
+                input.shrink_to(2 * input.len());
+            }
             connection.input = input;
         }
     }
@@ -65,9 +78,10 @@ impl Server {
     fn carry_out(&mut self, id: SessionId, bytes: &[u8]) -> usize {
         let mut taken = 0;
         self.dirty.push(id);
-        while let Some(connection) = self.sessions.get_mut(id) {
+        loop {
+            let crowd = self.room.crowd();
+            let Some(connection) = self.sessions.get_mut(id) else { return bytes.len() };
             let rest = &bytes[taken..];
-            connection.held_up = false;
             if connection.skipping {
                 match rest.iter().position(|byte| *byte == b'\n') {
                     Some(end) => {
@@ -78,16 +92,24 @@ impl Server {
                 }
                 continue;
             }
-            if !connection.may_go_on() {
-                connection.held_up = !rest.is_empty();
+            if rest.is_empty() {
                 return taken;
             }
-            let logged_in = !matches!(connection.standing, Standing::Stranger { .. });
+            if !connection.may_go_on(crowd) {
+                connection.hold = Hold::Itself;
+                return taken;
+            }
+            let logged_in = !connection.is_stranger();
             match line::next(rest, connection.searched, logged_in) {
                 Next::Line(line, length) => {
                     connection.searched = 0;
+                    if logged_in && self.has_to_wait(line) {
+                        self.hold(id);
+                        return taken;
+                    }
                     taken += length;
                     self.command(id, line);
+                    self.account(id);
                 }
                 Next::More(_) => {
                     connection.searched = rest.len();
@@ -96,7 +118,7 @@ impl Server {
                 Next::TooLong(most) => {
                     connection.searched = 0;
                     let refusal = Refusal::error(format!("the line is too long: at most {most} bytes are taken"));
-                    connection.answer(|out| reply::refused(out, &refusal));
+                    connection.answers.answer(|out| reply::refused(out, &refusal));
                     self.count.refused += 1;
                     if logged_in {
                         connection.skipping = true;
@@ -106,7 +128,13 @@ impl Server {
                 }
             }
         }
-        bytes.len()
+    }
+
+    fn hold(&mut self, id: SessionId) {
+        if let Some(connection) = self.sessions.get_mut(id) {
+            connection.hold = Hold::Room;
+            self.room.hold(id);
+        }
     }
 
     fn command(&mut self, id: SessionId, line: &[u8]) {
@@ -128,7 +156,7 @@ impl Server {
         if let Err(refusal) = outcome {
             self.count.refused += 1;
             if let Some(connection) = self.sessions.get_mut(id) {
-                connection.answer(|out| reply::refused(out, &refusal));
+                connection.answers.answer(|out| reply::refused(out, &refusal));
             }
         }
     }

@@ -16,6 +16,10 @@
 
 mod address;
 #[cfg(feature = "server")]
+mod admission;
+#[cfg(feature = "server")]
+mod answers;
+#[cfg(feature = "server")]
 mod book;
 #[cfg(feature = "server")]
 mod challenge;
@@ -23,6 +27,8 @@ mod challenge;
 mod config;
 #[cfg(feature = "server")]
 mod connection;
+#[cfg(feature = "server")]
+mod delivery;
 #[cfg(feature = "server")]
 mod desk;
 #[cfg(feature = "server")]
@@ -56,6 +62,8 @@ mod notices;
 #[cfg(feature = "server")]
 mod own;
 #[cfg(feature = "server")]
+mod pace;
+#[cfg(feature = "server")]
 mod pipe;
 pub mod plain;
 #[cfg(feature = "server")]
@@ -64,6 +72,8 @@ mod process;
 mod repair;
 #[cfg(feature = "server")]
 mod report;
+#[cfg(feature = "server")]
+mod room;
 #[cfg(feature = "server")]
 mod secret;
 #[cfg(feature = "server")]

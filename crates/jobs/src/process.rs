@@ -94,6 +94,7 @@ fn config(settings: Settings, listen: Listen) -> Result<Config, Error> {
         password,
         insecure: settings.insecure,
         memory: settings.memory,
+        buffers: settings.buffers,
         connections: settings.connections,
         keep_done: Duration::from_millis(settings.keep_done_ms),
         keep_dead: Duration::from_millis(settings.keep_dead_ms),

@@ -1,6 +1,5 @@
 //! The one loop: what is ready is read, decided, committed, and answered.
 
-use std::collections::VecDeque;
 use std::mem;
 use std::net::SocketAddr;
 
@@ -9,12 +8,12 @@ use evercrew_core::jobs::{Action, Asker, BatchNumber, Event, JobNumber, Jobs, Le
 use evercrew_store::Durability;
 use evercrew_sys::clock;
 use evercrew_sys::epoll::{Epoll, Interest, Ready};
-use evercrew_wire::faktory::{Refusal, reply};
+use evercrew_wire::faktory::reply;
 
+use crate::admission::Strangers;
 use crate::book::{self, Book, Reader};
 use crate::challenge;
 use crate::config::{Config, Listen, Storage};
-use crate::connection::{Connection, PATIENCE, Standing};
 use crate::desk::{Debt, wall};
 use crate::door::Door;
 use crate::error::Error;
@@ -24,22 +23,12 @@ use crate::guide::Guide;
 use crate::keeper::{Keeper, Kept};
 use crate::kin::Kin;
 use crate::notices::Notices;
+use crate::room::Room;
 use crate::sessions::{SessionId, Sessions};
 use crate::texts::Texts;
 
-/// How long a client may take to say who it is.
-const LOGIN: std::time::Duration = std::time::Duration::from_secs(2);
-/// How long one may take when others wait to come in.
-const GRACE: std::time::Duration = std::time::Duration::from_millis(500);
-/// Clients that may be there without having said who they are.
-const MOST_STRANGERS: usize = 64;
-/// How long no client is accepted for want of descriptors.
-const BREATH: std::time::Duration = std::time::Duration::from_millis(100);
 /// Workers that may die with a job before it is parked.
 const MOST_DEATHS: u32 = 3;
-/// Clients accepted before others are served again.
-const AT_ONCE: usize = 64;
-
 /// What the poller's numbers mean that are no connection's.
 pub(crate) mod token {
     /// The highest bit.
@@ -54,20 +43,15 @@ pub(crate) mod token {
 /// A queue server that runs.
 pub(crate) struct Server {
     pub(crate) config: Config,
-    epoll: Epoll,
-    door: Door,
-    /// While nobody is accepted: until when.
-    door_closed_until: Option<Mono>,
+    pub(crate) epoll: Epoll,
+    pub(crate) door: Door,
     pub(crate) sessions: Sessions,
-    /// Those that have not said who they are, with since when they are here.
-    strangers: VecDeque<(Mono, SessionId)>,
-    strangers_here: usize,
+    pub(crate) strangers: Strangers,
+    pub(crate) room: Room,
     /// Those that something was written for, or that may have to be told to the poller again.
     pub(crate) dirty: Vec<SessionId>,
     /// Those whose next commands can be carried out.
     pub(crate) resumed: Vec<SessionId>,
-    /// When to look at those that do not read what they are sent.
-    stuck: VecDeque<(Mono, SessionId)>,
     pub(crate) kin: Kin,
     pub(crate) scratch: Vec<u8>,
     pub(crate) core: Jobs,
@@ -91,14 +75,18 @@ pub(crate) struct Server {
     pub(crate) now: Mono,
     pub(crate) wall: Wall,
     pub(crate) started: Mono,
-    stopping: bool,
+    pub(crate) stopping: bool,
 }
 
 /// What is counted for INFO and the figures.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Count {
+    /// Turns of the loop.
+    pub(crate) turns: u64,
     pub(crate) commands: u64,
     pub(crate) refused: u64,
+    /// Clients that were sent away because they were slow.
+    pub(crate) evicted: u64,
     pub(crate) connections: u64,
     pub(crate) commits: u64,
     pub(crate) refused_commits: u64,
@@ -131,16 +119,14 @@ impl Server {
             core: config.faults.planted_into(Jobs::start(policy, Now { mono: now, wall }, found)),
             texts: Texts::new(config.memory),
             finished_jobs: FinishedJobs::new(config.keep_done),
+            room: Room::new(config.buffers),
             config,
             epoll,
             door,
-            door_closed_until: None,
             sessions: Sessions::default(),
-            strangers: VecDeque::new(),
-            strangers_here: 0,
+            strangers: Strangers::default(),
             dirty: Vec::new(),
             resumed: Vec::new(),
-            stuck: VecDeque::new(),
             kin: Kin::default(),
             scratch: Vec::new(),
             actions: Vec::new(),
@@ -179,12 +165,14 @@ impl Server {
         guide.ready();
         let mut ready = Vec::new();
         while !self.is_done() {
-            let due = [self.own_deadline(), self.core.deadline(self.clocks()), guide.deadline()];
+            let due =
+                [self.strangers.deadline(), self.room.deadline(), self.core.deadline(self.clocks()), guide.deadline()];
             self.look_at_the_clock();
             let timeout = due.into_iter().flatten().min().map(|at| at.since(self.now));
             self.epoll.wait(&mut ready, timeout).map_err(system("waiting for clients"))?;
             self.look_at_the_clock();
             guide.tick(self.now);
+            self.count.turns += 1;
             for event in ready.drain(..) {
                 self.found_ready(event, guide)?;
             }
@@ -215,10 +203,10 @@ impl Server {
             }
             number => {
                 let id = SessionId(number);
-                if event.readable {
-                    self.receive(id);
-                }
-                if event.writable || event.hangup {
+                if event.readable && !self.receive(id) && event.hangup {
+                    // Nothing can be sent to it, and nothing more is to be read.
+                    self.lost(id);
+                } else if event.writable || event.hangup {
                     self.dirty.push(id);
                 }
             }
@@ -231,9 +219,11 @@ impl Server {
         if self.core.deadline(self.clocks()).is_some_and(|at| at <= self.now) {
             self.tell(Event::Ticked);
         }
-        self.expire()?;
+        self.admit()?;
+        self.relieve();
         // Each step may make work for the one before; nothing is left to an event that may never come.
         loop {
+            self.make_use_of_room();
             self.flush();
             self.give_back();
             for id in mem::take(&mut self.resumed) {
@@ -254,7 +244,8 @@ impl Server {
 
     /// Whether nothing is left to send, to give back or to carry out of what was received.
     fn is_settled(&self) -> bool {
-        self.dirty.is_empty() && self.resumed.is_empty() && self.lost_grants.is_empty()
+        let is_sent = self.dirty.is_empty() && self.resumed.is_empty() && self.lost_grants.is_empty();
+        is_sent && !self.room.is_next_to_go_on()
     }
 
     /// Accepts nobody more; whoever waits is told that there is nothing, and leaves once what it is owed is sent.
@@ -265,7 +256,7 @@ impl Server {
             self.tell(Event::Left(Asker(id.0)));
             if let Some(connection) = self.sessions.get_mut(id) {
                 if connection.waiting.take().is_some() {
-                    connection.answer(reply::nothing);
+                    connection.answers.answer(reply::nothing);
                 }
                 connection.closing = true;
             }
@@ -295,201 +286,5 @@ impl Server {
             (Storage::Sqlite(_), Durability::Sync) => "sync",
             (Storage::Sqlite(_), Durability::Relaxed) => "relaxed",
         }
-    }
-
-    /// Its end is closed: what it has sent is carried out and answered, but it waits for nothing more.
-    pub(crate) fn finished(&mut self, id: SessionId) {
-        let Some(connection) = self.sessions.get_mut(id) else { return };
-        connection.finished = true;
-        if connection.waiting.take().is_some() {
-            self.tell(Event::Left(Asker(id.0)));
-            self.close(id);
-            return;
-        }
-        self.dirty.push(id);
-    }
-
-    /// The connection is broken: what it got last has not reached it, as far as that can be told.
-    pub(crate) fn lost(&mut self, id: SessionId) {
-        if let Some(connection) = self.sessions.get_mut(id) {
-            // On this machine nothing breaks a connection but a client that left without reading. Elsewhere something on
-            // the way may have, and the worker be at work: only what was never sent is given back.
-            let undelivered = connection.is_local || connection.unsent() > 0;
-            if undelivered {
-                self.lost_grants.append(&mut connection.handed_out);
-            }
-        }
-        self.close(id);
-    }
-
-    fn close(&mut self, id: SessionId) {
-        if let Some(connection) = self.sessions.get_mut(id) {
-            let _ = self.epoll.remove(connection.socket());
-            let is_stranger = matches!(connection.standing, Standing::Stranger { .. });
-            let is_waiting = connection.waiting.is_some();
-            if connection.unsent() > 0 {
-                self.lost_grants.append(&mut connection.handed_out);
-            }
-            self.sessions.remove(id);
-            if is_stranger {
-                self.no_stranger_more();
-            }
-            if is_waiting {
-                self.tell(Event::Left(Asker(id.0)));
-            }
-        }
-    }
-
-    /// Accepts whoever waits, as far as there is room.
-    fn accept(&mut self) -> Result<(), Error> {
-        for _ in 0..AT_ONCE {
-            if !self.has_room() {
-                return self.watch_door(Interest::NONE);
-            }
-            match self.door.accept() {
-                Ok(Some((socket, is_local))) => self.welcome(socket, is_local)?,
-                Ok(None) => break,
-                // No descriptor is free: they wait in the backlog until one is.
-                Err(_) => {
-                    self.door_closed_until = Some(self.now.after(BREATH));
-                    self.watch_door(Interest::NONE)?;
-                    break;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Whether one more may come in that has not said who it is. A flood of those keeps nobody out for longer than it
-    /// takes to end the oldest of them.
-    fn has_room(&mut self) -> bool {
-        if self.strangers_here < MOST_STRANGERS {
-            return true;
-        }
-        while let Some((since, oldest)) = self.strangers.front().copied() {
-            if !self.is_stranger(oldest) {
-                self.strangers.pop_front();
-            } else if self.now.since(since) >= GRACE {
-                self.strangers.pop_front();
-                self.lost(oldest);
-                return true;
-            } else {
-                self.door_closed_until = Some(since.after(GRACE));
-                return false;
-            }
-        }
-        true
-    }
-
-    fn watch_door(&self, interest: Interest) -> Result<(), Error> {
-        let changed = self.epoll.modify(&self.door, token::DOOR, interest);
-        changed.map_err(|error| Error::System("watching the listener", error))
-    }
-
-    fn welcome(&mut self, socket: std::os::fd::OwnedFd, is_local: bool) -> Result<(), Error> {
-        self.count.connections += 1;
-        let drawn = challenge::draw(self.config.password.as_ref());
-        let (salt, rounds) = drawn.map_err(|error| Error::System("drawing a salt", error))?;
-        let mut connection = Connection::new(socket, is_local, Standing::Stranger { salt: salt.clone(), rounds });
-        if self.sessions.count() >= self.config.connections {
-            let refusal = Refusal::error(format!("too many connections: {} are served", self.config.connections));
-            connection.answer(|out| reply::refused(out, &refusal));
-            // It fits into an empty buffer; whoever does not get it is refused all the same.
-            let _ = connection.send(self.now);
-            return Ok(());
-        }
-        connection.answer(|out| reply::hi(out, (rounds > 0).then_some((rounds, salt.as_str()))));
-        let interest = connection.interest;
-        let id = self.sessions.insert(connection);
-        let Some(connection) = self.sessions.get_mut(id) else { return Ok(()) };
-        if self.epoll.add(connection.socket(), id.0, interest).is_err() {
-            self.sessions.remove(id);
-            return Ok(());
-        }
-        self.strangers.push_back((self.now, id));
-        self.strangers_here += 1;
-        self.dirty.push(id);
-        Ok(())
-    }
-
-    fn is_stranger(&mut self, id: SessionId) -> bool {
-        self.sessions.get_mut(id).is_some_and(|connection| matches!(connection.standing, Standing::Stranger { .. }))
-    }
-
-    /// A client has said who it is, or is gone before it did.
-    pub(crate) fn no_stranger_more(&mut self) {
-        self.strangers_here = self.strangers_here.saturating_sub(1);
-        if self.door_closed_until.is_some() {
-            self.door_closed_until = Some(self.now);
-        }
-    }
-
-    /// What is due: strangers that said nothing, clients that read nothing, a door that can be opened again.
-    fn expire(&mut self) -> Result<(), Error> {
-        while let Some((since, id)) =
-            self.strangers.front().copied().filter(|(since, _)| self.now >= since.after(LOGIN))
-        {
-            self.strangers.pop_front();
-            if self.is_stranger(id) {
-                self.lost(id);
-            }
-            let _ = since;
-        }
-        while let Some((at, id)) = self.stuck.front().copied().filter(|(at, _)| self.now >= *at) {
-            self.stuck.pop_front();
-            match self.sessions.get_mut(id).and_then(|connection| connection.stuck_since) {
-                Some(since) if self.now.since(since) >= PATIENCE => self.lost(id),
-                Some(since) => self.stuck.push_back((since.after(PATIENCE).max(at), id)),
-                None => {}
-            }
-        }
-        if self.door_closed_until.is_some_and(|until| self.now >= until) && !self.stopping {
-            self.door_closed_until = None;
-            self.watch_door(Interest::READABLE)?;
-        }
-        Ok(())
-    }
-
-    /// When the next of these is due.
-    fn own_deadline(&self) -> Option<Mono> {
-        let login = self.strangers.front().map(|(since, _)| since.after(LOGIN));
-        let stuck = self.stuck.front().map(|(at, _)| *at);
-        [login, stuck, self.door_closed_until].into_iter().flatten().min()
-    }
-
-    /// Sends what is owed, closes what is done, and tells the poller what is waited for.
-    fn flush(&mut self) {
-        let dirty = mem::take(&mut self.dirty);
-        for id in &dirty {
-            let Some(connection) = self.sessions.get_mut(*id) else { continue };
-            let was_stuck = connection.stuck_since.is_some();
-            if connection.send(self.now).is_err() {
-                self.lost(*id);
-                continue;
-            }
-            let is_done = connection.closing || connection.finished && !connection.held_up;
-            let is_done = is_done && !connection.is_owed();
-            if is_done {
-                self.close(*id);
-                continue;
-            }
-            if let Some(since) = connection.stuck_since.filter(|_| !was_stuck) {
-                self.stuck.push_back((since.after(PATIENCE), *id));
-            }
-            // Whatever held it up: an answer that was sent or settled since, here or elsewhere.
-            if connection.held_up && connection.may_go_on() {
-                self.resumed.push(*id);
-            }
-            let wanted = connection.wanted();
-            if wanted != connection.interest {
-                connection.interest = wanted;
-                let changed = self.epoll.modify(connection.socket(), id.0, wanted);
-                if changed.is_err() {
-                    self.lost(*id);
-                }
-            }
-        }
-        self.dirty = dirty;
-        self.dirty.clear();
     }
 }

@@ -60,7 +60,7 @@ impl Server {
     /// Answers at once, in the order of the commands.
     pub(crate) fn say(&mut self, id: SessionId, write: impl FnOnce(&mut Vec<u8>)) {
         if let Some(connection) = self.sessions.get_mut(id) {
-            connection.answer(write);
+            connection.answers.answer(write);
         }
     }
 
@@ -85,7 +85,7 @@ impl Server {
         if let Some(connection) = self.sessions.get_mut(id) {
             connection.closing = false;
             connection.standing = standing;
-            connection.answer(reply::ok);
+            connection.answers.answer(reply::ok);
         }
         Ok(())
     }
@@ -111,7 +111,7 @@ impl Server {
 
     fn push(&mut self, id: SessionId, text: &str) -> Result<(), Refusal> {
         self.take_in(text)?;
-        self.owe(id, Answer::Ok);
+        self.owe_for(id, Answer::Ok, text.len());
         Ok(())
     }
 
@@ -149,7 +149,8 @@ impl Server {
                 refused.insert(jid_of(job).into_owned(), json!(refusal.line()));
             }
         }
-        self.owe(id, Answer::Bulk(serde_json::Value::Object(refused).to_string().into_bytes()));
+        let answer = Answer::Bulk(serde_json::Value::Object(refused).to_string().into_bytes());
+        self.owe_for(id, answer, text.len());
         Ok(())
     }
 

@@ -335,6 +335,7 @@ fn queue_settings(queue: &evercrew_config::Queue) -> Queue {
         password: queue.password.clone(),
         insecure: queue.insecure,
         memory: queue.memory,
+        buffers: queue.buffers,
         connections: queue.connections,
         keep_done_ms: millis(queue.keep_done),
         keep_dead_ms: millis(queue.keep_dead),

@@ -21,6 +21,9 @@ pub struct Settings {
     pub insecure: bool,
     /// Bytes of waiting jobs in memory.
     pub memory: u64,
+    /// Bytes of unfinished commands and unsent answers.
+    #[serde(default = "Settings::buffers")]
+    pub buffers: u64,
     /// Clients at once.
     pub connections: u32,
     /// How long a job that is done can be shown.
@@ -32,6 +35,11 @@ pub struct Settings {
 impl Settings {
     /// The variable.
     pub const VARIABLE: &str = "EVERCREW_QUEUE";
+
+    /// What the first version had no bound for.
+    const fn buffers() -> u64 {
+        64 << 20
+    }
 
     /// As a value of the variable.
     pub fn encode(&self) -> String {
@@ -61,11 +69,13 @@ mod tests {
             password: Some("p".to_owned()),
             insecure: false,
             memory: 1,
+            buffers: 64 << 20,
             connections: 2,
             keep_done_ms: 3,
             keep_dead_ms: 4,
         };
-        assert_eq!((settings.encode().as_str(), Settings::decode(golden).ok()), (golden, Some(settings)));
+        let added = golden.replace(r#""connections""#, r#""buffers":67108864,"connections""#);
+        assert_eq!((settings.encode(), Settings::decode(golden).ok()), (added, Some(settings)));
         assert!(Settings::decode("").is_err());
     }
 }

@@ -1,5 +1,6 @@
 //! The server on a real socket.
 
+mod bounds;
 mod faults;
 mod hostile;
 mod lifecycle;
