@@ -55,10 +55,10 @@ fn a_bulk_wakes_as_many_as_it_has_jobs() {
     let rig = Rig::new();
     let mut producer = rig.producer();
     let mut workers: Vec<_> = (0..12).map(|n| rig.worker(&format!("worker-{n:02}"))).collect();
-    for worker in &mut workers {
+    for (number, worker) in workers.iter_mut().enumerate() {
         worker.send(b"FETCH\r\n");
+        while producer.json("INFO")["evercrew"]["waiting_workers"] != number + 1 {}
     }
-    while producer.json("INFO")["evercrew"]["waiting_workers"] != 12 {}
     let jobs: Vec<String> = (0..8).map(|n| format!(r#"{{"jid":"job-0000{n}","jobtype":"T","args":[]}}"#)).collect();
     assert_eq!(producer.json(&format!("PUSHB [{}]", jobs.join(","))), json!({}));
     assert_eq!(producer.json("INFO")["evercrew"]["waiting_workers"], 4, "eight of twelve are awake");
