@@ -8,7 +8,7 @@
 //!
 //! [`gather`] plays one seed of askers and workers around a gathering, [`hand_over`] one of a manager and its successors,
 //! [`queue`] one of producers and workers around a
-//! queue server.
+//! queue server, [`stream`] one of submitters and warm children around a pool.
 //!
 //! **Where to start.** `oracle/` says what must hold; `simulation.rs` is the run; `shell.rs` stands for the manager,
 //! `world.rs` for the machine and the supervisor.
@@ -27,9 +27,11 @@ mod queueing;
 mod random;
 mod shell;
 mod simulation;
+mod streaming;
 mod world;
 
 pub use gathering::gather;
 pub use handing::hand_over;
 pub use queueing::queue;
 pub use simulation::{Failure, Summary, run};
+pub use streaming::stream;

@@ -5,7 +5,8 @@
 //! two managers has the duty; [`metrics`] what all workers
 //! together have counted; [`operator`]
 //! what a signal to the engine means; [`herald`] what the service manager above is told; [`patience`] how long a client
-//! is waited for; [`session`] what becomes of the requests of a client whose connection breaks; [`jobs`] which job of the queue server is ready, who has it and what becomes of it. Events say what was observed, actions say what to do; a shell performs them.
+//! is waited for; [`session`] what becomes of the requests of a client whose connection breaks; [`jobs`] which job of the queue server is ready, who has it and what becomes of it; [`pool`] which warm child
+//! gets which job, and whose answer counts. Events say what was observed, actions say what to do; a shell performs them.
 //!
 //! **Where to start.** [`fleet::Fleet`], then `fleet/reconcile.rs`.
 //!
@@ -25,6 +26,7 @@ mod lots;
 pub mod metrics;
 pub mod operator;
 pub mod patience;
+pub mod pool;
 pub mod session;
 mod signal;
 mod time;
