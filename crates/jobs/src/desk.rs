@@ -76,6 +76,7 @@ impl Server {
             Action::Grant(asker, grants) => self.grant(asker, &grants),
             Action::Nothing(asker) => self.nothing(asker),
             Action::Forget(number) => self.texts.remove(number),
+            Action::ForgetBelow(number) => self.texts.remove_below(number),
         }
     }
 
@@ -172,11 +173,24 @@ impl Server {
 
     /// As [`Server::owe`], for a job of so many bytes.
     pub(crate) fn owe_for(&mut self, id: SessionId, answer: Answer, job: usize) {
+        self.owe_once(id, &Verdict::OnCommit, answer, job);
+    }
+
+    /// As [`Server::owe`], until the batch is committed that was named, which may be on its way.
+    pub(crate) fn owe_with(&mut self, id: SessionId, named: &Verdict, answer: Answer) {
+        self.owe_once(id, named, answer, 0);
+    }
+
+    fn owe_once(&mut self, id: SessionId, named: &Verdict, answer: Answer, job: usize) {
         if let Some(connection) = self.sessions.get_mut(id) {
             let length = if let Answer::Bulk(text) = &answer { text.capacity() } else { 0 };
             let owed = connection.answers.owe(length, job);
             self.room.batch += size_of::<Debt>();
-            self.debts.push(Debt { id, owed, answer });
+            let debts = match (named, &mut self.in_flight) {
+                (Verdict::OnCommitOf(batch), Some((in_flight, debts))) if batch == in_flight => debts,
+                _ => &mut self.debts,
+            };
+            debts.push(Debt { id, owed, answer });
         }
         if self.config.faults.answers_before_sync() {
             let debts = mem::take(&mut self.debts);

@@ -76,6 +76,7 @@ impl Server {
             let seen = self.remember(&claim.jid);
             match self.tell(Event::Done(claim)) {
                 Verdict::OnCommit => self.finished_jobs.add(seen),
+                // One answer cannot wait for two batches. Whoever says it twice has an answer already.
                 _ => {
                     refused.insert(ack.jid.clone().into_owned(), json!(stale(&ack.jid).line()));
                 }
@@ -89,8 +90,8 @@ impl Server {
         let ack: Ack<'_> = request::read("REFUND", text)?;
         let claim = self.claim(id, &ack.jid, ack.lease);
         match self.tell(Event::Refunded(claim)) {
-            Verdict::OnCommit => {
-                self.owe(id, Answer::Ok);
+            verdict @ (Verdict::OnCommit | Verdict::OnCommitOf(_)) => {
+                self.owe_with(id, &verdict, Answer::Ok);
                 Ok(())
             }
             _ => Err(stale(&ack.jid)),
@@ -115,9 +116,9 @@ impl Server {
         let claim = self.claim(id, &outcome.jid, outcome.lease);
         let seen = self.remember(&claim.jid).map(|job| Finished { result: Some(result.get().into()), ..job });
         match self.tell(Event::Done(claim)) {
-            Verdict::OnCommit => {
+            verdict @ (Verdict::OnCommit | Verdict::OnCommitOf(_)) => {
                 self.finished_jobs.add(seen);
-                self.owe(id, Answer::Ok);
+                self.owe_with(id, &verdict, Answer::Ok);
                 Ok(())
             }
             _ => Err(stale(&outcome.jid)),
@@ -127,8 +128,8 @@ impl Server {
     fn cancel(&mut self, id: SessionId, text: &str) -> Result<(), Refusal> {
         let asked: Ack<'_> = request::read("CANCEL", text)?;
         match self.tell(Event::Cancelled((*asked.jid).into())) {
-            Verdict::OnCommit => {
-                self.owe(id, Answer::Ok);
+            verdict @ (Verdict::OnCommit | Verdict::OnCommitOf(_)) => {
+                self.owe_with(id, &verdict, Answer::Ok);
                 Ok(())
             }
             _ => Err(Refusal { code: "UNKNOWN", text: format!("no job is called {}", asked.jid).into() }),

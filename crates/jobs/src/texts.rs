@@ -36,6 +36,13 @@ impl Texts {
         }
     }
 
+    /// Gives up the texts of all jobs below this number.
+    pub(crate) fn remove_below(&mut self, number: JobNumber) {
+        let stay = std::mem::take(&mut self.by_number).into_iter().filter(|(own, _)| *own >= number);
+        self.by_number = stay.collect();
+        self.bytes = self.by_number.values().map(|text| text.len() as u64).sum();
+    }
+
     /// Whether more is here than there is room for.
     pub(crate) fn is_over(&self) -> bool {
         self.bytes > self.most

@@ -45,8 +45,8 @@ impl Server {
                 Ok(())
             }
             Command::Flush => {
-                self.tell(Event::Flushed);
-                self.owe(id, Answer::Ok);
+                let verdict = self.tell(Event::Flushed);
+                self.owe_with(id, &verdict, Answer::Ok);
                 Ok(())
             }
             Command::Mutate(text) => self.mutate(id, text),
@@ -191,9 +191,9 @@ impl Server {
         let claim = self.claim(id, &ack.jid, ack.lease);
         let seen = self.remember(&claim.jid);
         match self.tell(Event::Done(claim)) {
-            Verdict::OnCommit => {
+            verdict @ (Verdict::OnCommit | Verdict::OnCommitOf(_)) => {
                 self.finished_jobs.add(seen);
-                self.owe(id, Answer::Ok);
+                self.owe_with(id, &verdict, Answer::Ok);
             }
             Verdict::Stale | Verdict::Unknown if ack.lease.is_some() => return Err(stale(&ack.jid)),
             // Whoever holds it no more has nothing to do either.
@@ -210,7 +210,7 @@ impl Server {
         let claim = self.claim(id, &fail.jid, fail.lease);
         let failure = Failure { kind, message, backtrace, ..Failure::default() };
         match self.tell(Event::Failed(claim, Box::new(failure))) {
-            Verdict::OnCommit => self.owe(id, Answer::Ok),
+            verdict @ (Verdict::OnCommit | Verdict::OnCommitOf(_)) => self.owe_with(id, &verdict, Answer::Ok),
             Verdict::Unknown => return Err(Refusal::error(format!("Job not found {}", fail.jid))),
             Verdict::Stale if fail.lease.is_some() => return Err(stale(&fail.jid)),
             _ => self.say(id, reply::ok),
@@ -254,8 +254,8 @@ impl Server {
             other => return Err(Refusal::error(format!("invalid mutation operation: {other}"))),
         };
         let numbers = self.meant(set, filter);
-        self.tell(Event::Mutated(change, numbers));
-        self.owe(id, Answer::Ok);
+        let verdict = self.tell(Event::Mutated(change, numbers));
+        self.owe_with(id, &verdict, Answer::Ok);
         Ok(())
     }
 
@@ -289,7 +289,7 @@ impl Server {
             Names::All => None,
             Names::These(names) => Some(names.iter().map(|name| self.core.queue_name(name)).collect()),
         };
-        match verb {
+        let verdict = match verb {
             QueueVerb::Latency => {
                 let text = info::latencies(self, names.as_deref());
                 self.say(id, |out| reply::bulk(out, text.as_bytes()));
@@ -299,7 +299,7 @@ impl Server {
             QueueVerb::Resume => self.tell(Event::Paused(names, false)),
             QueueVerb::Remove => self.tell(Event::QueuesRemoved(names)),
         };
-        self.owe(id, Answer::Ok);
+        self.owe_with(id, &verdict, Answer::Ok);
         Ok(())
     }
 }

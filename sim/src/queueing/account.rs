@@ -1,6 +1,6 @@
 //! The plainest account of jobs, workers and waits.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,16 +22,33 @@ pub(super) enum State {
     Ready,
     Later(Wall),
     Held(Holder, Mono),
-    /// What becomes of it is not committed; where it comes to, or nowhere for good.
-    Moving(Box<State>, Option<Record>),
     Dead(Wall),
     Gone,
+}
+
+/// What is to become of a job and is not committed.
+#[derive(Clone, Debug)]
+pub(super) enum Move {
+    Appear,
+    Become(Record),
+    Vanish,
+}
+
+/// How a lease ended whose job could not be reached.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Ended {
+    Orphaned,
+    Undelivered,
 }
 
 /// One job.
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
+    /// As it was before its first move.
     pub(super) state: State,
+    /// One after the other. While there is one, it is out of reach.
+    pub(super) moves: VecDeque<Move>,
+    pub(super) ended: Option<Ended>,
     /// As it was last told to the store, or found there.
     pub(super) record: Record,
     /// Who held it when the server was killed, if the store does not know.
@@ -42,6 +59,23 @@ pub(super) struct Entry {
     pub(super) order: Option<u64>,
     /// Its push was answered.
     pub(super) answered: bool,
+}
+
+impl Entry {
+    /// Nothing of it is on its way.
+    pub(super) fn is_free(&self) -> bool {
+        self.moves.is_empty()
+    }
+
+    /// It is in its queue, or will be by its last move.
+    pub(super) fn is_bound_for_its_queue(&self) -> bool {
+        match self.moves.back() {
+            None => self.state == State::Ready,
+            Some(Move::Appear) => self.record.place == Place::Enqueued,
+            Some(Move::Become(record)) => record.place == Place::Enqueued,
+            Some(Move::Vanish) => false,
+        }
+    }
 }
 
 /// Of which worker, at which queues, until when.
@@ -55,6 +89,10 @@ pub(super) struct Account {
     pub(super) waits: BTreeMap<Asker, Wait>,
     /// Workers, and when each was heard.
     pub(super) heard: BTreeMap<Arc<str>, Mono>,
+    /// Those of them that are asked to fetch no more.
+    pub(super) quiet: BTreeSet<Arc<str>>,
+    /// A flush is not committed: every job before it is out of reach.
+    pub(super) flushing: bool,
     pub(super) paused: BTreeSet<Arc<str>>,
     /// So it is on disk.
     pub(super) kept_paused: BTreeSet<Arc<str>>,
@@ -80,14 +118,25 @@ impl Account {
         }
     }
 
-    /// The jobs whose state is so.
+    /// The jobs that can be reached and whose state is so.
     pub(super) fn those(&self, is_so: impl Fn(&State) -> bool) -> Vec<JobNumber> {
-        self.jobs.iter().filter(|(_, entry)| is_so(&entry.state)).map(|(number, _)| *number).collect()
+        let is_so = |entry: &Entry| !self.flushing && entry.is_free() && is_so(&entry.state);
+        self.jobs.iter().filter(|(_, entry)| is_so(entry)).map(|(number, _)| *number).collect()
+    }
+
+    /// A lease that is so ends without an answer; the jobs that can be reached, and the others in time.
+    pub(super) fn end(&mut self, is_so: impl Fn(&Holder) -> bool, how: Ended) -> Vec<JobNumber> {
+        let is_so = |state: &State| matches!(state, State::Held(holder, _) if is_so(holder));
+        let reached = self.those(is_so);
+        let others = self.jobs.iter_mut().filter(|(number, entry)| is_so(&entry.state) && !reached.contains(number));
+        others.for_each(|(_, entry)| _ = entry.ended.get_or_insert(how));
+        reached
     }
 
     /// Ready jobs of a queue that hands out.
     pub(super) fn ready<'a>(&'a self, queue: &'a str) -> impl Iterator<Item = &'a Entry> {
-        let open = !self.paused.contains(queue);
-        self.jobs.values().filter(move |entry| open && entry.state == State::Ready && &*entry.record.queue == queue)
+        let open = !self.flushing && !self.paused.contains(queue);
+        let is_ready = |entry: &&Entry| entry.is_free() && entry.state == State::Ready;
+        self.jobs.values().filter(is_ready).filter(move |entry| open && &*entry.record.queue == queue)
     }
 }

@@ -41,10 +41,8 @@ impl Disk {
                 Change::Pause(name, false) => {
                     self.paused.remove(name);
                 }
-                Change::Flush => {
-                    self.records.clear();
-                    self.paused.clear();
-                }
+                // Pauses are kept elsewhere.
+                Change::Flush => self.records.clear(),
             }
         }
         Ok(())

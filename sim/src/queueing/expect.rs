@@ -5,12 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use evercrew_core::Mono;
-use evercrew_core::jobs::{
-    BatchNumber, Claim, Event, JobNumber, LeaseNumber, Mutation, Now, Place, Record, SILENCE, Verdict,
-};
+use evercrew_core::jobs::{BatchNumber, Claim, Event, JobNumber, Mutation, Now, Place, Record, SILENCE, Verdict};
 
-use super::account::{Entry, Holder, State};
-use super::oracle::Oracle;
+use super::account::{Account, Ended, Holder, Move, State};
+use super::oracle::{Item, Oracle};
 
 /// How long dead jobs are kept.
 pub(super) const KEEP_DEAD: Duration = Duration::from_secs(300);
@@ -79,30 +77,43 @@ impl Oracle {
                     expected.insert(number, back(&record, true));
                 }
             }
-            Event::Undelivered(lease) => self.undelivered(*lease, &mut expected),
-            Event::Cancelled(jid) => {
-                let number = self.account.by_jid.get(jid).copied();
-                let is_still = |entry: &Entry| !matches!(entry.state, State::Fresh | State::Moving(..));
-                if let Some(number) = number.filter(|number| self.account.jobs.get(number).is_some_and(is_still)) {
-                    expected.insert(number, Expect::Removed);
+            Event::Undelivered(lease) => {
+                for number in self.account.end(|holder| holder.lease == *lease, Ended::Undelivered) {
+                    expected.insert(number, back(&self.account.jobs[&number].record, true));
                 }
             }
+            Event::Cancelled(jid) => self.cancelled(jid, verdict, &mut expected)?,
             Event::Died(wid) => self.died(wid, &mut expected),
             Event::Paused(names, paused) => {
-                for name in names.iter().flatten() {
-                    self.pauses.push((Arc::clone(name), *paused));
-                }
-                self.repause();
+                self.open.extend(names.iter().flatten().map(|name| Item::Pause(Arc::clone(name), *paused)));
+                self.settle();
+            }
+            Event::Mutated(..) if self.account.flushing => {
+                let flush = self.last(|item| matches!(item, Item::Flush(_)));
+                is_owed(verdict, flush).then_some(()).ok_or_else(|| format!("with {flush:?}: {verdict:?}"))?;
             }
             Event::Mutated(mutation, numbers) => self.mutated(*mutation, numbers, &mut expected),
             Event::Sealed => self.sealed(verdict),
             Event::Committed(batch) => self.committed(now, *batch),
-            Event::Refused(batch) => self.refused(*batch, &mut expected),
+            Event::Refused(batch) => self.refused(now, *batch, &mut expected),
             Event::Ticked => self.ticked(now, &mut expected),
             Event::Left(asker) => {
                 self.account.waits.remove(asker);
             }
-            Event::Steered(..) | Event::QueuesRemoved(_) | Event::Flushed => {}
+            Event::Steered(wids, _) => {
+                let is_meant = |wid: &Arc<str>| wids.as_ref().is_none_or(|wids| wids.contains(wid));
+                self.account.quiet.extend(self.account.heard.keys().filter(|wid| is_meant(wid)).cloned());
+                for (.., until) in self.account.waits.values_mut().filter(|(wid, ..)| is_meant(wid)) {
+                    *until = Mono::default();
+                }
+            }
+            Event::QueuesRemoved(names) => self.queues_removed(names.as_deref(), &mut expected),
+            Event::Flushed => {
+                let below = self.account.jobs.keys().next_back().map_or(JobNumber(0), |last| JobNumber(last.0 + 1));
+                self.unpause(None);
+                self.open.push(Item::Flush(below));
+                self.settle();
+            }
         }
         Ok(expected)
     }
@@ -128,40 +139,88 @@ impl Oracle {
             (None, Some(wid)) => *wid == holder.wid,
             (None, None) => true,
         };
-        let (state, is_moving) = match &entry.state {
-            State::Moving(from, _) => (&**from, true),
-            state => (state, false),
-        };
-        let is_own = match state {
+        let (number, entry) = (*number, entry.clone());
+        let on_its_way = self.on_its_way(number);
+        let is_own = match &entry.state {
             State::Held(holder, _) => is_of(holder),
             State::Ready | State::Later(_) if entry.found => {
-                entry.forgotten.as_ref().is_some_and(is_of) || *said == Verdict::OnCommit
+                entry.forgotten.as_ref().is_some_and(is_of)
+                    || matches!(said, Verdict::OnCommit | Verdict::OnCommitOf(_))
             }
-            State::Fresh | State::Ready | State::Later(_) | State::Dead(_) | State::Gone | State::Moving(..) => false,
+            State::Fresh | State::Ready | State::Later(_) | State::Dead(_) | State::Gone => false,
         };
-        match (is_own, said) {
-            (true, Verdict::OnCommit) if is_moving => Ok(None),
-            (true, Verdict::OnCommit) => Ok(Some((*number, entry.record.clone()))),
-            (false, Verdict::Stale) => Ok(None),
+        match (is_own, on_its_way, said) {
+            (true, Some(_), _) if is_owed(said, on_its_way) => Ok(None),
+            (true, None, Verdict::OnCommit) => Ok(Some((number, entry.record))),
+            (false, _, Verdict::Stale) => Ok(None),
             _ => Err(format!("{claim:?} with the job {:?} (own: {is_own}) came to {said:?}", entry.state)),
         }
     }
 
-    fn undelivered(&self, lease: LeaseNumber, expected: &mut Expected) {
-        let is_under = |state: &State| matches!(state, State::Held(holder, _) if holder.lease == lease);
-        for number in self.account.those(is_under) {
-            expected.insert(number, back(&self.account.jobs[&number].record, true));
+    /// The batch of the last item that is so.
+    fn last(&self, is_so: impl Fn(&Item) -> bool) -> Option<Batch> {
+        if self.open.iter().any(&is_so) {
+            return Some(Batch::Open);
         }
+        let sealed = self.sealed.iter().rev().find(|(_, items)| items.iter().any(&is_so));
+        sealed.map(|(batch, _)| Batch::Sealed(*batch))
+    }
+
+    /// The batch after which a job can be reached again.
+    fn on_its_way(&self, number: JobNumber) -> Option<Batch> {
+        let flush = self.last(|item| matches!(item, Item::Flush(below) if number < *below));
+        flush.or_else(|| self.last(|item| *item == Item::Job(number)))
+    }
+
+    fn cancelled(&mut self, jid: &str, said: &Verdict, expected: &mut Expected) -> Result<(), String> {
+        let Some(number) = self.account.by_jid.get(jid).copied() else { return Ok(()) };
+        let is_leaving = matches!(self.account.jobs[&number].moves.back(), Some(Move::Vanish));
+        let flush = self.last(|item| matches!(item, Item::Flush(below) if number < *below));
+        let batch = if is_leaving || flush.is_some() { self.on_its_way(number) } else { None };
+        if batch.is_none() {
+            expected.insert(number, Expect::Removed);
+        }
+        let is_right = is_owed(said, batch.or(Some(Batch::Open)));
+        is_right.then_some(()).ok_or_else(|| format!("to cancel {number:?} with {batch:?} came to {said:?}"))
+    }
+
+    fn queues_removed(&mut self, names: Option<&[Arc<str>]>, expected: &mut Expected) {
+        let flushed = self.open.iter().rev().find_map(|item| match item {
+            Item::Flush(below) => Some(*below),
+            Item::Job(_) | Item::Pause(..) => None,
+        });
+        for (number, entry) in &self.account.jobs {
+            let is_meant = names.is_none_or(|names| names.contains(&entry.record.queue));
+            if is_meant && entry.is_bound_for_its_queue() {
+                let is_leaving = flushed.is_some_and(|below| *number < below);
+                expected.insert(*number, if is_leaving { Expect::MayBeRemoved } else { Expect::Removed });
+            }
+        }
+        self.unpause(names);
+        self.settle();
+    }
+
+    /// Whoever takes jobs away undoes pauses.
+    fn unpause(&mut self, names: Option<&[Arc<str>]>) {
+        let mut paused: BTreeSet<Arc<str>> = self.account.paused.union(&self.account.kept_paused).cloned().collect();
+        for item in self.sealed.values().flatten().chain(&self.open) {
+            if let Item::Pause(name, _) = item {
+                paused.insert(Arc::clone(name));
+            }
+        }
+        paused.retain(|name| names.is_none_or(|names| names.contains(name)));
+        self.open.extend(paused.into_iter().map(|name| Item::Pause(name, false)));
     }
 
     fn died(&mut self, wid: &Arc<str>, expected: &mut Expected) {
         if self.account.heard.remove(wid).is_none() {
             return;
         }
+        self.account.quiet.remove(wid);
         for wait in self.account.waits.values_mut().filter(|(of, ..)| of == wid) {
             wait.2 = Mono::default();
         }
-        for number in self.account.those(|state| matches!(state, State::Held(holder, _) if holder.wid == *wid)) {
+        for number in self.account.end(|holder| holder.wid == *wid, Ended::Orphaned) {
             expected.insert(number, orphaned(&self.account.jobs[&number].record));
         }
     }
@@ -169,7 +228,7 @@ impl Oracle {
     fn mutated(&self, mutation: Mutation, numbers: &[JobNumber], expected: &mut Expected) {
         for number in numbers {
             let Some(entry) = self.account.jobs.get(number) else { continue };
-            if matches!(entry.state, State::Later(_) | State::Dead(_)) {
+            if entry.is_free() && matches!(entry.state, State::Later(_) | State::Dead(_)) {
                 let (deaths, count) = (entry.record.deaths, count(&entry.record));
                 let what = match mutation {
                     Mutation::Requeue => Expect::Ready { deaths, count, at_once: false },
@@ -183,68 +242,84 @@ impl Oracle {
 
     fn sealed(&mut self, verdict: &Verdict) {
         if let Verdict::Batch(Some(batch)) = verdict {
-            let (open, pauses) = (std::mem::take(&mut self.open), std::mem::take(&mut self.pauses));
-            self.sealed.insert(*batch, (open, pauses));
+            self.sealed.insert(*batch, std::mem::take(&mut self.open));
         }
     }
 
     fn committed(&mut self, now: Now, batch: BatchNumber) {
-        let (jobs, pauses) = self.sealed.remove(&batch).unwrap_or_default();
-        for (name, paused) in pauses {
-            if paused {
-                self.account.kept_paused.insert(name);
-            } else {
-                self.account.kept_paused.remove(&name);
-            }
-        }
-        self.repause();
-        for number in jobs {
-            let order = self.account.order();
-            let Some(entry) = self.account.jobs.get_mut(&number) else { continue };
-            entry.answered = true;
-            match std::mem::replace(&mut entry.state, State::Gone) {
-                State::Fresh => entry.state = super::account::Account::state(now, &entry.record),
-                State::Moving(_, Some(record)) => {
-                    entry.state = super::account::Account::state(now, &record);
-                    (entry.record, entry.found, entry.forgotten) = (record, false, None);
-                }
-                _ => {
-                    self.account.by_jid.remove(&entry.record.jid);
-                }
-            }
-            entry.order = (entry.state == State::Ready).then_some(order);
-        }
-    }
-
-    fn refused(&mut self, batch: BatchNumber, expected: &mut Expected) {
-        let (jobs, _) = self.sealed.remove(&batch).unwrap_or_default();
-        for number in jobs {
-            let Some(entry) = self.account.jobs.get_mut(&number) else { continue };
-            match std::mem::replace(&mut entry.state, State::Gone) {
-                State::Moving(from, _) => {
-                    entry.state = *from;
-                    entry.order = None;
-                    if matches!(&entry.state, State::Held(holder, _) if !self.account.heard.contains_key(&holder.wid)) {
-                        expected.insert(number, orphaned(&entry.record));
+        for item in self.sealed.remove(&batch).unwrap_or_default() {
+            match item {
+                Item::Job(number) => self.kept_so(now, number),
+                Item::Pause(name, true) => _ = self.account.kept_paused.insert(name),
+                Item::Pause(name, false) => _ = self.account.kept_paused.remove(&name),
+                Item::Flush(below) => {
+                    for entry in self.account.jobs.range_mut(..below).map(|(_, entry)| entry) {
+                        entry.state = State::Gone;
+                        entry.moves.clear();
+                        self.account.by_jid.remove(&entry.record.jid);
                     }
                 }
-                _ => {
-                    self.account.by_jid.remove(&entry.record.jid);
-                }
             }
         }
-        self.repause();
+        self.settle();
     }
 
-    /// A queue is as was said of it last, if that was not refused.
-    fn repause(&mut self) {
+    /// The first move of a job is committed.
+    fn kept_so(&mut self, now: Now, number: JobNumber) {
+        let order = self.account.order();
+        let Some(entry) = self.account.jobs.get_mut(&number) else { return };
+        entry.answered = true;
+        match entry.moves.pop_front() {
+            Some(Move::Appear) => entry.state = Account::state(now, &entry.record),
+            Some(Move::Become(record)) => {
+                entry.state = Account::state(now, &record);
+                (entry.record, entry.found, entry.forgotten, entry.ended) = (record, false, None, None);
+            }
+            Some(Move::Vanish) | None => {
+                entry.state = State::Gone;
+                entry.moves.clear();
+                self.account.by_jid.remove(&entry.record.jid);
+            }
+        }
+        entry.order = (entry.state == State::Ready).then_some(order);
+    }
+
+    fn refused(&mut self, now: Now, batch: BatchNumber, expected: &mut Expected) {
+        let was_flushing = self.account.flushing;
+        for item in self.sealed.remove(&batch).unwrap_or_default() {
+            let Item::Job(number) = item else { continue };
+            let Some(entry) = self.account.jobs.get_mut(&number) else { continue };
+            entry.order = None;
+            if let Some(Move::Appear) = entry.moves.pop_front() {
+                entry.state = State::Gone;
+                entry.moves.clear();
+                self.account.by_jid.remove(&entry.record.jid);
+            }
+        }
+        self.settle();
+        if was_flushing && !self.account.flushing {
+            self.thawed = Some(now.mono);
+        }
+        for number in self.account.those(|state| matches!(state, State::Held(..))) {
+            let entry = &self.account.jobs[&number];
+            match entry.ended {
+                Some(Ended::Orphaned) => _ = expected.insert(number, orphaned(&entry.record)),
+                Some(Ended::Undelivered) => _ = expected.insert(number, back(&entry.record, true)),
+                None => {}
+            }
+        }
+    }
+
+    /// A queue is as was said of it last, if that was not refused; and so whether all is being flushed.
+    fn settle(&mut self) {
         self.account.paused = self.account.kept_paused.clone();
-        let sealed = self.sealed.values().flat_map(|(_, pauses)| pauses);
-        for (name, paused) in sealed.chain(&self.pauses) {
-            if *paused {
-                self.account.paused.insert(Arc::clone(name));
-            } else {
-                self.account.paused.remove(name);
+        self.account.flushing = false;
+        for item in self.sealed.values().flatten().chain(&self.open) {
+            match item {
+                Item::Pause(name, true) => _ = self.account.paused.insert(Arc::clone(name)),
+                Item::Pause(name, false) => _ = self.account.paused.remove(name),
+                Item::Flush(_) => self.account.flushing = true,
+                Item::Job(_) => {}
             }
         }
     }
@@ -275,6 +350,22 @@ impl Oracle {
         for number in self.account.those(|state| matches!(state, State::Dead(at) if at.after(KEEP_DEAD) <= now.wall)) {
             expected.insert(number, Expect::MayBeRemoved);
         }
+    }
+}
+
+/// A batch that something waits for.
+#[derive(Clone, Copy, Debug)]
+enum Batch {
+    Open,
+    Sealed(BatchNumber),
+}
+
+/// Whether the answer is owed for this batch.
+fn is_owed(said: &Verdict, batch: Option<Batch>) -> bool {
+    match batch {
+        Some(Batch::Open) => *said == Verdict::OnCommit,
+        Some(Batch::Sealed(batch)) => *said == Verdict::OnCommitOf(batch),
+        None => false,
     }
 }
 

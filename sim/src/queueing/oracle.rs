@@ -9,26 +9,37 @@ use evercrew_core::jobs::{
     Action, Asker, BatchNumber, Change, Event, Grant, JobNumber, LeaseNumber, Now, Place, Record, Verdict,
 };
 
-use super::account::{Account, Entry, Holder, State};
+use super::account::{Account, Entry, Holder, Move, State};
 use super::disk::Disk;
 use super::expect::{Expect, Expected, is_met};
 
 /// A job that is due is in its queue after this long, if the clock was not set meanwhile.
 const LATE: Duration = Duration::from_millis(50);
+/// What came due while it was flushed is looked at this soon after the flush was refused.
+const THAW: Duration = Duration::from_millis(5);
 /// After the clock was set a schedule is looked at again within this.
 const LATE_AFTER_STEP: Duration = Duration::from_millis(1100);
 
-/// A queue is paused, or no more.
-type Pause = (Arc<str>, bool);
+/// What comes to its end with a batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Item {
+    /// The next move of a job.
+    Job(JobNumber),
+    /// A queue is paused, or no more.
+    Pause(Arc<str>, bool),
+    /// Every job below this number is no more.
+    Flush(JobNumber),
+}
 
 /// The judge.
 #[derive(Debug, Default)]
 pub(super) struct Oracle {
     pub(super) account: Account,
     /// What is pending in the open batch, and in those on their way.
-    pub(super) open: Vec<JobNumber>,
-    pub(super) pauses: Vec<Pause>,
-    pub(super) sealed: BTreeMap<BatchNumber, (Vec<JobNumber>, Vec<Pause>)>,
+    pub(super) open: Vec<Item>,
+    pub(super) sealed: BTreeMap<BatchNumber, Vec<Item>>,
+    /// When a flush was refused last.
+    pub(super) thawed: Option<Mono>,
     /// Every lease that was ever given.
     leases: BTreeSet<LeaseNumber>,
     /// Jobs that were done, and that was told on disk.
@@ -64,6 +75,12 @@ impl Oracle {
                         return Err(format!("the text of {number:?} is forgotten, and it is still there"));
                     }
                 }
+                Action::ForgetBelow(below) => {
+                    let mut before = self.account.jobs.range(..below);
+                    if let Some((number, _)) = before.find(|(_, entry)| entry.state != State::Gone) {
+                        return Err(format!("the text of {number:?} is forgotten with all, and it is still there"));
+                    }
+                }
             }
         }
         expected.retain(|_, expect| *expect != Expect::MayBeRemoved);
@@ -97,11 +114,11 @@ impl Oracle {
                     return Err(format!("{record:?} should not be new"));
                 }
                 let (record, order) = (record.clone(), None);
-                self.open.push(record.number);
+                self.open.push(Item::Job(record.number));
                 self.account.by_jid.insert(Arc::clone(&record.jid), record.number);
-                let (forgotten, found, answered) = (None, false, false);
-                let number = record.number;
-                let entry = Entry { state: State::Fresh, record, forgotten, found, order, answered };
+                let (forgotten, found, answered, ended) = (None, false, false, None);
+                let (number, moves) = (record.number, [Move::Appear].into());
+                let entry = Entry { state: State::Fresh, moves, ended, record, forgotten, found, order, answered };
                 self.account.jobs.insert(number, entry);
             }
             Change::Move(record) => match &record.place {
@@ -122,10 +139,9 @@ impl Oracle {
 
     fn begin(&mut self, number: JobNumber, to: Option<Record>) {
         self.finished += u64::from(to.is_none());
-        self.open.push(number);
+        self.open.push(Item::Job(number));
         if let Some(entry) = self.account.jobs.get_mut(&number) {
-            let from = std::mem::replace(&mut entry.state, State::Gone);
-            entry.state = State::Moving(Box::new(from), to);
+            entry.moves.push_back(to.map_or(Move::Vanish, Move::Become));
         }
     }
 
@@ -136,7 +152,7 @@ impl Oracle {
             Some(Expect::Ready { at_once: true, .. } | Expect::Dead { at_once: true, .. }) => {
                 if let Some(entry) = self.account.jobs.get_mut(&number) {
                     (entry.state, entry.record) = (Account::state(now, record), record.clone());
-                    (entry.found, entry.forgotten, entry.order) = (false, None, None);
+                    (entry.found, entry.forgotten, entry.order, entry.ended) = (false, None, None, None);
                 }
             }
             Some(Expect::Ready { .. } | Expect::Dead { .. } | Expect::Retried { .. }) => {
@@ -163,7 +179,8 @@ impl Oracle {
         let Some(entry) = self.account.jobs.get(&record.number) else {
             return Err(format!("{:?} is handed out, and is no more", record.number));
         };
-        if entry.state != State::Ready || self.account.paused.contains(&queue) {
+        let is_there = entry.state == State::Ready && entry.is_free() && !self.account.flushing;
+        if !is_there || self.account.paused.contains(&queue) || self.account.quiet.contains(wid) {
             return Err(format!("{:?} is handed out to {wid:?}, and is {:?}", record.number, entry.state));
         }
         let earlier = |other: &Entry| other.order.zip(entry.order).is_some_and(|(other, own)| other < own);
@@ -229,7 +246,8 @@ impl Oracle {
 
     fn judge_lateness(&self, now: Now, stepped: Mono) -> Result<(), String> {
         let grace = if now.mono.since(stepped) > LATE_AFTER_STEP { LATE } else { Duration::MAX };
-        for (number, entry) in &self.account.jobs {
+        let was_away = self.account.flushing || self.thawed.is_some_and(|at| now.mono.since(at) < THAW);
+        for (number, entry) in self.account.jobs.iter().filter(|(_, entry)| entry.is_free() && !was_away) {
             match &entry.state {
                 State::Later(at) if at.after(grace) < now.wall => {
                     return Err(format!("{number:?} is due since {at:?} and not ready at {:?}", now.wall));
@@ -246,11 +264,29 @@ impl Oracle {
 
     /// Nobody waits while there is a job.
     fn judge_waits(&self) -> Result<(), String> {
-        for (asker, (wid, queues, _)) in &self.account.waits {
+        let fetches = |wid: &Arc<str>| !self.account.quiet.contains(wid);
+        for (asker, (wid, queues, _)) in self.account.waits.iter().filter(|(_, (wid, ..))| fetches(wid)) {
             let ready = queues.iter().find_map(|queue| self.account.ready(queue).next());
             if let Some(entry) = ready {
                 return Err(format!("{asker:?} of {wid} waits while {:?} is ready", entry.record.number));
             }
+        }
+        Ok(())
+    }
+
+    /// A batch has come to its end: what is on disk is what is known.
+    ///
+    /// # Errors
+    /// What differs.
+    pub(super) fn compare(&self, disk: &Disk) -> Result<(), String> {
+        let known = self.account.jobs.iter().filter(|(_, entry)| entry.state != State::Fresh);
+        let known: BTreeSet<JobNumber> = known.map(|(number, _)| *number).collect();
+        let kept: BTreeSet<JobNumber> = disk.records.keys().copied().collect();
+        if let Some(number) = known.symmetric_difference(&kept).next() {
+            return Err(format!("{number:?} is only {}", if kept.contains(number) { "on disk" } else { "in memory" }));
+        }
+        if self.account.kept_paused != disk.paused() {
+            return Err(format!("paused are {:?}, on disk {:?}", self.account.kept_paused, disk.paused()));
         }
         Ok(())
     }
@@ -262,10 +298,9 @@ impl Oracle {
     pub(super) fn restarted(&mut self, now: Now, disk: &Disk) -> Result<(), String> {
         let before = std::mem::take(&mut self.account);
         self.open.clear();
-        self.pauses.clear();
         self.sealed.clear();
         for (number, entry) in &before.jobs {
-            let may_be_gone = matches!(entry.state, State::Gone | State::Moving(_, None));
+            let may_be_gone = before.flushing || entry.moves.iter().any(|to| matches!(to, Move::Vanish));
             if entry.answered && !may_be_gone && !disk.records.contains_key(number) {
                 return Err(format!("{number:?} is lost: {:?}", entry.state));
             }
@@ -277,10 +312,6 @@ impl Oracle {
             let state = Account::state(now, record);
             let holder = match &known.state {
                 State::Held(holder, _) => Some(holder.clone()),
-                State::Moving(from, _) => match &**from {
-                    State::Held(holder, _) => Some(holder.clone()),
-                    _ => known.forgotten.clone(),
-                },
                 _ => known.forgotten.clone(),
             };
             let was_due = !matches!(record.place, Place::Retry(at) if at > now.wall);
@@ -290,8 +321,9 @@ impl Oracle {
                 self.account.heard.insert(Arc::clone(&holder.wid), now.mono);
             }
             let order = if state == State::Ready { Some(self.account.order()) } else { None };
-            let entry = Entry { state, record: record.clone(), forgotten, found, order, answered: true };
-            self.account.by_jid.insert(Arc::clone(&record.jid), *number);
+            let (moves, ended, record) = (std::collections::VecDeque::new(), None, record.clone());
+            let entry = Entry { state, moves, ended, record, forgotten, found, order, answered: true };
+            self.account.by_jid.insert(Arc::clone(&entry.record.jid), *number);
             self.account.jobs.insert(*number, entry);
         }
         self.account.paused = disk.paused();

@@ -35,6 +35,8 @@ enum Happening {
     /// A worker dies, or is silent from now on.
     End(Arc<str>, bool),
     Event(Event),
+    /// Jobs are taken away by the queue, or all of them, after a pause that nobody waited for.
+    Sweep,
     /// The batch that is written is on disk, or refused.
     Written(BatchNumber, bool),
     SetClock,
@@ -125,6 +127,9 @@ impl Run {
         if !self.is_fair {
             for _ in 0..self.random.between(0, 6) {
                 self.soon(BAD, Happening::Kill);
+            }
+            for _ in 0..self.random.between(0, 5) {
+                self.soon(BAD, Happening::Sweep);
             }
             for _ in 0..self.random.between(0, 2) {
                 self.soon(BAD, Happening::SetClock);
@@ -217,6 +222,7 @@ impl Run {
                 if is_seen { self.tell(Event::Died(wid)) } else { Ok(()) }
             }
             Happening::Event(event) => self.tell(event),
+            Happening::Sweep => self.sweep(),
             Happening::Written(batch, is_refused) => self.written(batch, is_refused),
             Happening::SetClock => {
                 let by = i64::try_from(self.random.between(1, 3600)).unwrap_or(0) * 1_000_000_000;
@@ -256,9 +262,40 @@ impl Run {
             let retry = i32::try_from(self.random.below(5)).unwrap_or(0) - 1;
             let reserve_for = u32::try_from(self.random.between(2, 60)).unwrap_or(60);
             let (queue, kind, backtrace) = (self.queue_name(), Arc::from("kind"), 0);
+            if !self.is_good() && self.random.chance(3) {
+                self.soon(40, Happening::Event(Event::Cancelled(Arc::clone(&jid))));
+            }
             self.tell(Event::Pushed(NewJob { jid, queue, kind, reserve_for, retry, backtrace, at }))?;
         }
         Ok(())
+    }
+
+    /// Jobs are pushed, a queue is paused, and jobs are taken away, close together.
+    fn sweep(&mut self) -> Result<(), String> {
+        if self.is_good() {
+            return Ok(());
+        }
+        if self.random.chance(50) {
+            self.push()?;
+        }
+        if self.random.chance(50) {
+            let names = Some(vec![self.queue_name()]);
+            self.tell(Event::Paused(names, true))?;
+        }
+        let names = vec![self.queue_name()];
+        match self.random.below(4) {
+            0 => self.tell(Event::QueuesRemoved(Some(names)))?,
+            1 => self.tell(Event::QueuesRemoved(None))?,
+            _ => self.tell(Event::Flushed)?,
+        }
+        if self.random.chance(30) {
+            self.soon(20, Happening::Sweep);
+        }
+        if self.random.chance(20) {
+            let wids: Vec<_> = self.workers.iter().take(1).cloned().collect();
+            self.tell(Event::Steered(Some(wids), Stage::Quiet))?;
+        }
+        if self.random.chance(50) { self.push() } else { Ok(()) }
     }
 
     fn hire(&mut self) -> Result<(), String> {
@@ -322,7 +359,7 @@ impl Run {
                         self.soon_between(1, 1000, Happening::Fetch(wid));
                     }
                 }
-                Action::Forget(_) => {}
+                Action::Forget(_) | Action::ForgetBelow(_) => {}
             }
         }
         Ok(())
@@ -337,6 +374,10 @@ impl Run {
         let done = Happening::Event(Event::Done(claim.clone()));
         if self.is_good() {
             return self.soon(500, done);
+        }
+        if self.random.chance(2) {
+            // Before its lease is written, as likely as not.
+            self.soon(10, Happening::Kill);
         }
         let reason = Reason { kind: "Error".to_owned(), message: "no".to_owned(), ..Reason::default() };
         let failed = Happening::Event(Event::Failed(claim.clone(), Box::new(reason)));
@@ -407,10 +448,12 @@ impl Run {
             return Ok(());
         };
         if is_refused {
-            return self.tell(Event::Refused(in_flight));
+            self.tell(Event::Refused(in_flight))?;
+        } else {
+            self.disk.write(&changes)?;
+            self.tell(Event::Committed(in_flight))?;
         }
-        self.disk.write(&changes)?;
-        self.tell(Event::Committed(in_flight))
+        self.oracle.compare(&self.disk)
     }
 
     /// The server is killed: what was on its way may have come to the disk, what was open has not.

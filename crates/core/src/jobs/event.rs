@@ -145,6 +145,8 @@ pub enum Action {
     Nothing(Asker),
     /// The text of this job is needed no more.
     Forget(JobNumber),
+    /// The text of no job below this number is.
+    ForgetBelow(JobNumber),
 }
 
 /// A job that a worker gets.
@@ -167,6 +169,8 @@ pub enum Verdict {
     Done,
     /// It is once the open batch is committed.
     OnCommit,
+    /// It is once this batch is committed, which is on its way.
+    OnCommitOf(BatchNumber),
     /// As this, which is taken in under this number once the open batch is committed.
     Taken(JobNumber),
     /// It waits: a grant or nothing follows.

@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::change::Change;
 use super::event::{Action, Claim, Fetch, Grant, Stage, Verdict};
 use super::fault::Fault;
-use super::machine::{Held, Job, Jobs};
-use super::number::{Asker, JobNumber, LeaseNumber};
+use super::machine::{Ended, Held, Job, Jobs};
+use super::number::{Asker, BatchNumber, JobNumber, LeaseNumber};
 use super::queues::Index;
 use super::record::{Failure, Place, Record};
 use super::retry;
@@ -17,8 +17,8 @@ use super::wall::Now;
 enum Claimed {
     /// The job is the claimant's own, under this lease if it has one.
     Own(JobNumber),
-    /// What became of it is on its way to the disk already.
-    Settled,
+    /// What became of it is on its way to the disk already, with this batch.
+    Settled(BatchNumber),
     Unknown,
     Stale,
 }
@@ -30,6 +30,8 @@ impl Jobs {
         match &job.record.place {
             Place::Scheduled(at) => {
                 self.scheduled.insert((*at, number));
+                let index = self.queues.make(&job.record.queue);
+                self.queues.get_mut(index).known = true;
             }
             Place::Retry(at) => {
                 self.retries.insert((*at, number));
@@ -39,9 +41,8 @@ impl Jobs {
             }
             Place::Reserved { lease, wid, .. } => {
                 let until = now.mono.after(Duration::from_secs(job.record.reserve_for.into()));
-                let until = self.leases.get(lease).map_or(until, |held| held.until);
-                self.leases.insert(*lease, Held { number, until });
-                self.expiries.insert((until, *lease));
+                let held = self.leases.entry(*lease).or_insert(Held { number, until, ended: None });
+                self.expiries.insert((held.until, *lease));
                 if let Some(consumer) = self.consumers.get_mut(wid) {
                     consumer.leases.insert(*lease);
                 }
@@ -49,8 +50,7 @@ impl Jobs {
             Place::Enqueued => {
                 job.stamp = job.stamp.wrapping_add(1);
                 let stamp = job.stamp;
-                let name = Arc::clone(&job.record.queue);
-                let Some(index) = self.queues.find_or_make(&name) else { return };
+                let index = self.queues.make(&job.record.queue);
                 let queue = self.queues.get_mut(index);
                 queue.known = true;
                 queue.size += 1;
@@ -94,8 +94,16 @@ impl Jobs {
         }
     }
 
+    /// Whether jobs are on their way out, all of them that are in a queue: nothing is handed out.
+    fn is_flushing(&self) -> bool {
+        self.batches.flush().is_some() && !self.faults.has(Fault::FlushedHandedOut)
+    }
+
     /// Hands what is ready in a queue to those who wait there, the longest waiting first: as many as there are jobs.
     pub(super) fn serve(&mut self, now: Now, index: Index, out: &mut Vec<Action>) {
+        if self.is_flushing() {
+            return;
+        }
         let ignored = self.faults.has(Fault::PauseIgnored);
         while (ignored || !self.queues.get(index).paused) && self.queues.get(index).size > 0 {
             let Some((number, ())) = self.queues.get(index).waiting.first_key_value() else { return };
@@ -152,7 +160,7 @@ impl Jobs {
             indices.reverse();
         }
         let mut grants = Vec::new();
-        if fetches {
+        if fetches && !self.is_flushing() {
             for index in &indices {
                 while grants.len() < fetch.most as usize && !self.queues.get(*index).paused {
                     match self.take(now, *index, &fetch.wid, out) {
@@ -200,10 +208,10 @@ impl Jobs {
             Place::Dead(_) => false,
         };
         let is_own = is_own || self.faults.has(Fault::NoFence);
-        match (is_own, job.is_pending) {
-            (true, true) if self.faults.has(Fault::SecondAnswerAtOnce) => Claimed::Stale,
-            (true, true) => Claimed::Settled,
-            (true, false) => Claimed::Own(number),
+        match (is_own, self.on_its_way(number)) {
+            (true, Some(_)) if self.faults.has(Fault::SecondAnswerAtOnce) => Claimed::Stale,
+            (true, Some(batch)) => Claimed::Settled(batch),
+            (true, None) => Claimed::Own(number),
             (false, _) => {
                 self.totals.stale += 1;
                 Claimed::Stale
@@ -218,7 +226,7 @@ impl Jobs {
                 self.totals.done += 1;
                 self.begin(number, None, out)
             }
-            Claimed::Settled => Verdict::OnCommit,
+            Claimed::Settled(batch) => self.once(batch),
             Claimed::Unknown => Verdict::Unknown,
             Claimed::Stale => Verdict::Stale,
         }
@@ -235,7 +243,7 @@ impl Jobs {
                 self.totals.died += u64::from(next.as_ref().is_some_and(|next| matches!(next.place, Place::Dead(_))));
                 self.begin(number, next, out)
             }
-            Claimed::Settled => Verdict::OnCommit,
+            Claimed::Settled(batch) => self.once(batch),
             Claimed::Unknown => Verdict::Unknown,
             Claimed::Stale => Verdict::Stale,
         }
@@ -255,24 +263,45 @@ impl Jobs {
                 self.come_back(now, number, out);
                 Verdict::OnCommit
             }
-            Claimed::Settled => Verdict::OnCommit,
+            Claimed::Settled(batch) => self.once(batch),
             Claimed::Unknown => Verdict::Unknown,
             Claimed::Stale => Verdict::Stale,
         }
     }
 
     pub(super) fn undelivered(&mut self, now: Now, lease: LeaseNumber, out: &mut Vec<Action>) -> Verdict {
-        if let Some(number) = self.under(lease) {
-            self.totals.refunded += 1;
-            self.come_back(now, number, out);
-        }
+        self.end(now, lease, Ended::Undelivered, out);
         Verdict::Done
     }
 
-    /// The job of a lease, unless what became of it is on its way to the disk.
+    /// The job of a lease, unless what becomes of it is on its way to the disk.
     fn under(&self, lease: LeaseNumber) -> Option<JobNumber> {
         let number = self.leases.get(&lease)?.number;
-        self.jobs.get(&number).filter(|job| !job.is_pending).map(|_| number)
+        self.on_its_way(number).is_none().then_some(number)
+    }
+
+    /// A lease has ended without an answer.
+    fn end(&mut self, now: Now, lease: LeaseNumber, how: Ended, out: &mut Vec<Action>) {
+        match (self.under(lease), how) {
+            (Some(number), Ended::Orphaned) => self.orphan(now, number, out),
+            (Some(number), Ended::Undelivered) => {
+                self.totals.refunded += 1;
+                self.come_back(now, number, out);
+            }
+            (None, _) => {
+                if let Some(held) = self.leases.get_mut(&lease) {
+                    held.ended = Some(how);
+                }
+            }
+        }
+    }
+
+    /// Frees a job whose lease ended while an answer, or a flush, was on its way that could not be written.
+    pub(super) fn disown(&mut self, now: Now, lease: LeaseNumber, out: &mut Vec<Action>) {
+        let ended = self.leases.get(&lease).and_then(|held| held.ended);
+        if let Some(how) = ended.filter(|_| !self.faults.has(Fault::AnswerOfTheDeadKept)) {
+            self.end(now, lease, how, out);
+        }
     }
 
     /// A job that a worker had is the next one of its queue. It counts at once: a crash before the commit has the same
@@ -328,8 +357,8 @@ impl Jobs {
         }
         // The last one first, so that they stand in their queue as before.
         for lease in consumer.leases.iter().rev() {
-            if let Some(number) = self.under(*lease).filter(|_| !self.faults.has(Fault::DeathKeepsLeases)) {
-                self.orphan(now, number, out);
+            if !self.faults.has(Fault::DeathKeepsLeases) {
+                self.end(now, *lease, Ended::Orphaned, out);
             }
         }
         Verdict::Done
@@ -349,14 +378,6 @@ impl Jobs {
             self.park(now, number, out);
         } else {
             self.come_back(now, number, out);
-        }
-    }
-
-    /// Frees a job whose worker died while an answer was on its way that could not be written.
-    pub(super) fn disown(&mut self, now: Now, number: JobNumber, out: &mut Vec<Action>) {
-        let Some(job) = self.jobs.get(&number).filter(|_| !self.faults.has(Fault::AnswerOfTheDeadKept)) else { return };
-        if matches!(&job.record.place, Place::Reserved { wid, .. } if self.consumers.get(wid).is_none()) {
-            self.orphan(now, number, out);
         }
     }
 

@@ -1,15 +1,15 @@
 //! All jobs of one server: one event in, actions and a verdict out.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::Mono;
 
-use super::batches::{Batches, Pending, Step};
+use super::batches::{Batches, Step};
 use super::change::Change;
 use super::consumers::Consumers;
-use super::event::{Action, Event, Found, Mutation, NewJob, Verdict};
+use super::event::{Action, Event, Found, NewJob, Verdict};
 use super::fault::{Fault, Faults};
 use super::number::{JobNumber, LeaseNumber};
 use super::queues::Queues;
@@ -54,6 +54,17 @@ pub(super) struct Job {
 pub(super) struct Held {
     pub(super) number: JobNumber,
     pub(super) until: Mono,
+    /// It has ended while what its holder said of the job was on its way, which counts if that cannot be written.
+    pub(super) ended: Option<Ended>,
+}
+
+/// How a lease can end without an answer.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Ended {
+    /// With its worker.
+    Orphaned,
+    /// It did not reach its worker.
+    Undelivered,
 }
 
 /// All jobs of one server.
@@ -145,9 +156,7 @@ impl Jobs {
             Event::Flushed => self.flush(out),
             Event::Sealed => Verdict::Batch(self.batches.seal()),
             Event::Committed(batch) => {
-                for pending in self.batches.committed(batch) {
-                    self.apply(now, pending, out);
-                }
+                self.committed(now, batch, out);
                 Verdict::Done
             }
             Event::Refused(batch) if self.faults.has(Fault::RefusedCounts) => {
@@ -155,9 +164,7 @@ impl Jobs {
             }
             Event::Refused(batch) => {
                 self.tidy_from = now.mono.after(BELIEVED);
-                for pending in self.batches.committed(batch) {
-                    self.revert(now, pending, out);
-                }
+                self.refused(now, batch, out);
                 Verdict::Done
             }
             Event::Ticked => {
@@ -178,7 +185,9 @@ impl Jobs {
         let old = self.dead.first().map(|(since, _)| self.believed(now, since.after(self.policy.keep_dead)));
         let old = old.map(|at| at.max(self.tidy_from));
         let expiry = self.expiries.first().map(|(at, _)| *at);
-        let all = [on_the_wall, old, expiry, self.consumers.deadline(), self.waits.deadline()].into_iter().flatten();
+        // Jobs that are being flushed are due when they are back.
+        let of_jobs = [on_the_wall, old, expiry].into_iter().filter(|_| self.batches.flush().is_none());
+        let all = of_jobs.chain([self.consumers.deadline(), self.waits.deadline()]).flatten();
         if self.faults.has(Fault::LatestDeadline) { all.max() } else { all.min() }
     }
 
@@ -222,9 +231,9 @@ impl Jobs {
         out.push(Action::Keep(Change::Insert(record.clone())));
         self.by_jid.insert(Arc::clone(&record.jid), number);
         self.jobs.insert(number, Job { record, stamp: 0, is_pending: true, is_recovered: false });
-        self.batches.add(Pending { number, step: Step::Appear });
+        self.batches.add(Step::Appear(number));
         if self.faults.has(Fault::ReadyBeforeCommit) {
-            self.apply(now, Pending { number, step: Step::Appear }, out);
+            self.appear(now, number, out);
         }
         self.totals.pushed += 1;
         Verdict::Taken(number)
@@ -267,86 +276,6 @@ impl Jobs {
         self.index(now, number, false, &mut Vec::new());
     }
 
-    /// Begins a change that counts once it is committed; until then the job is nowhere. `next` is where it comes to,
-    /// and nowhere for good if there is no place.
-    pub(super) fn begin(&mut self, number: JobNumber, next: Option<Record>, out: &mut Vec<Action>) -> Verdict {
-        self.unindex(number);
-        let Some(job) = self.jobs.get_mut(&number) else { return Verdict::Unknown };
-        job.is_pending = true;
-        let (change, step) = match next {
-            Some(record) => (Change::Move(record.clone()), Step::Become(Box::new(record))),
-            None => (Change::Remove(number), Step::Vanish),
-        };
-        out.push(Action::Keep(change));
-        self.batches.add(Pending { number, step });
-        Verdict::OnCommit
-    }
-
-    /// What was begun is on disk.
-    fn apply(&mut self, now: Now, pending: Pending, out: &mut Vec<Action>) {
-        let number = pending.number;
-        match pending.step {
-            Step::Pause(name, paused) => {
-                if let Some(index) = self.queues.find(&name) {
-                    self.queues.get_mut(index).paused_on_disk = paused;
-                    self.repause(now, index, out);
-                }
-            }
-            Step::Vanish => {
-                if let Some(job) = self.jobs.remove(&number) {
-                    self.release_lease(&job.record.place);
-                    self.by_jid.remove(&job.record.jid);
-                    out.push(Action::Forget(number));
-                }
-            }
-            Step::Appear => {
-                let Some(job) = self.jobs.get_mut(&number) else { return };
-                job.is_pending = false;
-                self.index(now, number, false, out);
-            }
-            Step::Become(record) => {
-                let Some(job) = self.jobs.get_mut(&number) else { return };
-                job.is_pending = false;
-                job.is_recovered = false;
-                let before = std::mem::replace(&mut job.record, *record).place;
-                self.release_lease(&before);
-                self.index(now, number, false, out);
-            }
-        }
-    }
-
-    /// What was begun is not on disk and will not be.
-    fn revert(&mut self, now: Now, pending: Pending, out: &mut Vec<Action>) {
-        let number = pending.number;
-        match pending.step {
-            Step::Appear => {
-                if let Some(job) = self.jobs.remove(&number) {
-                    self.by_jid.remove(&job.record.jid);
-                    out.push(Action::Forget(number));
-                }
-            }
-            Step::Vanish | Step::Become(_) => {
-                let Some(job) = self.jobs.get_mut(&number) else { return };
-                job.is_pending = false;
-                self.index(now, number, false, out);
-                self.disown(now, number, out);
-            }
-            Step::Pause(name, _) => {
-                if let Some(index) = self.queues.find(&name) {
-                    self.repause(now, index, out);
-                }
-            }
-        }
-    }
-
-    /// A queue is as was said of it last, if that was not refused.
-    fn repause(&mut self, now: Now, index: usize, out: &mut Vec<Action>) {
-        let queue = self.queues.get(index);
-        let paused = self.batches.last_pause(&queue.name).unwrap_or(queue.paused_on_disk);
-        self.queues.get_mut(index).paused = paused;
-        self.serve(now, index, out);
-    }
-
     /// What is due by now.
     fn tick(&mut self, now: Now, out: &mut Vec<Action>) {
         // Whoever is gone, or waits no more, gets nothing of what comes back or becomes due in the same moment.
@@ -357,6 +286,9 @@ impl Jobs {
         }
         for wid in self.consumers.silent(now.mono) {
             self.died(now, &wid, out);
+        }
+        if self.batches.flush().is_some() {
+            return;
         }
         while let Some((at, lease)) = self.expiries.first().copied().filter(|(at, _)| *at <= now.mono) {
             self.expiries.remove(&(at, lease));
@@ -392,98 +324,5 @@ impl Jobs {
                 self.index(now, number, false, out);
             }
         }
-    }
-
-    fn mutate(&mut self, now: Now, mutation: Mutation, numbers: &[JobNumber], out: &mut Vec<Action>) -> Verdict {
-        for number in numbers {
-            let Some(job) = self.jobs.get(number).filter(|job| !job.is_pending) else { continue };
-            if !matches!(job.record.place, Place::Scheduled(_) | Place::Retry(_) | Place::Dead(_)) {
-                continue;
-            }
-            let next = match mutation {
-                Mutation::Requeue => {
-                    Some(Record { place: Place::Enqueued, enqueued_at: now.wall, ..job.record.clone() })
-                }
-                Mutation::Kill => Some(Record { place: Place::Dead(now.wall), ..job.record.clone() }),
-                Mutation::Discard => None,
-            };
-            self.begin(*number, next, out);
-        }
-        Verdict::OnCommit
-    }
-
-    fn cancel(&mut self, jid: &str, out: &mut Vec<Action>) -> Verdict {
-        match self.by_jid.get(jid).copied() {
-            None => Verdict::Unknown,
-            Some(number) if self.jobs.get(&number).is_some_and(|job| job.is_pending) => Verdict::OnCommit,
-            Some(number) => {
-                self.totals.cancelled += 1;
-                self.begin(number, None, out)
-            }
-        }
-    }
-
-    fn flush(&mut self, out: &mut Vec<Action>) -> Verdict {
-        let numbers: Vec<JobNumber> = self.by_jid.values().copied().collect();
-        out.extend(numbers.into_iter().map(Action::Forget));
-        for (_, consumer) in self.consumers.iter_mut() {
-            consumer.leases.clear();
-        }
-        (self.jobs, self.by_jid, self.kinds) = (HashMap::new(), HashMap::new(), HashMap::new());
-        (self.scheduled, self.retries, self.dead) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
-        (self.leases, self.expiries) = (BTreeMap::new(), BTreeSet::new());
-        let paused = self.queues.iter().filter(|queue| queue.paused).map(|queue| Arc::clone(&queue.name));
-        out.extend(paused.map(|name| Action::Keep(Change::Pause(name, false))));
-        self.queues.clear();
-        self.totals = Totals::default();
-        out.push(Action::Keep(Change::Flush));
-        self.batches.touch();
-        Verdict::OnCommit
-    }
-
-    fn pause(&mut self, now: Now, names: Option<Vec<Arc<str>>>, paused: bool, out: &mut Vec<Action>) -> Verdict {
-        let indices: VecDeque<usize> = match &names {
-            None => self.queues.indices().collect(),
-            Some(names) => names.iter().filter_map(|name| self.queues.find_or_make(name)).collect(),
-        };
-        for index in indices {
-            let queue = self.queues.get_mut(index);
-            let is_open = self.batches.last_pause(&queue.name).is_some();
-            let is_so = queue.paused == paused && !is_open;
-            if names.is_none() && !queue.known || is_so {
-                continue;
-            }
-            queue.known = true;
-            queue.paused = paused;
-            let name = Arc::clone(&queue.name);
-            out.push(Action::Keep(Change::Pause(Arc::clone(&name), paused)));
-            self.batches.add(Pending { number: JobNumber(0), step: Step::Pause(name, paused) });
-            self.serve(now, index, out);
-        }
-        Verdict::OnCommit
-    }
-
-    fn remove_queues(&mut self, names: Option<Vec<Arc<str>>>, out: &mut Vec<Action>) -> Verdict {
-        let indices: Vec<usize> = match &names {
-            None => self.queues.indices().collect(),
-            Some(names) => names.iter().filter_map(|name| self.queues.find(name)).collect(),
-        };
-        for index in indices {
-            let queue = self.queues.get_mut(index);
-            let (ready, was_paused) = (std::mem::take(&mut queue.ready), std::mem::take(&mut queue.paused));
-            queue.known = false;
-            let name = Arc::clone(&queue.name);
-            if was_paused {
-                out.push(Action::Keep(Change::Pause(name, false)));
-            }
-            for (number, stamp) in ready {
-                let here = |job: &Job| job.stamp == stamp && !job.is_pending && job.record.place == Place::Enqueued;
-                if self.jobs.get(&number).is_some_and(here) {
-                    self.begin(number, None, out);
-                }
-            }
-        }
-        self.batches.touch();
-        Verdict::OnCommit
     }
 }

@@ -48,9 +48,17 @@ impl Queues {
             self.by_name.insert(Arc::clone(name), free);
             return Some(free);
         }
+        Some(self.make(name))
+    }
+
+    /// The queue of this name, which a job is in that is here already.
+    pub(super) fn make(&mut self, name: &Arc<str>) -> Index {
+        if let Some(index) = self.by_name.get(name) {
+            return *index;
+        }
         self.list.push(Queue::new(name));
         self.by_name.insert(Arc::clone(name), self.list.len() - 1);
-        Some(self.list.len() - 1)
+        self.list.len() - 1
     }
 
     pub(super) fn find(&self, name: &str) -> Option<Index> {
@@ -73,10 +81,11 @@ impl Queues {
         0..self.list.len()
     }
 
+    /// Takes all jobs out of them.
     pub(super) fn clear(&mut self) {
         for queue in &mut self.list {
             queue.ready = VecDeque::new();
-            (queue.size, queue.known, queue.paused, queue.paused_on_disk) = (0, false, false, false);
+            (queue.size, queue.known) = (0, queue.paused);
         }
     }
 }

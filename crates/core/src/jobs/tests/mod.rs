@@ -1,11 +1,14 @@
 //! Random histories with crashes, refused commits, deaths and clock steps, judged by an oracle that sees only what
 //! clients and the disk see.
 
+mod fault;
 mod oracle;
+mod twice;
 mod world;
 
+use fault::Fault;
 use oracle::Violation;
-use world::{Fault, World};
+use world::World;
 
 const STEPS: usize = 400;
 

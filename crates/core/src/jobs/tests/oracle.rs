@@ -29,6 +29,12 @@ pub(super) enum Violation {
     Forgotten(String),
     /// The counts of the sets do not add up.
     Counts(usize, usize),
+    /// A worker that was asked to fetch no more got a job.
+    Quiet(String),
+    /// With nothing on its way, memory has other jobs or pauses than the disk.
+    Differs(Vec<u64>, Vec<u64>),
+    /// As that, for queues that are paused.
+    Paused(Vec<String>),
 }
 
 /// Everything that clients were told.
@@ -79,7 +85,8 @@ impl Oracle {
             }
         }
         let queues = core.queues();
-        for names in self.waiting.values() {
+        let is_flushing = core.batches.flush().is_some();
+        for names in self.waiting.values().filter(|_| !is_flushing) {
             let open = queues
                 .iter()
                 .find(|queue| !queue.paused && queue.size > 0 && names.iter().any(|name| **name == *queue.name));

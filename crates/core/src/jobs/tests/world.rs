@@ -4,80 +4,55 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::fault::Fault;
 use super::oracle::{Oracle, Violation};
 use crate::Mono;
 use crate::jobs::retry::Lots;
 use crate::jobs::{
     Action, Asker, BatchNumber, Change, Claim, Event, Fetch, Found, Greeting, JobNumber, Jobs, LeaseNumber, Mutation,
-    NewJob, Now, Place, Policy, Record, Verdict, Wall,
+    NewJob, Now, Place, Policy, Record, Stage, Verdict, Wall,
 };
-
-/// A mistake of a shell.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fault {
-    /// A push is answered before it is kept.
-    AnswerEarly,
-    /// An ACK is answered before it is kept.
-    AcknowledgeEarly,
-    /// A refused batch is taken for a kept one.
-    BelieveRefused,
-    /// What moves is not written.
-    ForgetMoves,
-    /// Who says what became of a job is not told to the core.
-    NoFence,
-    /// Lease numbers begin anew at each start.
-    ForgetLeases,
-    /// The core is not told when something is due.
-    SleepOn,
-}
-
-impl Fault {
-    pub(super) const ALL: [Self; 7] = [
-        Self::AnswerEarly,
-        Self::AcknowledgeEarly,
-        Self::BelieveRefused,
-        Self::ForgetMoves,
-        Self::NoFence,
-        Self::ForgetLeases,
-        Self::SleepOn,
-    ];
-}
 
 /// What is told to a client once a batch is kept.
 #[derive(Clone, Debug)]
-enum Promise {
+pub(super) enum Promise {
     Pushed(String),
     Done(String),
     Gone(String),
     Failed(String),
+    Flushed,
 }
 
 #[derive(Default)]
-struct Batch {
-    changes: Vec<Change>,
-    promises: Vec<Promise>,
+pub(super) struct Batch {
+    pub(super) changes: Vec<Change>,
+    pub(super) promises: Vec<Promise>,
 }
 
 const WIDS: [&str; 3] = ["worker-a", "worker-b", "worker-c"];
 const QUEUES: [&str; 3] = ["low", "mid", "high"];
 
 pub(super) struct World {
-    core: Jobs,
+    pub(super) core: Jobs,
     now: Now,
     /// The latest time that the clock on the wall has shown: what was due then stays due when it is set back.
     latest: Wall,
     lots: Lots,
     fault: Option<Fault>,
-    disk: BTreeMap<JobNumber, Record>,
-    paused: BTreeSet<Arc<str>>,
+    pub(super) disk: BTreeMap<JobNumber, Record>,
+    pub(super) paused: BTreeSet<Arc<str>>,
     highest: u64,
-    open: Batch,
-    sealed: VecDeque<(BatchNumber, Batch)>,
+    pub(super) open: Batch,
+    pub(super) sealed: VecDeque<(BatchNumber, Batch)>,
     oracle: Oracle,
-    names: u64,
+    pub(super) names: u64,
     askers: u64,
     /// What workers once had, for claims of those that have it no more.
     old: Vec<(String, LeaseNumber, &'static str)>,
+    /// What workers said was done, for those that say it again.
+    pub(super) said: Vec<(String, LeaseNumber)>,
+    /// Workers that fetch no more.
+    pub(super) quiet: BTreeSet<&'static str>,
 }
 
 const POLICY: Policy = Policy { keep_dead: Duration::from_secs(100_000), most_deaths: 3, seed: 7 << 12 };
@@ -100,12 +75,14 @@ impl World {
             names: 0,
             askers: 0,
             old: Vec::new(),
+            said: Vec::new(),
+            quiet: BTreeSet::new(),
         };
         world.greet();
         world
     }
 
-    fn draw(&mut self, below: u32) -> u32 {
+    pub(super) fn draw(&mut self, below: u32) -> u32 {
         self.lots.draw() % below
     }
 
@@ -116,19 +93,25 @@ impl World {
         }
     }
 
-    fn tell(&mut self, event: Event) -> Result<Verdict, Violation> {
+    pub(super) fn tell(&mut self, event: Event) -> Result<Verdict, Violation> {
         let mut actions = Vec::new();
         self.latest = self.latest.max(self.now.wall);
         let verdict = self.core.handle(self.now, event, &mut actions);
         for action in actions {
             match action {
-                Action::Keep(change) => self.open.changes.push(change),
+                Action::Keep(change) => {
+                    self.promise_removal(&change);
+                    self.open.changes.push(change);
+                }
                 Action::Grant(asker, grants) => {
                     self.oracle.waiting.remove(&asker.0);
                     for grant in grants {
                         let record = self.core.record(grant.number).expect("it was granted").clone();
                         let Place::Reserved { wid, .. } = &record.place else { panic!("granted and not reserved") };
                         let wid = WIDS.into_iter().find(|known| **known == **wid).expect("known");
+                        if self.quiet.contains(wid) {
+                            return Err(Violation::Quiet(wid.to_owned()));
+                        }
                         self.release_lost(&record.jid);
                         self.oracle.granted(&record.jid, grant.lease, self.latest)?;
                         self.old.push((record.jid.to_string(), grant.lease, wid));
@@ -139,7 +122,7 @@ impl World {
                         return Err(Violation::Answered(asker.0));
                     }
                 }
-                Action::Forget(_) => {}
+                Action::Forget(_) | Action::ForgetBelow(_) => {}
             }
         }
         self.drop_ended();
@@ -161,7 +144,7 @@ impl World {
     }
 
     pub(super) fn step(&mut self) -> Result<(), Violation> {
-        match self.draw(24) {
+        match self.draw(30) {
             0..=5 => self.push()?,
             6..=9 => self.fetch()?,
             10..=12 => self.finish()?,
@@ -172,6 +155,7 @@ impl World {
             20 => {
                 let wid = WIDS[self.draw(3) as usize];
                 self.tell(Event::Died(wid.into()))?;
+                self.quiet.remove(wid);
                 self.greet();
             }
             21 => {
@@ -180,9 +164,47 @@ impl World {
                 self.tell(Event::Paused(names, paused))?;
             }
             22 => self.mutate()?,
+            23 => self.seal()?,
+            24 | 25 => self.say_again()?,
+            26 => self.cancel()?,
+            27 => {
+                let names = Some(vec![QUEUES[self.draw(3) as usize].into()]);
+                self.tell(Event::QueuesRemoved(names))?;
+            }
+            28 if self.draw(3) == 0 => self.flush()?,
+            28 if self.draw(3) == 0 => {
+                let wid = WIDS[self.draw(3) as usize];
+                self.quiet.insert(wid);
+                self.tell(Event::Steered(Some(vec![wid.into()]), Stage::Quiet))?;
+            }
+            28 => {}
             _ => self.crash(),
         }
+        self.compare()?;
         self.oracle.check(&self.core, self.pending())
+    }
+
+    /// A batch goes to the disk, and nothing is known of it yet.
+    fn seal(&mut self) -> Result<(), Violation> {
+        if self.sealed.len() < 2
+            && let Verdict::Batch(Some(batch)) = self.tell(Event::Sealed)?
+        {
+            let open = std::mem::take(&mut self.open);
+            self.sealed.push_back((batch, open));
+        }
+        Ok(())
+    }
+
+    /// Somebody is told once that batch is kept.
+    pub(super) fn promise_once(&mut self, verdict: &Verdict, promise: Promise) {
+        match verdict {
+            Verdict::OnCommitOf(batch) if self.fault != Some(Fault::AnswerWithNext) => {
+                let sealed = self.sealed.iter_mut().find(|(number, _)| number == batch);
+                sealed.expect("it is on its way").1.promises.push(promise);
+            }
+            Verdict::OnCommit | Verdict::OnCommitOf(_) => self.open.promises.push(promise),
+            _ => {}
+        }
     }
 
     fn pending(&self) -> usize {
@@ -231,6 +253,11 @@ impl World {
             }
             Promise::Gone(jid) => {
                 self.oracle.alive.remove(&jid);
+                self.oracle.done.insert(jid);
+            }
+            Promise::Flushed => {
+                let mut alive = std::mem::take(&mut self.oracle.alive);
+                self.oracle.done.append(&mut alive);
             }
             Promise::Failed(jid) => *self.oracle.failed.entry(jid).or_default() += 1,
         }
@@ -248,7 +275,7 @@ impl World {
             most: 1 + self.draw(2),
             wait: Duration::from_secs(2),
         };
-        self.oracle.waiting.insert(self.askers, queues);
+        self.oracle.waiting.insert(self.askers, if self.quiet.contains(wid) { Vec::new() } else { queues });
         match self.tell(Event::Fetched(fetch))? {
             Verdict::Waits if self.draw(3) == 0 => {
                 self.oracle.waiting.remove(&self.askers);
@@ -262,7 +289,7 @@ impl World {
         Ok(())
     }
 
-    fn claim(&self, jid: &str, lease: LeaseNumber) -> Claim {
+    pub(super) fn claim(&self, jid: &str, lease: LeaseNumber) -> Claim {
         let lease = (self.fault != Some(Fault::NoFence)).then_some(lease);
         Claim { jid: jid.into(), lease, wid: None }
     }
@@ -278,16 +305,17 @@ impl World {
         let claim = self.claim(&jid, lease);
         match self.draw(4) {
             0 | 1 => {
-                if self.tell(Event::Done(claim))? == Verdict::OnCommit {
-                    self.promise(Promise::Done(jid), Fault::AcknowledgeEarly);
+                self.said.push((jid.clone(), lease));
+                match self.tell(Event::Done(claim))? {
+                    Verdict::OnCommit => self.promise(Promise::Done(jid), Fault::AcknowledgeEarly),
+                    verdict => self.promise_once(&verdict, Promise::Done(jid)),
                 }
             }
             2 => {
                 let retry = self.core.find(&jid).and_then(|number| self.core.record(number)).map(|record| record.retry);
-                if self.tell(Event::Failed(claim, Box::default()))? == Verdict::OnCommit {
-                    let is_thrown_away = retry == Some(0);
-                    self.open.promises.push(if is_thrown_away { Promise::Gone(jid) } else { Promise::Failed(jid) });
-                }
+                let verdict = self.tell(Event::Failed(claim, Box::default()))?;
+                let is_thrown_away = retry == Some(0);
+                self.promise_once(&verdict, if is_thrown_away { Promise::Gone(jid) } else { Promise::Failed(jid) });
             }
             _ => {
                 self.tell(Event::Refunded(claim))?;
@@ -336,10 +364,7 @@ impl World {
 
     /// A batch goes to the disk, which keeps it or not.
     fn commit(&mut self, kept: bool) -> Result<(), Violation> {
-        if let Verdict::Batch(Some(batch)) = self.tell(Event::Sealed)? {
-            let open = std::mem::take(&mut self.open);
-            self.sealed.push_back((batch, open));
-        }
+        self.seal()?;
         let Some((number, batch)) = self.sealed.pop_front() else { return Ok(()) };
         if kept {
             self.write(batch.changes);
@@ -374,6 +399,7 @@ impl World {
                 Change::Pause(name, false) => {
                     self.paused.remove(&name);
                 }
+                Change::Flush if self.fault == Some(Fault::ForgetFlush) => {}
                 Change::Flush => self.disk.clear(),
             }
         }
@@ -391,6 +417,8 @@ impl World {
         if self.fault != Some(Fault::SleepOn) {
             self.tell(Event::Ticked)?;
         }
+        // Whoever was silent for too long comes back as a new one.
+        self.quiet.retain(|wid| self.core.consumer(wid).is_some());
         self.greet();
         match self.core.deadline(self.now) {
             Some(at) if at <= self.now.mono => Err(Violation::Late),
@@ -403,6 +431,7 @@ impl World {
         self.open = Batch::default();
         self.sealed.clear();
         self.oracle.waiting.clear();
+        self.quiet.clear();
         let found = Found {
             records: self.disk.values().cloned().collect(),
             paused: self.paused.iter().cloned().collect(),
@@ -420,6 +449,10 @@ impl World {
     /// In good weather everything that was answered comes to its end.
     pub(super) fn settle(&mut self) -> Result<(), Violation> {
         self.tell(Event::Paused(None, false))?;
+        for wid in std::mem::take(&mut self.quiet) {
+            self.tell(Event::Died(wid.into()))?;
+        }
+        self.greet();
         for _ in 0..200 {
             self.commit(true)?;
             self.mutate_all()?;
