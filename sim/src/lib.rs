@@ -10,6 +10,8 @@
 //! [`queue`] one of producers and workers around a
 //! queue server, [`stream`] one of submitters and warm children around a pool.
 //!
+//! [`work`] plays one seed of a job worker and what happens to its server and its connections.
+//!
 //! **Where to start.** `oracle/` says what must hold; `simulation.rs` is the run; `shell.rs` stands for the manager,
 //! `world.rs` for the machine and the supervisor.
 //!
@@ -28,6 +30,7 @@ mod random;
 mod shell;
 mod simulation;
 mod streaming;
+mod working;
 mod world;
 
 pub use gathering::gather;
@@ -35,3 +38,4 @@ pub use handing::hand_over;
 pub use queueing::queue;
 pub use simulation::{Failure, Summary, run};
 pub use streaming::stream;
+pub use working::work;

@@ -8,6 +8,8 @@
 //! is waited for; [`session`] what becomes of the requests of a client whose connection breaks; [`jobs`] which job of the queue server is ready, who has it and what becomes of it; [`pool`] which warm child
 //! gets which job, and whose answer counts. Events say what was observed, actions say what to do; a shell performs them.
 //!
+//! [`work`] decides what a job worker fetches, runs and tells.
+//!
 //! **Where to start.** [`fleet::Fleet`], then `fleet/reconcile.rs`.
 //!
 //! **What it must never know.** No io, no clock, no pid, no file descriptor, no async, no serde, no kernel number.
@@ -31,6 +33,7 @@ pub mod session;
 mod signal;
 mod time;
 mod word;
+pub mod work;
 
 pub use level::Level;
 pub use signal::Signal;
