@@ -3,7 +3,7 @@
 use std::fmt;
 
 use clap::Parser;
-use evercrew_config::{Builtin, Host};
+use evercrew_config::{Again, Builtin, Host};
 
 use crate::arguments::{Arguments, Global};
 use crate::failure::Failure;
@@ -42,6 +42,14 @@ impl Program {
     pub fn values(mut self, toml: String) -> Self {
         self.host.values = toml;
         self.host.keeps_arguments = true;
+        self
+    }
+
+    /// With a function that gives that configuration anew for each reload. It is called in the manager, in a thread where
+    /// it may block.
+    #[must_use]
+    pub fn values_again(mut self, again: impl Fn() -> Result<String, String> + Send + Sync + 'static) -> Self {
+        self.host.again = Some(Again::new(again));
         self
     }
 

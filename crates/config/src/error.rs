@@ -38,6 +38,8 @@ pub enum ConfigError {
         /// The first file that was not read.
         path: PathBuf,
     },
+    /// The program that brings the configuration does not give it anew.
+    Program(String),
 }
 
 impl fmt::Display for ConfigError {
@@ -47,6 +49,7 @@ impl fmt::Display for ConfigError {
                 write!(f, "reading the configuration: there is no file {}; name one with --config", path.display())
             }
             Self::Read { path, source } => write!(f, "reading the configuration {}: {source}", path.display()),
+            Self::Program(why) => write!(f, "the program gives no configuration: {why}"),
             Self::TooLarge { path } => write!(
                 f,
                 "reading the configuration {}: it is larger than {} bytes; is this the right file?",
@@ -74,7 +77,7 @@ impl std::error::Error for ConfigError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Read { source, .. } => Some(source),
-            Self::TooLarge { .. } | Self::NotText { .. } | Self::TooMuch { .. } => None,
+            Self::TooLarge { .. } | Self::Program(_) | Self::NotText { .. } | Self::TooMuch { .. } => None,
         }
     }
 }

@@ -4,6 +4,7 @@
 //! through every call. The binary `evercrew` and each program that is built with the library have one of their own.
 
 use std::cell::RefCell;
+use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
@@ -25,9 +26,40 @@ pub struct Host {
     pub builtins: Vec<Builtin>,
     /// A configuration as TOML that lies under the file: what neither file, environment nor command line says.
     pub values: String,
+    /// What gives those values anew for a reload, where the program has that.
+    pub again: Option<Again>,
     /// Whether its processes in other roles are started with the arguments that it was started with: what stands in it
     /// before the engine may read them.
     pub keeps_arguments: bool,
+}
+
+/// A function of the program that gives its configuration anew.
+#[derive(Clone)]
+pub struct Again(Arc<dyn Fn() -> Result<String, String> + Send + Sync>);
+
+impl Again {
+    /// Values as TOML, or why there are none.
+    pub fn new(values: impl Fn() -> Result<String, String> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(values))
+    }
+
+    pub(crate) fn values(&self) -> Result<String, String> {
+        (self.0)()
+    }
+}
+
+impl PartialEq for Again {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Again {}
+
+impl fmt::Debug for Again {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Again")
+    }
 }
 
 /// A worker that is part of the program: `builtin = "NAME"`.
@@ -74,9 +106,14 @@ impl Host {
         outcome
     }
 
-    /// The names of its workers.
+    /// The names of its workers, without what only prepares for them.
     pub(crate) fn names(&self) -> Vec<&str> {
-        self.builtins.iter().map(|builtin| builtin.name.as_str()).collect()
+        self.builtins.iter().map(|builtin| builtin.name.as_str()).filter(|name| !name.contains('.')).collect()
+    }
+
+    /// Whether it has a worker of this name.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.builtins.iter().any(|builtin| builtin.name == name)
     }
 
     /// Whether the worker of this name is of no use without a listener.

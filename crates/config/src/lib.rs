@@ -70,7 +70,7 @@ pub use directory::{engine_directory, log_directory};
 pub use duration::parse_duration;
 pub use error::{ConfigError, ConfigErrors, Problem};
 pub use files::{MOST_BYTES_OF_ALL, MOST_FILES};
-pub use host::{Builtin, Host};
+pub use host::{Again, Builtin, Host};
 pub use nearest::nearest_name;
 pub use queue::{Durability, Queue};
 pub use reference::reference;

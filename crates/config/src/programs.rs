@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::diagnostic::{Diagnostic, Report};
 use crate::error::{ConfigErrors, Problem};
+use crate::host::Host;
 use crate::places::ServicePlaces;
 use crate::settings::{Program, Service, Settings};
 use crate::text::Span;
@@ -24,7 +25,10 @@ impl Settings {
                 check_program(&report, service, argv, places.program, path);
             }
             for argv in &service.before_start {
-                check_program(&report, service, argv, places.before_start, path);
+                match Program::own(argv) {
+                    Some(own) => check_own(&report, service, own, places.before_start),
+                    None => check_program(&report, service, argv, places.before_start, path),
+                }
             }
         }
         report.finish().map(|_: Vec<Problem>| ())
@@ -58,6 +62,13 @@ impl Settings {
     }
 }
 
+impl Program {
+    /// The name of the part of this program that a command of `before_start` is: `builtin:NAME`.
+    pub fn own(command: &[String]) -> Option<&str> {
+        command.first()?.strip_prefix("builtin:")
+    }
+}
+
 impl Service {
     /// The file that this service's workers execute; `None` for a builtin and when there is no such program.
     ///
@@ -84,6 +95,14 @@ impl Service {
     /// The PATH that counts for this service.
     fn search_path(&self, path: Option<&OsStr>) -> Option<std::ffi::OsString> {
         self.env.get("PATH").map(Into::into).or_else(|| path.map(Into::into))
+    }
+}
+
+fn check_own(report: &Report, service: &Service, name: &str, at: Span) {
+    if !Host::own().has(name) {
+        let diagnostic =
+            Diagnostic::error(at, format!("[service.{}] begins with what this program has not", service.name));
+        report.add(diagnostic.label(format!("it has no `builtin:{}`", crate::diagnostic::shorten(name))));
     }
 }
 

@@ -81,14 +81,19 @@ impl Source {
     /// The same file as it is by now, with the arguments and variables that were there at the start.
     ///
     /// # Errors
-    /// As [`Source::read`], and when the file is none that can be read twice, like a pipe.
+    /// As [`Source::read`], when the file is none that can be read twice, like a pipe, and when the program gives none.
     pub fn read_again(&self) -> Result<Self, ConfigError> {
         let failed = |source| ConfigError::Read { path: self.path.clone(), source };
         if !may_be_missing(&self.path) && !self.path.metadata().map_err(failed)?.is_file() {
             return Err(failed(std::io::Error::other("it is no regular file")));
         }
         let environment = self.environment.clone().into_iter();
-        Self::read(&self.path, self.set.clone(), environment, self.directory_override.clone())
+        let mut source = Self::read(&self.path, self.set.clone(), environment, self.directory_override.clone())?;
+        if let Some(again) = &Host::own().again {
+            source.values = again.values().map_err(ConfigError::Program)?;
+            source.files = files::read(&source)?;
+        }
+        Ok(source)
     }
 
     /// A configuration whose text is at hand; relative paths in it start at the directory of `path`.

@@ -2,13 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use evercrew_cli::Program;
+use evercrew_worker::BoxError;
 
 use crate::embedded::{self, Embedded};
 use crate::error::{Error, Result};
-use crate::observer::{self, Event};
-use crate::service::{Kind, Service};
+use crate::hooks::{Hooks, NAME as OBSERVER, Prepare};
+use crate::observer::Event;
+use crate::service::{BEFORE_FORK, Kind, Service};
 use crate::toml;
 
 /// What a server is to be.
@@ -18,6 +21,7 @@ pub struct Builder {
     listeners: Vec<(String, String)>,
     services: Vec<Service>,
     engine: BTreeMap<String, String>,
+    hooks: Hooks,
 }
 
 /// A server that can be started.
@@ -26,6 +30,7 @@ pub struct Server {
     pub(crate) listeners: Vec<(String, String)>,
     /// With the listeners of each.
     pub(crate) services: Vec<(Service, Vec<String>)>,
+    pub(crate) hooks: Hooks,
     values: String,
 }
 
@@ -55,11 +60,18 @@ impl Server {
     fn program(&self) -> Program {
         let mut program = Program::new();
         for (service, _) in self.services.clone() {
+            if let Some(hook) = service.before_fork.clone() {
+                program = program.worker(&format!("{}{BEFORE_FORK}", service.name), false, move || prepare(&hook));
+            }
             let Kind::Own { work, listens, .. } = service.kind.clone() else { continue };
             let name = service.name.clone();
             program = program.worker(&name, listens, move || work(service.life()));
         }
-        program.values(self.values.clone())
+        let program = program.values(self.values.clone());
+        match self.hooks.again() {
+            Some(again) => program.values_again(again),
+            None => program,
+        }
     }
 }
 
@@ -92,14 +104,59 @@ impl Builder {
 
     /// Calls `observe` for everything that happens: workers that are spawned, ready, silent, asked to leave and gone,
     /// rollouts and reloads. It runs in a process of its own, the service `observer`, which may take its time, block or
-    /// die: the engine waits for nothing that it does.
+    /// die: the engine waits for nothing that it does. Several may observe.
     ///
     /// ```no_run
     /// # fn build() -> evercrew::Builder { evercrew::Server::builder() }
     /// build().on_event(|event| println!("{} {}", event.kind(), event.worker().unwrap_or_default()));
     /// ```
-    pub fn on_event(self, observe: impl Fn(&Event) + Send + Sync + 'static) -> Self {
-        self.service(observer::service(observe))
+    pub fn on_event(mut self, observe: impl Fn(&Event) + Send + Sync + 'static) -> Self {
+        self.hooks.observers.push(Arc::new(observe));
+        self
+    }
+
+    /// Calls `observe` for each heartbeat of each worker, in the same process: `worker.heartbeat`, with the worker, its
+    /// process and generation. The engine tells beats to nobody else, and drops what is not read in time; `missed` says
+    /// how many.
+    pub fn on_heartbeat(mut self, observe: impl Fn(&Event) + Send + Sync + 'static) -> Self {
+        self.hooks.on_heartbeat.push(Arc::new(observe));
+        self
+    }
+
+    /// Runs once in the life of an engine, before any service starts, in the process that observes. While it fails it is
+    /// tried again as a failed worker is, and nothing else starts. It may take `ready_timeout`, 60 s.
+    pub fn before_run(mut self, hook: impl Fn() -> Result<(), BoxError> + Send + Sync + 'static) -> Self {
+        self.hooks.before_run = Some(Arc::new(hook));
+        self
+    }
+
+    /// Runs when every service has ended after a graceful stop, in the process that observes; it may take 30 s. An
+    /// immediate stop does not wait for it.
+    pub fn after_run(mut self, hook: impl Fn() + Send + Sync + 'static) -> Self {
+        self.hooks.after_run = Some(Arc::new(hook));
+        self
+    }
+
+    /// What a reload takes the configuration from: what `build` gives lies under the file as that did which was built at
+    /// the start, and what became different is done. It is called in a thread of the manager, so an error, a panic or an
+    /// answer that takes long changes nothing. Workers that are started later run the program from its beginning, so
+    /// `main` should build in the same way. It cannot add services that are part of the program: those need a new start.
+    ///
+    /// ```no_run
+    /// use evercrew::{Builder, BoxError, Server, custom};
+    ///
+    /// fn build() -> Result<Builder, BoxError> {
+    ///     let workers = std::fs::read_to_string("workers")?.trim().parse()?;
+    ///     Ok(Server::builder().service(custom("sweeper", |_| Ok(())).workers(workers)))
+    /// }
+    /// # fn main() -> Result<(), BoxError> {
+    /// build()?.reload_from(build).main()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn reload_from(mut self, build: impl Fn() -> Result<Builder, BoxError> + Send + Sync + 'static) -> Self {
+        self.hooks.rebuild = Some(Arc::new(build));
+        self
     }
 
     /// Checks everything that can be told before a start: what is built here, as if there were neither a file nor
@@ -107,10 +164,11 @@ impl Builder {
     ///
     /// # Errors
     /// What is wrong with it.
-    pub fn build(self) -> Result<Server> {
+    pub fn build(mut self) -> Result<Server> {
         if self.services.is_empty() {
             return Err(Error::Empty);
         }
+        self.add_hooks();
         once("listener", self.listeners.iter().map(|(name, _)| name))?;
         once("service", self.services.iter().map(|service| &service.name))?;
         let mut services = Vec::new();
@@ -134,9 +192,28 @@ impl Builder {
             values.push_str(&format!("[listen.{}]\naddress = {}\n", toml::string(name), toml::string(address)));
         }
         services.iter().for_each(|(service, listeners)| values.push_str(&service.table(listeners)));
-        let server = Server { listeners: self.listeners, services, values };
+        let server = Server { listeners: self.listeners, services, hooks: self.hooks, values };
         server.program().check().map_err(Error::Configuration)?;
         Ok(server)
+    }
+
+    /// The service that runs hooks, and the order that some of them need.
+    fn add_hooks(&mut self) {
+        for service in &self.services {
+            if let Some(hook) = service.after_start.clone() {
+                let name = service.name.clone();
+                self.hooks.observers.push(Arc::new(move |event| {
+                    if event.kind() == "worker.ready" && event.service() == Some(&name) {
+                        hook(event);
+                    }
+                }));
+            }
+        }
+        let Some(observer) = self.hooks.service() else { return };
+        if self.hooks.brackets() {
+            self.services.iter_mut().for_each(|service| service.after.push(OBSERVER.to_owned()));
+        }
+        self.services.push(observer);
     }
 
     /// Starts everything in the foreground, as the command `up` does, whatever the program's arguments are, and ends this
@@ -168,6 +245,17 @@ impl Builder {
     /// What is wrong with what was built, a socket that cannot be opened, or a foreign program.
     pub fn embedded(self) -> Result<Embedded> {
         embedded::start(self.build()?)
+    }
+}
+
+/// Runs a hook as a process; gives its exit code.
+fn prepare(hook: &Prepare) -> u8 {
+    match hook() {
+        Ok(()) => 0,
+        Err(error) => {
+            eprintln!("before_fork has failed: {error}");
+            1
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::{fmt, io, thread};
 
@@ -11,6 +12,8 @@ use evercrew_worker::{Guest, Stop, StopFlag};
 
 use crate::builder::Server;
 use crate::error::{Error, Result};
+use crate::hooks;
+use crate::observer::Event;
 use crate::service::Kind;
 
 /// Services that run in this process. They are stopped when this is dropped.
@@ -18,6 +21,7 @@ pub struct Embedded {
     listeners: Vec<(String, OwnedFd)>,
     services: Vec<(String, JoinHandle<u8>)>,
     stop: StopFlag,
+    after_run: Option<Arc<dyn Fn() + Send + Sync>>,
 }
 
 impl Embedded {
@@ -39,7 +43,11 @@ impl Embedded {
     pub fn join(mut self) -> Vec<(String, u8)> {
         let services = std::mem::take(&mut self.services);
         // A thread that panics has printed why.
-        services.into_iter().map(|(name, thread)| (name, thread.join().unwrap_or(101))).collect()
+        let codes = services.into_iter().map(|(name, thread)| (name, thread.join().unwrap_or(101))).collect();
+        if let Some(after_run) = &self.after_run {
+            after_run();
+        }
+        codes
     }
 }
 
@@ -64,9 +72,19 @@ pub(crate) fn start(server: Server) -> Result<Embedded> {
         return Err(Error::Unfit { service: service.name.clone(), reason });
     }
     let listeners = server.listeners.iter().map(open).collect::<Result<Vec<_>>>()?;
-    let mut embedded = Embedded { listeners, services: Vec::new(), stop: StopFlag::new() };
-    for (service, names) in &server.services {
+    let failed = |hook: String| move |source| Error::Hook { hook, source };
+    if let Some(before_run) = &server.hooks.before_run {
+        before_run().map_err(failed("before_run".to_owned()))?;
+    }
+    let after_run = server.hooks.after_run.clone();
+    let mut embedded = Embedded { listeners, services: Vec::new(), stop: StopFlag::new(), after_run };
+    // There is nothing to observe: the hooks that are run beside services are run here.
+    for (service, names) in server.services.iter().filter(|(service, _)| service.name != hooks::NAME) {
         let Kind::Own { work, .. } = service.kind.clone() else { continue };
+        if let Some(before_fork) = &service.before_fork {
+            before_fork().map_err(failed(format!("before_fork of `{}`", service.name)))?;
+        }
+        let after_start = service.after_start.clone();
         let held = embedded.listeners.iter().filter(|(name, _)| names.contains(name));
         let copied = held.map(|(name, fd)| Ok((name.clone(), fd.try_clone()?))).collect::<io::Result<Vec<_>>>();
         let mut life = service.life();
@@ -74,6 +92,9 @@ pub(crate) fn start(server: Server) -> Result<Embedded> {
         let listeners = copied.map_err(Error::Thread)?;
         life.guest = Some(Guest { service: service.clone(), listeners, stop });
         let thread = thread::Builder::new().name(service.clone()).spawn(move || work(life)).map_err(Error::Thread)?;
+        if let Some(after_start) = after_start {
+            after_start(&Event::of_embedded(&service));
+        }
         embedded.services.push((service, thread));
     }
     Ok(embedded)

@@ -2,8 +2,10 @@
 
 use std::{fmt, io};
 
+use evercrew_worker::BoxError;
+
 /// The outcome of building a server.
-pub type Result<T> = std::result::Result<T, Error>;
+pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Why a server cannot be started.
 #[derive(Debug)]
@@ -46,6 +48,13 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
+    /// A hook of an embedded server has failed.
+    Hook {
+        /// `before_run`, or `before_fork` with its service.
+        hook: String,
+        /// What it said.
+        source: BoxError,
+    },
     /// A thread of an embedded server cannot be started.
     Thread(io::Error),
 }
@@ -66,6 +75,7 @@ impl fmt::Display for Error {
             Self::Unfit { service, reason } => write!(f, "service `{service}`: {reason}"),
             Self::Configuration(text) => write!(f, "the server cannot be started as it was built:\n{text}"),
             Self::Bind { listener, source } => write!(f, "cannot open the listener `{listener}`: {source}"),
+            Self::Hook { hook, source } => write!(f, "{hook} has failed: {source}"),
             Self::Thread(error) => write!(f, "cannot start a thread: {error}"),
         }
     }
@@ -75,6 +85,7 @@ impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Bind { source, .. } | Self::Thread(source) => Some(source),
+            Self::Hook { source, .. } => Some(&**source),
             Self::Empty
             | Self::Twice { .. }
             | Self::NoListener { .. }

@@ -22,7 +22,7 @@
 //! [`Service::initialize`] or into the function that makes the app. [`init`] as the first line of `main` keeps even that
 //! out of the supervisor.
 //!
-//! **Where to start.** `builder.rs`, then `service.rs`; `embedded.rs` runs the same services without an engine, for tests.
+//! **Where to start.** `builder.rs`, then `service.rs`; `hooks.rs` is what runs beside services; `embedded.rs` runs the same services without an engine, for tests.
 //!
 //! **What it must never know.** How workers are kept: everything it is told becomes a configuration like that of a file,
 //! and the engine below is that of the command line.
@@ -32,6 +32,7 @@
 mod builder;
 mod embedded;
 mod error;
+mod hooks;
 mod observer;
 mod service;
 mod toml;

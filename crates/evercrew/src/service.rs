@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use evercrew_worker::{self as worker, App, BoxError, Connection, Context, HttpOptions, Life, Tower};
 
+use crate::hooks::{Observe, Prepare};
+use crate::observer::Event;
 use crate::toml;
 
 /// What a worker does, within what stands around it; gives the exit code of its process.
@@ -14,6 +16,9 @@ pub(crate) type Work = Arc<dyn Fn(Life) -> u8 + Send + Sync>;
 type Initialize = Arc<dyn Fn(&Context) -> Result<(), BoxError> + Send + Sync>;
 type Hook = Arc<dyn Fn() + Send + Sync>;
 type AtEnd = Arc<dyn Fn(&Context) + Send + Sync>;
+
+/// Behind a service's name: the process that prepares for its workers.
+pub(crate) const BEFORE_FORK: &str = ".before_fork";
 
 /// A set of equal workers.
 ///
@@ -28,6 +33,10 @@ pub struct Service {
     /// Keys and values as TOML.
     pub(crate) keys: BTreeMap<String, String>,
     env: BTreeMap<String, String>,
+    /// Services that it starts after.
+    pub(crate) after: Vec<String>,
+    pub(crate) before_fork: Option<Prepare>,
+    pub(crate) after_start: Option<Observe>,
     initialize: Option<Initialize>,
     reload: Option<Hook>,
     at_end: Option<AtEnd>,
@@ -184,6 +193,9 @@ impl Service {
             threads: 1,
             keys: BTreeMap::new(),
             env: BTreeMap::new(),
+            after: Vec::new(),
+            before_fork: None,
+            after_start: None,
             initialize: None,
             reload: None,
             at_end: None,
@@ -220,9 +232,9 @@ impl Service {
 
     /// Starts when these services are ready, and stops before them.
     #[must_use]
-    pub fn after<T: AsRef<str>>(self, services: impl IntoIterator<Item = T>) -> Self {
-        let services: Vec<T> = services.into_iter().collect();
-        self.set("after", toml::strings(&services))
+    pub fn after<T: AsRef<str>>(mut self, services: impl IntoIterator<Item = T>) -> Self {
+        self.after = services.into_iter().map(|service| service.as_ref().to_owned()).collect();
+        self
     }
 
     /// How long a worker may take to stop before it is killed. 30 s.
@@ -249,6 +261,23 @@ impl Service {
     #[must_use]
     pub fn set(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.keys.insert(key.into(), value.into());
+        self
+    }
+
+    /// Runs to success before the first worker of each version of this service, at a start, a rollout and a reload that
+    /// changes it, in a process of its own: migrations, or files that all workers need. What fails here is tried again,
+    /// or stops the rollout; what serves goes on.
+    #[must_use]
+    pub fn before_fork(mut self, hook: impl Fn() -> Result<(), BoxError> + Send + Sync + 'static) -> Self {
+        self.before_fork = Some(Arc::new(hook));
+        self
+    }
+
+    /// Runs each time a worker of this service has been started and is ready, in the process that
+    /// [observes](crate::Builder::on_event), with that event.
+    #[must_use]
+    pub fn after_start(mut self, hook: impl Fn(&Event) + Send + Sync + 'static) -> Self {
+        self.after_start = Some(Arc::new(hook));
         self
     }
 
@@ -308,6 +337,12 @@ impl Service {
         }
         if !listeners.is_empty() {
             put("listen", &toml::strings(listeners));
+        }
+        if !self.after.is_empty() {
+            put("after", &toml::strings(&self.after));
+        }
+        if self.before_fork.is_some() {
+            put("before_start", &format!("[[{}]]", toml::string(&format!("builtin:{}{BEFORE_FORK}", self.name))));
         }
         for (key, value) in &self.keys {
             put(key, value);

@@ -300,7 +300,7 @@ impl Manager {
         let filter = Filter { services: texts(request, "service"), kinds: texts(request, "kind") };
         if flag(request, "follow") {
             let since = since.unwrap_or(self.events.next());
-            self.events.subscribe(client, request.id.clone(), since, filter);
+            self.events.subscribe(client, request.id.clone(), since, filter, flag(request, "heartbeats"));
             let following = Reply::new(&request.id, ReplyStatus::Processing, "following");
             let mut content = json!({"next": since, "engine": self.configuration.instance.get(..16)});
             if flag(request, "snapshot") {

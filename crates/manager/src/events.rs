@@ -13,6 +13,9 @@ use crate::text;
 /// Events kept for `since`.
 const RING: usize = 4096;
 
+/// Beats that wait for a follower; more are dropped and counted.
+const MOST_BEATS: usize = 1024;
+
 /// One event with its line.
 #[derive(Clone, Debug)]
 struct Stored {
@@ -46,6 +49,34 @@ struct Subscriber {
     filter: Filter,
     /// The next number it has not been sent.
     next: u64,
+    beats: Option<Beats>,
+}
+
+/// Heartbeats on their way to one who asked for them. They have no number and are not kept, so they cost no deposit and
+/// push nothing out of the ring.
+#[derive(Debug, Default)]
+struct Beats {
+    waiting: VecDeque<Value>,
+    missed: u64,
+}
+
+impl Beats {
+    fn add(&mut self, mut content: Map<String, Value>) {
+        if self.waiting.len() == MOST_BEATS {
+            self.missed += 1;
+            return;
+        }
+        if self.missed > 0 {
+            content.insert("missed".into(), json!(std::mem::take(&mut self.missed)));
+        }
+        self.waiting.push_back(Value::Object(content));
+    }
+}
+
+impl Subscriber {
+    fn is_up_to_date(&self, next: u64) -> bool {
+        self.next >= next && self.beats.as_ref().is_none_or(|beats| beats.waiting.is_empty())
+    }
 }
 
 /// All events of this manager's time.
@@ -109,6 +140,7 @@ impl Events {
             next: subscriber.next,
             services: subscriber.filter.services.clone(),
             kinds: subscriber.filter.kinds.clone(),
+            heartbeats: subscriber.beats.is_some(),
         };
         self.subscribers.get(&client).into_iter().flatten().map(of).collect()
     }
@@ -148,9 +180,29 @@ impl Events {
         (contents, self.next.max(since))
     }
 
-    /// Follows from number `since` on.
-    pub(crate) fn subscribe(&mut self, client: ClientId, request: String, since: u64, filter: Filter) {
-        self.subscribers.entry(client).or_default().push(Subscriber { request, filter, next: since });
+    /// Follows from number `since` on, and each heartbeat where `beats` says so.
+    pub(crate) fn subscribe(&mut self, client: ClientId, request: String, since: u64, filter: Filter, beats: bool) {
+        let beats = beats.then(Beats::default);
+        self.subscribers.entry(client).or_default().push(Subscriber { request, filter, next: since, beats });
+    }
+
+    /// Whether somebody follows heartbeats.
+    pub(crate) fn wants_beats(&self) -> bool {
+        self.subscribers.values().flatten().any(|subscriber| subscriber.beats.is_some())
+    }
+
+    /// Tells a heartbeat to those who follow them.
+    pub(crate) fn beat(&mut self, fields: &Map<String, Value>) {
+        let mut content = Map::new();
+        content.insert("at".into(), json!(text::wall(clock::wall())));
+        content.insert("kind".into(), json!("worker.heartbeat"));
+        content.extend(fields.clone());
+        let content = Value::Object(content);
+        for Subscriber { filter, beats, .. } in self.subscribers.values_mut().flatten() {
+            if let (Some(beats), Value::Object(content), true) = (beats, &content, filter.lets(&content)) {
+                beats.add(content.clone());
+            }
+        }
     }
 
     /// Follows no longer, with one request or with all; how many requests those were.
@@ -197,17 +249,22 @@ impl Events {
         let mut due = Vec::new();
         let mut all = std::mem::take(&mut self.subscribers);
         for (client, subscribers) in &mut all {
-            if subscribers.iter().all(|subscriber| subscriber.next >= self.next) {
+            if subscribers.iter().all(|subscriber| subscriber.is_up_to_date(self.next)) {
                 continue;
             }
             let mut room = room(*client);
             // The one that is furthest behind gets the room.
             subscribers.sort_by_key(|subscriber| subscriber.next);
-            for subscriber in subscribers.iter_mut().filter(|subscriber| subscriber.next < self.next) {
-                let (contents, next) = self.since(subscriber.next, room, &subscriber.filter);
+            for subscriber in subscribers.iter_mut().filter(|subscriber| !subscriber.is_up_to_date(self.next)) {
+                let (mut contents, next) = self.since(subscriber.next, room, &subscriber.filter);
                 room -= contents.len();
                 subscriber.next = next;
-                let behind = subscriber.next < self.next;
+                if let Some(beats) = &mut subscriber.beats {
+                    let fits = room.min(beats.waiting.len());
+                    contents.extend(beats.waiting.drain(..fits));
+                    room -= fits;
+                }
+                let behind = !subscriber.is_up_to_date(self.next);
                 due.push(Due { client: *client, request: subscriber.request.clone(), contents, behind });
             }
         }
@@ -230,7 +287,7 @@ mod tests {
     #[test]
     fn a_follower_sees_each_event_once_and_a_gap_where_the_ring_was_too_short() {
         let mut events = Events::new(10);
-        events.subscribe(ClientId(1), "e".into(), 8, Filter::default());
+        events.subscribe(ClientId(1), "e".into(), 8, Filter::default(), false);
         events.add("a", Map::new());
         events.add("b", Map::new());
         let due = events.due(|_| 100);
@@ -248,7 +305,7 @@ mod tests {
     #[test]
     fn one_without_room_loses_nothing_that_is_still_kept() {
         let mut events = Events::new(1);
-        events.subscribe(ClientId(1), "e".into(), 1, Filter::default());
+        events.subscribe(ClientId(1), "e".into(), 1, Filter::default(), false);
         events.add("a", Map::new());
         let due = events.due(|_| 0);
         assert!(due[0].contents.is_empty() && due[0].behind);
@@ -263,7 +320,7 @@ mod tests {
     fn a_client_s_room_is_shared_by_its_requests_and_none_of_them_starves() {
         let mut events = Events::new(1);
         for request in ["a", "b"] {
-            events.subscribe(ClientId(1), request.into(), 1, Filter::default());
+            events.subscribe(ClientId(1), request.into(), 1, Filter::default(), false);
         }
         for _ in 0..4 {
             events.add("x", Map::new());
@@ -305,5 +362,31 @@ mod tests {
         assert_eq!(seen(&["no"], &[], 2), Vec::<String>::new());
         let (contents, next) = events.since(2, 1, &Filter { services: vec!["web".into()], kinds: vec![] });
         assert_eq!((contents.len(), next), (1, 3), "what had no room is next");
+    }
+    #[test]
+    fn beats_are_told_to_who_asks_bounded_and_without_a_number() {
+        let beat = |service: &str| {
+            let mut fields = Map::new();
+            fields.insert("service".into(), json!(service));
+            fields
+        };
+        let mut events = Events::new(1);
+        events.subscribe(ClientId(1), "all".into(), 1, Filter::default(), false);
+        assert!(!events.wants_beats());
+        let filter = Filter { services: vec!["web".into()], kinds: vec![] };
+        events.subscribe(ClientId(2), "beats".into(), 1, filter, true);
+        assert!(events.wants_beats());
+        events.beat(&beat("web"));
+        events.beat(&beat("db"));
+        let due = events.due(|_| 100);
+        assert_eq!((due.len(), due[0].client, due[0].contents.len(), due[0].behind), (1, ClientId(2), 1, false));
+        assert_eq!((&due[0].contents[0]["kind"], due[0].contents[0].get("seq")), (&json!("worker.heartbeat"), None));
+        (0..MOST_BEATS + 3).for_each(|_| events.beat(&beat("web")));
+        let due = events.due(|_| 10);
+        assert!(due[0].contents.len() == 10 && due[0].behind);
+        events.beat(&beat("web"));
+        let due = events.due(|_| usize::MAX);
+        assert_eq!(due[0].contents.last().map(|last| &last["missed"]), Some(&json!(3)));
+        assert_eq!((due[0].contents.len(), events.next(), events.kept()), (MOST_BEATS - 10 + 1, 1, 0));
     }
 }

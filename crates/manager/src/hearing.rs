@@ -130,7 +130,8 @@ impl Manager {
     }
 }
 
-fn fields(label: &Label, pid: u32) -> Value {
+/// Which process it is, as events say it.
+pub(crate) fn fields(label: &Label, pid: u32) -> Value {
     json!({"service": label.service, "worker": label.name, "generation": label.generation, "pid": pid})
 }
 

@@ -32,6 +32,11 @@ pub(crate) fn named(name: &str) -> Option<&'static str> {
 pub(crate) const KINDS: &[Kind] = &[
     kind("worker.spawn", Level::Debug, ""),
     kind("worker.ready", Level::Info, "`took_seconds`: from exec"),
+    kind(
+        "worker.heartbeat",
+        Level::Trace,
+        "told to who follows with `heartbeats` alone; no `seq`, not kept, not logged; `missed`: so many before it were dropped",
+    ),
     kind("worker.heartbeat-lost", Level::Warn, "`silent_seconds`"),
     kind("worker.ready-timeout", Level::Warn, "`after_seconds`"),
     kind("worker.draining", Level::Info, "`reason`: `itself`, or as in `last_exit`"),

@@ -172,9 +172,20 @@ impl Launcher {
     ) -> Result<Spawn, FindError> {
         let mut environment = self.environment_of(service, identity);
         self.name(&label, &mut environment);
-        let program = wire::Program::Path(Text::from(&find(service, command, &environment)?));
-        let arguments = command.iter().map(Text::from).collect();
-        Ok(self.of_service(worker, service, identity, label, (program, arguments), &environment))
+        let (program, arguments, pid_variables) = match Program::own(command) {
+            Some(own) => {
+                let (arguments, title) =
+                    self.arguments(format!("evercrew: {} {own} [{}]", label.name, self.directory.display()));
+                environment.extend(title.map(|title| (TITLE.into(), title.into())));
+                (wire::Program::Attached, arguments, vec![format!("EVERCREW_ROLE=worker.{own}:{{pid}}")])
+            }
+            None => {
+                let program = find(service, command, &environment)?;
+                (wire::Program::Path(Text::from(&program)), command.iter().map(Text::from).collect(), Vec::new())
+            }
+        };
+        let spawn = self.of_service(worker, service, identity, label, (program, arguments), &environment);
+        Ok(Spawn { pid_variables, ..spawn })
     }
 
     /// What processes of a service have in common.

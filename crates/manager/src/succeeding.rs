@@ -109,7 +109,7 @@ impl Manager {
             }
             for following in client.following {
                 let filter = Filter { services: following.services, kinds: following.kinds };
-                self.events.subscribe(id, following.request, following.next, filter);
+                self.events.subscribe(id, following.request, following.next, filter, following.heartbeats);
             }
         }
         self.upgraded();

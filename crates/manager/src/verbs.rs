@@ -224,6 +224,7 @@ pub(crate) const VERBS: &[Entry] = &[
                 Kind::Flag,
                 "with `follow`: the document of `status` first, which no event is missing after",
             ),
+            argument("heartbeats", Kind::Flag, "with `follow`: each heartbeat of each worker as well"),
             argument("service", Kind::Texts, "only events of these services"),
             argument("kind", Kind::Texts, "only these kinds: `worker.exit`, or `worker` for all that begin so"),
         ],

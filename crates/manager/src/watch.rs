@@ -7,11 +7,13 @@ use std::sync::Arc;
 use evercrew_core::fleet::{Event, WorkerId};
 use evercrew_sys::notify::{Message, NotifySocket};
 use evercrew_sys::{clock, descriptor, pipe};
+use serde_json::Value;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use crate::clients::Turn;
 use crate::crew::Parts;
+use crate::hearing;
 use crate::input::Input;
 use crate::manager::Manager;
 use crate::probe::{self, Target};
@@ -115,6 +117,16 @@ async fn read_newline(worker: WorkerId, pipe: OwnedFd, inputs: mpsc::Sender<Inpu
 }
 
 impl Manager {
+    /// Tells a heartbeat to who follows them.
+    fn tell_beat(&mut self, worker: WorkerId) {
+        if self.events.wants_beats()
+            && let Some(process) = self.crew.processes.get(&worker)
+            && let Value::Object(fields) = hearing::fields(&process.label, process.pid)
+        {
+            self.events.beat(&fields);
+        }
+    }
+
     /// A worker said something of itself.
     pub(crate) fn notified(&mut self, worker: WorkerId, message: &Message, turn: Turn) {
         if message.ready || message.stopping || message.recycle || message.extend.is_some() {
@@ -133,6 +145,7 @@ impl Manager {
             if let Some(process) = self.crew.processes.get_mut(&worker) {
                 process.beat = Some(clock::mono());
             }
+            self.tell_beat(worker);
             self.decide(Event::Beat { worker });
         }
         if message.recycle {

@@ -141,6 +141,9 @@ pub struct Following {
     /// Of which kinds; all without any.
     #[serde(default)]
     pub kinds: Vec<String>,
+    /// Each heartbeat as well.
+    #[serde(default)]
+    pub heartbeats: bool,
 }
 
 /// What is known of a worker.

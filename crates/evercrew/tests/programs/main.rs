@@ -3,6 +3,7 @@
 mod app;
 mod conformance;
 mod examples;
+mod hooks;
 mod http;
 
 use std::path::PathBuf;
