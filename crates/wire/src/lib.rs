@@ -3,7 +3,7 @@
 //! **What it does.** [`supervisor`] is the protocol between supervisor and manager, [`deposit`] what a manager leaves
 //! for the next one, [`handover`] what it hands on where that is planned, [`control`] the lines of the command socket,
 //! [`command_pipe`] those of programs that take words, [`logger`] what the manager tells the logger, [`faktory`] the work
-//! protocol of the queue server.
+//! protocol of the queue server, [`child`] the lines of warm children.
 //!
 //! **Where to start.** [`supervisor::ToSupervisor`] and [`supervisor::ToManager`].
 //!
@@ -15,6 +15,7 @@
 
 mod above;
 mod bounds;
+pub mod child;
 pub mod command_pipe;
 pub mod control;
 pub mod deposit;

@@ -7,7 +7,7 @@
 
 mod command;
 mod job;
-mod json;
+pub(crate) mod json;
 pub mod line;
 pub mod password;
 mod refusal;
