@@ -6,6 +6,7 @@ use std::sync::Arc;
 use evercrew_core::jobs::{Action, Asker, BatchNumber, Change, Event, Grant, Now, Place, Verdict, Wall};
 use evercrew_sys::clock;
 use evercrew_wire::faktory::{Refusal, reply};
+use serde_json::json;
 
 use crate::answers::Owed;
 use crate::connection::{ALLOWANCE, Crowd};
@@ -75,6 +76,7 @@ impl Server {
             }
             Action::Grant(asker, grants) => self.grant(asker, &grants),
             Action::Nothing(asker) => self.nothing(asker),
+            Action::Ended(asker, jids) => self.ended(asker, &jids),
             Action::Forget(number) => self.texts.remove(number),
             Action::ForgetBelow(number) => self.texts.remove_below(number),
         }
@@ -150,11 +152,20 @@ impl Server {
     }
 
     fn nothing(&mut self, asker: Asker) {
+        self.end_wait(asker, reply::nothing);
+    }
+
+    fn ended(&mut self, asker: Asker, jids: &[Arc<str>]) {
+        let jids: Vec<&str> = jids.iter().map(|jid| &**jid).collect();
+        self.end_wait(asker, |out| reply::bulk(out, json!(jids).to_string().as_bytes()));
+    }
+
+    fn end_wait(&mut self, asker: Asker, write: impl FnOnce(&mut Vec<u8>)) {
         let id = SessionId(asker.0);
         if let Some(connection) = self.sessions.get_mut(id)
             && connection.waiting.take().is_some()
         {
-            connection.answers.answer(reply::nothing);
+            connection.answers.answer(write);
             self.dirty.push(id);
         }
     }

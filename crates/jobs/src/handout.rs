@@ -11,6 +11,8 @@ pub(crate) enum Form {
     One,
     /// An array of jobs, each with its lease.
     Bulk,
+    /// No jobs, but the names of those that have ended.
+    Ended,
 }
 
 /// Appends one job.

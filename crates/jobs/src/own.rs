@@ -3,19 +3,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use evercrew_core::jobs::{Event, JobNumber, Set, Stage, Verdict};
+use evercrew_core::jobs::{Asker, Event, JobNumber, Set, Stage, Verdict, Watch};
 use evercrew_wire::faktory::request::{
-    self, Ack, FetchBulk, LARGEST_RESULT, Listing, MOST_AT_ONCE, MOST_FETCHED, Outcome, Steering,
+    self, Ack, FetchBulk, LARGEST_RESULT, Leases, Listing, MOST_AT_ONCE, MOST_FETCHED, Outcome, Steering,
 };
 use evercrew_wire::faktory::{DEFAULT_QUEUE, Own, Refusal, check_queue, reply};
 use serde_json::{Map, Value, json};
 
+use crate::connection::Standing;
 use crate::desk::Answer;
 use crate::finished::Finished;
 use crate::handout::Form;
 use crate::server::Server;
 use crate::sessions::SessionId;
-use crate::verbs::stale;
+use crate::verbs::{stale, unknown_worker};
 use crate::{figures, info, metrics};
 
 /// Longest wait of a FETCHB.
@@ -31,6 +32,7 @@ impl Server {
             Own::Refund => self.refund(id, text),
             Own::Result => self.result(id, text),
             Own::Cancel => self.cancel(id, text),
+            Own::Leases => self.leases(id, text),
             Own::Show => {
                 let asked: Ack<'_> = request::read("JOB", text)?;
                 let job = self.show(&asked.jid);
@@ -134,6 +136,30 @@ impl Server {
             }
             _ => Err(Refusal { code: "UNKNOWN", text: format!("no job is called {}", asked.jid).into() }),
         }
+    }
+
+    /// Which of its jobs a worker could settle no more: it asks on a connection of its own, and waits there.
+    fn leases(&mut self, id: SessionId, text: &str) -> Result<(), Refusal> {
+        let asked: Leases<'_> = request::read("LEASES", text)?;
+        if asked.held.len() > MOST_FETCHED as usize {
+            return Err(Refusal::error(format!("LEASES: at most {MOST_FETCHED} at once")));
+        }
+        let held = asked.held.iter().map(|held| self.claim(id, &held.jid, held.lease)).collect();
+        let Some(connection) = self.sessions.get_mut(id) else { return Ok(()) };
+        let Standing::Worker(wid) = &connection.standing else {
+            return Err(Refusal::error("only a worker has leases: say `wid` in HELLO"));
+        };
+        let wid = Arc::clone(wid);
+        connection.waiting = Some(Form::Ended);
+        let wait = Duration::from_millis(asked.wait_ms.unwrap_or(0).min(LONGEST_WAIT).into());
+        let watch = Watch { asker: Asker(id.0), wid: Arc::clone(&wid), held, wait };
+        if self.tell(Event::Watched(watch)) == Verdict::Unknown {
+            if let Some(connection) = self.sessions.get_mut(id) {
+                connection.waiting = None;
+            }
+            return Err(unknown_worker(&wid));
+        }
+        Ok(())
     }
 
     /// What is to be remembered of a job when it is done.

@@ -308,6 +308,6 @@ pub(crate) fn stale(jid: &str) -> Refusal {
     Refusal::stale(format!("the lease of {jid} has ended: what became of it is somebody else's to say"))
 }
 
-fn unknown_worker(wid: &str) -> Refusal {
+pub(crate) fn unknown_worker(wid: &str) -> Refusal {
     Refusal::error(format!("unknown worker {wid}"))
 }

@@ -59,6 +59,7 @@ impl Oracle {
             },
             Event::Fetched(fetch) => self.hear(&fetch.wid, now.mono),
             Event::Beat(wid, ..) => self.hear(wid, now.mono),
+            Event::Watched(watch) => self.hear(&watch.wid, now.mono),
             Event::Greeted(greeting) => {
                 self.account.heard.insert(Arc::clone(&greeting.wid), now.mono);
             }

@@ -70,6 +70,7 @@ impl Oracle {
                 Action::Keep(change) => self.kept(now, event, change, &mut expected, &mut leased)?,
                 Action::Grant(asker, grants) => self.granted(event, *asker, grants, &mut leased)?,
                 Action::Nothing(asker) => self.told_nothing(now, event, *asker)?,
+                Action::Ended(asker, jids) => return Err(format!("{asker:?} never asked for {jids:?}")),
                 Action::Forget(number) => {
                     if self.account.jobs.get(number).is_some_and(|entry| entry.state != State::Gone) {
                         return Err(format!("the text of {number:?} is forgotten, and it is still there"));

@@ -359,7 +359,7 @@ impl Run {
                         self.soon_between(1, 1000, Happening::Fetch(wid));
                     }
                 }
-                Action::Forget(_) | Action::ForgetBelow(_) => {}
+                Action::Ended(..) | Action::Forget(_) | Action::ForgetBelow(_) => {}
             }
         }
         Ok(())

@@ -31,6 +31,8 @@ pub enum Event {
     Greeted(Greeting),
     /// A worker lives; what it says of its state, and the memory it uses in KiB.
     Beat(Arc<str>, Stage, u64),
+    /// A worker wants to know which jobs are its own no more.
+    Watched(Watch),
     /// The process of a worker has ended.
     Died(Arc<str>),
     /// These workers, or all of them, shall come to this stage.
@@ -84,6 +86,19 @@ pub struct Fetch {
     /// At most so many.
     pub most: u32,
     /// How long it waits when there is none.
+    pub wait: Duration,
+}
+
+/// A worker wants to know which jobs are its own no more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Watch {
+    /// Who waits.
+    pub asker: Asker,
+    /// Which worker.
+    pub wid: Arc<str>,
+    /// What it has, as it would speak of it.
+    pub held: Vec<Claim>,
+    /// How long it waits while all are.
     pub wait: Duration,
 }
 
@@ -143,6 +158,8 @@ pub enum Action {
     Grant(Asker, Vec<Grant>),
     /// Tell whoever asked that there is nothing.
     Nothing(Asker),
+    /// Tell whoever asked which of its jobs are its own no more.
+    Ended(Asker, Vec<Arc<str>>),
     /// The text of this job is needed no more.
     Forget(JobNumber),
     /// The text of no job below this number is.

@@ -23,6 +23,22 @@ enum Claimed {
     Stale,
 }
 
+impl Job {
+    /// Whether whoever claims it has it.
+    pub(super) fn is_of(&self, claim: &Claim) -> bool {
+        match &self.record.place {
+            Place::Reserved { lease, wid, .. } => match (&claim.lease, &claim.wid) {
+                (Some(claimed), _) => claimed == lease,
+                (None, Some(claimant)) => claimant == wid,
+                (None, None) => true,
+            },
+            // It may have been handed out before the server started anew; then nobody has it.
+            Place::Enqueued | Place::Scheduled(_) | Place::Retry(_) => self.is_recovered,
+            Place::Dead(_) => false,
+        }
+    }
+}
+
 impl Jobs {
     /// Puts a job where its place says it is; at the front of its queue if it was there before.
     pub(super) fn index(&mut self, now: Now, number: JobNumber, front: bool, out: &mut Vec<Action>) {
@@ -197,17 +213,7 @@ impl Jobs {
     fn claimed(&mut self, claim: &Claim) -> Claimed {
         let Some(number) = self.by_jid.get(&claim.jid).copied() else { return Claimed::Unknown };
         let Some(job) = self.jobs.get(&number) else { return Claimed::Unknown };
-        let is_own = match &job.record.place {
-            Place::Reserved { lease, wid, .. } => match (&claim.lease, &claim.wid) {
-                (Some(claimed), _) => claimed == lease,
-                (None, Some(claimant)) => claimant == wid,
-                (None, None) => true,
-            },
-            // It may have been handed out before the server started anew; then nobody has it.
-            Place::Enqueued | Place::Scheduled(_) | Place::Retry(_) => job.is_recovered,
-            Place::Dead(_) => false,
-        };
-        let is_own = is_own || self.faults.has(Fault::NoFence);
+        let is_own = job.is_of(claim) || self.faults.has(Fault::NoFence);
         match (is_own, self.on_its_way(number)) {
             (true, Some(_)) if self.faults.has(Fault::SecondAnswerAtOnce) => Claimed::Stale,
             (true, Some(batch)) => Claimed::Settled(batch),
@@ -224,6 +230,7 @@ impl Jobs {
         match self.claimed(claim) {
             Claimed::Own(number) => {
                 self.totals.done += 1;
+                self.settled_by_its_worker(number);
                 self.begin(number, None, out)
             }
             Claimed::Settled(batch) => self.once(batch),
@@ -237,6 +244,7 @@ impl Jobs {
         match self.claimed(claim) {
             Claimed::Own(number) => {
                 self.totals.failed += 1;
+                self.settled_by_its_worker(number);
                 let Some(job) = self.jobs.get(&number) else { return Verdict::Unknown };
                 let less = i32::from(self.faults.has(Fault::OneRetryLess));
                 let next = failed(now, &job.record, failure, self.lots.draw(), less);
@@ -260,6 +268,7 @@ impl Jobs {
         match self.claimed(claim) {
             Claimed::Own(number) => {
                 self.totals.refunded += 1;
+                self.settled_by_its_worker(number);
                 self.come_back(now, number, out);
                 Verdict::OnCommit
             }
@@ -313,13 +322,13 @@ impl Jobs {
         job.is_recovered = false;
         out.push(Action::Keep(Change::Move(job.record.clone())));
         self.batches.touch();
-        self.release_lease(&before);
+        self.release_lease(&before, out);
         if !self.faults.has(Fault::DroppedOnReturn) {
             self.index(now, number, true, out);
         }
     }
 
-    pub(super) fn release_lease(&mut self, place: &Place) {
+    pub(super) fn release_lease(&mut self, place: &Place, out: &mut Vec<Action>) {
         if let Place::Reserved { lease, wid, .. } = place {
             if let Some(held) = self.leases.remove(lease) {
                 self.expiries.remove(&(held.until, *lease));
@@ -327,6 +336,7 @@ impl Jobs {
             if let Some(consumer) = self.consumers.get_mut(wid) {
                 consumer.leases.remove(lease);
             }
+            self.lease_ended(*lease, out);
         }
     }
 
@@ -390,7 +400,7 @@ impl Jobs {
         let before = std::mem::replace(&mut job.record.place, Place::Dead(now.wall));
         out.push(Action::Keep(Change::Move(job.record.clone())));
         self.batches.touch();
-        self.release_lease(&before);
+        self.release_lease(&before, out);
         self.index(now, number, false, out);
     }
 

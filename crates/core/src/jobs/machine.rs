@@ -18,6 +18,7 @@ use super::retry::Lots;
 use super::totals::Totals;
 use super::waits::Waits;
 use super::wall::{Now, Wall};
+use super::watches::Watches;
 
 /// Most jobs that are kept.
 pub const MOST_JOBS: usize = 50_000_000;
@@ -82,6 +83,7 @@ pub struct Jobs {
     pub(super) expiries: BTreeSet<(Mono, LeaseNumber)>,
     pub(super) consumers: Consumers,
     pub(super) waits: Waits,
+    pub(super) watches: Watches,
     pub(super) batches: Batches,
     pub(super) next_job: u64,
     pub(super) next_lease: u64,
@@ -108,6 +110,7 @@ impl Jobs {
             expiries: BTreeSet::new(),
             consumers: Consumers::default(),
             waits: Waits::default(),
+            watches: Watches::default(),
             batches: Batches::default(),
             next_job: found.highest + 1,
             // Some that were given before a crash are written nowhere. Each start draws where it begins, so none of them
@@ -148,6 +151,7 @@ impl Jobs {
                 Verdict::Done
             }
             Event::Beat(wid, stage, rss) => self.beat(now, &wid, stage, rss),
+            Event::Watched(watch) => self.watch(now, watch, out),
             Event::Died(wid) => self.died(now, &wid, out),
             Event::Steered(wids, stage) => self.steer(wids, stage, out),
             Event::Paused(names, paused) => self.pause(now, names, paused, out),

@@ -29,10 +29,11 @@ mod totals;
 mod view;
 mod waits;
 mod wall;
+mod watches;
 
 pub use change::Change;
 pub use consumers::{Consumer, SILENCE};
-pub use event::{Action, Claim, Event, Fetch, Found, Grant, Greeting, Mutation, NewJob, Stage, Verdict};
+pub use event::{Action, Claim, Event, Fetch, Found, Grant, Greeting, Mutation, NewJob, Stage, Verdict, Watch};
 #[cfg(feature = "planted-faults")]
 pub use fault::Fault;
 pub use machine::{Jobs, MOST_JOBS, Policy};

@@ -120,7 +120,7 @@ impl Jobs {
         job.is_recovered = false;
         job.is_pending = !is_last;
         let before = std::mem::replace(&mut job.record, record).place;
-        self.release_lease(&before);
+        self.release_lease(&before, out);
         if is_last {
             self.index(now, number, false, out);
         }
@@ -129,7 +129,7 @@ impl Jobs {
     /// A job is no more.
     fn vanish(&mut self, number: JobNumber, out: &mut Vec<Action>) {
         if let Some(job) = self.jobs.remove(&number) {
-            self.release_lease(&job.record.place);
+            self.release_lease(&job.record.place, out);
             self.by_jid.remove(&job.record.jid);
             out.push(Action::Forget(number));
         }
@@ -159,6 +159,7 @@ impl Jobs {
         self.kinds = HashMap::new();
         (self.scheduled, self.retries, self.dead) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
         (self.leases, self.expiries) = (std::collections::BTreeMap::new(), BTreeSet::new());
+        self.all_leases_ended(out);
         self.queues.clear();
         self.batches.forget_below(below);
         self.totals = Totals::default();

@@ -1,7 +1,7 @@
 //! What only our own clients ask for.
 
 use evercrew_wire::faktory::Reply;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::rig::Rig;
 
@@ -11,7 +11,7 @@ fn info_announces_what_is_beyond_the_protocol() {
     let info = rig.producer().json("INFO");
     assert_eq!(
         info["evercrew"]["verbs"],
-        json!(["FETCHB", "ACKB", "REFUND", "RESULT", "CANCEL", "JOB", "JOBS", "WORKERS", "METRICS"])
+        json!(["FETCHB", "ACKB", "REFUND", "RESULT", "CANCEL", "LEASES", "JOB", "JOBS", "WORKERS", "METRICS"])
     );
     for field in ["now", "server_utc_time", "faktory", "server"] {
         assert!(!info[field].is_null(), "{field}");
@@ -99,6 +99,36 @@ fn a_job_is_cancelled_wherever_it_is() {
     worker.ack("job-00001");
     assert_eq!(worker.fetch("default"), None);
     assert!(producer.refused(r#"CANCEL {"jid":"job-00002"}"#).starts_with("UNKNOWN "));
+}
+
+#[test]
+fn whoever_has_a_job_is_told_when_it_is_cancelled_or_somebody_else_s() {
+    let rig = Rig::new();
+    let (mut producer, mut worker, mut ear) = (rig.producer(), rig.worker("worker-1"), rig.worker("worker-1"));
+    for jid in ["job-00001", "job-00002"] {
+        producer.push(jid, "");
+    }
+    let leases = |jobs: &Value| -> Vec<Value> {
+        let jobs = jobs.as_array().expect("jobs").iter();
+        jobs.map(|job| json!({ "jid": job["jid"], "lease": job["lease"] })).collect()
+    };
+    let held = leases(&worker.json(r#"FETCHB {"n":2}"#));
+    let question = |wait: u32| format!("LEASES {}", json!({ "held": held, "wait_ms": wait }));
+    assert_eq!(ear.ask(&question(0)), Reply::Nothing);
+    // It waits, and what the worker finishes itself does not wake it.
+    ear.send(format!("{}\r\n", question(60_000)).as_bytes());
+    worker.ack("job-00001");
+    producer.ok(r#"CANCEL {"jid":"job-00002"}"#);
+    assert_eq!(ear.reply(), Reply::Bulk(r#"["job-00002"]"#.to_owned()));
+    let Reply::Bulk(both) = ear.ask(&question(60_000)) else { panic!("none has ended") };
+    assert_eq!(both, r#"["job-00001","job-00002"]"#, "asked for, both are its no more");
+    producer.push("job-00003", r#""reserve_for":1"#);
+    let last = leases(&worker.json(r#"FETCHB {"n":1}"#));
+    let last = json!({ "held": last, "wait_ms": 60_000 });
+    assert_eq!(ear.json(&format!("LEASES {last}")), json!(["job-00003"]), "out of time");
+    assert!(producer.refused(&question(0)).contains("only a worker"));
+    let many = vec![json!({ "jid": "job-00001" }); 1001];
+    assert!(ear.refused(&format!("LEASES {}", json!({ "held": many }))).contains("at most 1000"));
 }
 
 #[test]

@@ -72,6 +72,8 @@ pub enum Own {
     Result,
     /// A job shall not run, or not to its end.
     Cancel,
+    /// Which of a worker's jobs are its own no more.
+    Leases,
     /// One job, wherever it is.
     Show,
     /// Jobs of one place.
@@ -84,12 +86,13 @@ pub enum Own {
 
 impl Own {
     /// Every one with its verb, in the order of the reference.
-    pub const ALL: [(&'static str, Self); 9] = [
+    pub const ALL: [(&'static str, Self); 10] = [
         ("FETCHB", Self::FetchBulk),
         ("ACKB", Self::AckBulk),
         ("REFUND", Self::Refund),
         ("RESULT", Self::Result),
         ("CANCEL", Self::Cancel),
+        ("LEASES", Self::Leases),
         ("JOB", Self::Show),
         ("JOBS", Self::List),
         ("WORKERS", Self::Workers),

@@ -134,6 +134,18 @@ pub struct FetchBulk {
     pub wait_ms: Option<u32>,
 }
 
+/// `LEASES`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Leases<'a> {
+    /// What the worker has.
+    #[serde(borrow)]
+    pub held: Vec<Ack<'a>>,
+    /// How long to wait while all of it is its own.
+    #[serde(default)]
+    pub wait_ms: Option<u32>,
+}
+
 /// `RESULT`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -4,6 +4,7 @@
 mod fault;
 mod oracle;
 mod twice;
+mod watching;
 mod world;
 
 use fault::Fault;

@@ -122,7 +122,7 @@ impl World {
                         return Err(Violation::Answered(asker.0));
                     }
                 }
-                Action::Forget(_) | Action::ForgetBelow(_) => {}
+                Action::Ended(..) | Action::Forget(_) | Action::ForgetBelow(_) => {}
             }
         }
         self.drop_ended();
