@@ -24,7 +24,7 @@ pub(crate) struct Book {
 }
 
 /// Reads texts beside the commits.
-pub(crate) struct Reader(Box<dyn Payloads>);
+pub(crate) struct Reader(pub(crate) Box<dyn Payloads>);
 
 /// Opens a store and reads everything but the texts.
 ///

@@ -89,48 +89,53 @@ impl Server {
             self.lost_grants.extend(grants.iter().map(|grant| grant.lease));
             return;
         };
-        let (texts, fitting) = self.texts_that_fit(grants);
-        let (granted, back) = grants.split_at(fitting);
-        self.lost_grants.extend(back.iter().map(|grant| grant.lease));
-        for grant in granted {
+        let granted = self.those_that_fit(grants);
+        for (grant, _) in &granted {
             if let Some(record) = self.core.record(grant.number) {
                 self.waits.observe(&record.queue, self.wall.since(grant.enqueued_at));
             }
         }
         let Some(connection) = self.sessions.get_mut(id) else { return };
-        connection.handed_out.extend(granted.iter().map(|grant| grant.lease));
+        connection.handed_out.extend(granted.iter().map(|(grant, _)| grant.lease));
         let core = &self.core;
         let retries = |grant: &Grant| core.record(grant.number).map_or(0, |record| record.retry);
-        connection.answers.answer(|out| match (form, granted.first(), texts.first()) {
-            (Form::One, Some(grant), Some(text)) => handout::one(out, grant, text, retries(grant)),
-            (Form::Bulk, Some(_), Some(_)) => {
-                handout::many(out, granted.iter().zip(&texts).map(|(grant, text)| (grant, &**text, retries(grant))))
+        connection.answers.answer(|out| match (form, granted.first()) {
+            (Form::One, Some((grant, text))) => handout::one(out, grant, text, retries(grant)),
+            (Form::Bulk, Some(_)) => {
+                handout::many(out, granted.iter().map(|(grant, text)| (*grant, &**text, retries(grant))))
             }
-            _ => reply::nothing(out),
+            (Form::One | Form::Bulk, None) => reply::nothing(out),
         });
         self.dirty.push(id);
         self.account(id);
     }
 
-    /// The texts of as many of these jobs as one answer holds, the first of them in any case where there is room.
-    fn texts_that_fit(&mut self, grants: &[Grant]) -> (Vec<Arc<[u8]>>, usize) {
-        let mut texts: Vec<Arc<[u8]>> = Vec::new();
+    /// As many of these jobs as one answer holds, with their texts; the first of them in any case where there is room.
+    /// The others are given back, and those whose text is lost are parked.
+    fn those_that_fit<'a>(&mut self, grants: &'a [Grant]) -> Vec<(&'a Grant, Arc<[u8]>)> {
+        let mut fitting: Vec<(&Grant, Arc<[u8]>)> = Vec::new();
         let mut bytes = 0;
-        for grant in grants {
-            let Some(text) = self.text(grant.number) else { break };
-            bytes += text.len();
+        for (index, grant) in grants.iter().enumerate() {
+            let text = self.text(grant.number);
+            if text.is_none() && self.failure.is_none() {
+                self.lost_texts.push((grant.number, grant.lease));
+                continue;
+            }
+            bytes += text.as_ref().map_or(0, |text| text.len());
             let most = match self.room.crowd() {
-                Crowd::Thin if texts.is_empty() => usize::MAX,
+                Crowd::Thin if fitting.is_empty() => usize::MAX,
                 Crowd::Thin => MOST_HANDED_OUT,
                 Crowd::Dense => ALLOWANCE,
             };
-            if bytes > most {
-                break;
+            match text.filter(|_| bytes <= most) {
+                Some(text) => fitting.push((grant, text)),
+                None => {
+                    self.lost_grants.extend(grants[index..].iter().map(|grant| grant.lease));
+                    break;
+                }
             }
-            texts.push(text);
         }
-        let fitting = texts.len();
-        (texts, fitting)
+        fitting
     }
 
     /// The text of a job, from memory or else from the store.
@@ -170,8 +175,14 @@ impl Server {
         }
     }
 
-    /// What did not reach a worker is given back.
+    /// What did not reach a worker is given back, and what has no text is parked.
     pub(crate) fn give_back(&mut self) {
+        for (number, lease) in mem::take(&mut self.lost_texts) {
+            if let Some(record) = self.core.record(number) {
+                self.notices.damaged(&record.jid);
+            }
+            self.tell(Event::Damaged(lease));
+        }
         while let Some(lease) = self.lost_grants.pop() {
             self.tell(Event::Undelivered(lease));
         }

@@ -1,10 +1,12 @@
 //! The thread that writes: what one batch changed goes to the store while the loop goes on.
 
+use std::any::Any;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -50,11 +52,17 @@ impl Keeper {
         let flags = rustix::event::EventfdFlags::CLOEXEC | rustix::event::EventfdFlags::NONBLOCK;
         let bell = rustix::event::eventfd(0, flags)?;
         let theirs = evercrew_sys::descriptor::duplicate(&bell)?;
+        let last = evercrew_sys::descriptor::duplicate(&bell)?;
         let (work, batches) = channel();
         let (outcomes, done) = channel();
         let syncs = Arc::new(AtomicU64::new(store.syncs()));
         let writer = Writer { store, batches, outcomes, bell: theirs, syncs: Arc::clone(&syncs) };
-        let thread = std::thread::Builder::new().name("store".to_owned()).spawn(move || writer.run())?;
+        let thread = std::thread::Builder::new().name("store".to_owned()).spawn(move || {
+            // One that panics has told nobody; the loop hears the bell, and finds that nobody is there.
+            let ended = catch_unwind(AssertUnwindSafe(|| writer.run()));
+            ring(&last);
+            ended.unwrap_or_else(|panic| Err(panicked(&*panic)))
+        })?;
         Ok(Self { work: Some(work), done, bell, syncs, thread: Some(thread) })
     }
 
@@ -65,8 +73,15 @@ impl Keeper {
     }
 
     /// The next outcome that was rung for, with the empty list that it came in.
-    pub(crate) fn outcome(&self) -> Option<(Outcome, Vec<Kept>)> {
-        self.done.try_recv().ok()
+    pub(crate) fn outcome(&mut self) -> Option<(Outcome, Vec<Kept>)> {
+        match self.done.try_recv() {
+            Ok(outcome) => Some(outcome),
+            Err(TryRecvError::Empty) => None,
+            Err(TryRecvError::Disconnected) => {
+                let error = self.stop().err().unwrap_or_else(|| gone("has ended"));
+                Some((Outcome::Broken(error), Vec::new()))
+            }
+        }
     }
 
     /// Takes note of the bell; what was rung for is asked for afterwards.
@@ -87,7 +102,7 @@ impl Keeper {
         self.work = None;
         match self.thread.take().map(JoinHandle::join) {
             Some(Ok(closed)) => closed,
-            Some(Err(_)) => Err(Error::System("writing", io::Error::other("the thread that writes has panicked"))),
+            Some(Err(panic)) => Err(panicked(&*panic)),
             None => Ok(()),
         }
     }
@@ -152,8 +167,21 @@ impl Writer {
 
     fn tell(&self, outcome: Outcome, changes: Vec<Kept>) {
         if self.outcomes.send((outcome, changes)).is_ok() {
-            // It is full only when nobody has listened for ages.
-            let _ = rustix::io::write(&self.bell, &1_u64.to_ne_bytes());
+            ring(&self.bell);
         }
     }
+}
+
+fn ring(bell: &OwnedFd) {
+    // It is full only when nobody has listened for ages.
+    let _ = rustix::io::write(bell, &1_u64.to_ne_bytes());
+}
+
+fn gone(why: &str) -> Error {
+    Error::System("writing to the store", io::Error::other(format!("the thread that writes {why}")))
+}
+
+fn panicked(panic: &(dyn Any + Send)) -> Error {
+    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    gone(&format!("has panicked: {}", text.unwrap_or("it did not say why")))
 }

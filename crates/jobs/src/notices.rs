@@ -12,6 +12,14 @@ impl Notices {
         line(format_args!("pushes are refused for now: {why}"));
     }
 
+    /// A job has no text.
+    pub(crate) fn damaged(&self, jid: &str) {
+        line(format_args!(
+            "the store has lost the text of job {jid}: it is dead; see `{}` for the rest of the store",
+            evercrew_store::REPAIR
+        ));
+    }
+
     /// A crash cut a last commit short.
     pub(crate) fn cut(&self, pages: u64) {
         line(format_args!("{pages} pages of a last commit that nobody was told of were cut off after a crash"));

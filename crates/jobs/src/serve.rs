@@ -59,12 +59,19 @@ impl Stopper {
 pub fn serve(config: Config, stop: Stop, ready: impl FnOnce(SocketAddr)) -> Result<(), Error> {
     let server = Server::open(config)?;
     let address = server.address();
-    server.run(&mut Simple { stop, ready: Some((ready, address)) })
+    server.run(&mut Simple::new(stop, ready, address))
 }
 
-struct Simple<F> {
+/// What surrounds a server in somebody's program.
+pub(crate) struct Simple<F> {
     stop: Stop,
     ready: Option<(F, SocketAddr)>,
+}
+
+impl<F> Simple<F> {
+    pub(crate) fn new(stop: Stop, ready: F, address: SocketAddr) -> Self {
+        Self { stop, ready: Some((ready, address)) }
+    }
 }
 
 impl<F> AsFd for Simple<F> {

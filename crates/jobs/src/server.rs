@@ -68,6 +68,8 @@ pub(crate) struct Server {
     pub(crate) debts: Vec<Debt>,
     pub(crate) in_flight: Option<(BatchNumber, Vec<Debt>)>,
     pub(crate) lost_grants: Vec<LeaseNumber>,
+    /// Jobs that were to be handed out, and have no text.
+    pub(crate) lost_texts: Vec<(JobNumber, LeaseNumber)>,
     pub(crate) failure: Option<Error>,
     pub(crate) notices: Notices,
     pub(crate) count: Count,
@@ -97,11 +99,16 @@ impl Server {
     ///
     /// # Errors
     /// When one of them cannot be opened.
-    pub(crate) fn open(mut config: Config) -> Result<Self, Error> {
+    pub(crate) fn open(config: Config) -> Result<Self, Error> {
+        // The store first: whoever connects while it is read waits in the backlog.
+        let book = book::open(&config.store, config.durability)?;
+        Self::over(config, book)
+    }
+
+    fn over(mut config: Config, book: Book) -> Result<Self, Error> {
         let system = |what| move |error| Error::System(what, error);
         let guarded = config.password.is_some() || config.insecure;
-        // The store first: whoever connects while it is read waits in the backlog.
-        let Book { store, reader, found, cut } = book::open(&config.store, config.durability)?;
+        let Book { store, reader, found, cut } = book;
         let listen = std::mem::replace(&mut config.listen, Listen::Address(SocketAddr::from(([127, 0, 0, 1], 0))));
         let door = Door::open(listen, guarded)?;
         let keeper = Keeper::start(store).map_err(system("starting the thread that writes"))?;
@@ -137,6 +144,7 @@ impl Server {
             debts: Vec::new(),
             in_flight: None,
             lost_grants: Vec::new(),
+            lost_texts: Vec::new(),
             fresh: Vec::new(),
             written: Vec::new(),
             failure: None,
@@ -244,7 +252,8 @@ impl Server {
 
     /// Whether nothing is left to send, to give back or to carry out of what was received.
     fn is_settled(&self) -> bool {
-        let is_sent = self.dirty.is_empty() && self.resumed.is_empty() && self.lost_grants.is_empty();
+        let is_sent = self.dirty.is_empty() && self.resumed.is_empty();
+        let is_sent = is_sent && self.lost_grants.is_empty() && self.lost_texts.is_empty();
         is_sent && !self.room.is_next_to_go_on()
     }
 
@@ -288,3 +297,6 @@ impl Server {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

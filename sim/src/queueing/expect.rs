@@ -83,6 +83,11 @@ impl Oracle {
                     expected.insert(number, back(&self.account.jobs[&number].record, true));
                 }
             }
+            Event::Damaged(lease) => {
+                for number in self.account.end(|holder| holder.lease == *lease, Ended::Undelivered) {
+                    expected.insert(number, damaged(&self.account.jobs[&number].record));
+                }
+            }
             Event::Cancelled(jid) => self.cancelled(jid, verdict, &mut expected)?,
             Event::Died(wid) => self.died(wid, &mut expected),
             Event::Paused(names, paused) => {
@@ -380,6 +385,11 @@ fn orphaned(record: &Record) -> Expect {
         return Expect::Dead { deaths, count: count(record) + 1, at_once: true };
     }
     Expect::Ready { deaths, count: count(record), at_once: true }
+}
+
+/// A job whose text is lost.
+fn damaged(record: &Record) -> Expect {
+    Expect::Dead { deaths: record.deaths, count: count(record) + 1, at_once: true }
 }
 
 /// As the protocol's own server counts: a job that may be retried n times is run n + 1 times.

@@ -389,6 +389,7 @@ impl Run {
                 self.soon(30_000, failed);
             }
             4 => self.soon(1000, Happening::Event(Event::Refunded(claim))),
+            5 if self.random.chance(10) => self.soon(50, Happening::Event(Event::Damaged(grant.lease))),
             5 => self.soon(50, Happening::Event(Event::Undelivered(grant.lease))),
             6 => {
                 // The same answer twice, close together.

@@ -25,6 +25,8 @@ pub enum Event {
     Refunded(Claim),
     /// What was granted under this lease did not reach the worker.
     Undelivered(LeaseNumber),
+    /// What was granted under this lease cannot be handed out: the store does not have its text.
+    Damaged(LeaseNumber),
     /// A job shall not be run, or not again.
     Cancelled(Arc<str>),
     /// A worker says who it is.

@@ -283,6 +283,17 @@ impl Jobs {
         Verdict::Done
     }
 
+    /// A job without its text can never be done: it is parked with the dead ones, for somebody to look at.
+    pub(super) fn damaged(&mut self, now: Now, lease: LeaseNumber, out: &mut Vec<Action>) -> Verdict {
+        let Some(number) = self.under(lease) else { return self.undelivered(now, lease, out) };
+        let Some(job) = self.jobs.get_mut(&number) else { return Verdict::Done };
+        let count = job.record.failure.as_ref().map_or(0, |failure| failure.count) + 1;
+        let (kind, message) = ("Damaged".to_owned(), "the store has lost the text of this job".to_owned());
+        job.record.failure = Some(Box::new(Failure { count, at: now.wall, kind, message, ..Failure::default() }));
+        self.park(now, number, out);
+        Verdict::Done
+    }
+
     /// The job of a lease, unless what becomes of it is on its way to the disk.
     fn under(&self, lease: LeaseNumber) -> Option<JobNumber> {
         let number = self.leases.get(&lease)?.number;

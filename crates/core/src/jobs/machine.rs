@@ -145,6 +145,7 @@ impl Jobs {
             Event::Failed(claim, failure) => self.fail(now, &claim, *failure, out),
             Event::Refunded(claim) => self.refund(now, &claim, out),
             Event::Undelivered(lease) => self.undelivered(now, lease, out),
+            Event::Damaged(lease) => self.damaged(now, lease, out),
             Event::Cancelled(jid) => self.cancel(&jid, out),
             Event::Greeted(greeting) => {
                 self.consumers.greet(now.mono, now.wall, greeting);
