@@ -104,7 +104,7 @@ impl Server {
             (Form::Bulk, Some(_)) => {
                 handout::many(out, granted.iter().map(|(grant, text)| (*grant, &**text, retries(grant))))
             }
-            (Form::One | Form::Bulk, None) => reply::nothing(out),
+            (Form::One | Form::Bulk, None) | (Form::Ended, _) => reply::nothing(out),
         });
         self.dirty.push(id);
         self.account(id);
