@@ -57,6 +57,7 @@ mod top;
 mod tree;
 mod ulimit;
 mod unit;
+mod upgrade;
 mod words;
 
 /// The binary of this tree.

@@ -40,7 +40,7 @@ pub(crate) struct Fatal {
 }
 
 impl Fatal {
-    fn new(code: u8, message: String) -> Self {
+    pub(crate) fn new(code: u8, message: String) -> Self {
         Self { code, message, orphaned: false }
     }
 }

@@ -53,10 +53,10 @@ pub(crate) async fn succeed(
     };
     let document = found.document.take().ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
     let bytes = evercrew_sys::memfd::read(&document, evercrew_wire::deposit::MAX)?;
-    let document = Handover::decode(&bytes).map_err(io::Error::other)?;
+    let document = Handover::decode(&bytes).map_err(|error| unusable(&error.to_string()))?;
     let connections = std::mem::take(&mut found.connections);
     if connections.len() != document.clients.len() {
-        return Err(io::Error::other("the connections are not those of the handover").into());
+        return Err(unusable("the connections are not those that it names"));
     }
     let model = boot::model(&mut found)?;
     failpoint::reached("handover.8");
@@ -71,9 +71,13 @@ pub(crate) async fn succeed(
     }
     found.last = told.n;
     // Until here whoever asked reads what is written on it.
-    stderr.map(exec::redirect_error).transpose()?;
+    stderr.map(exec::redirect_output).transpose()?;
     failpoint::reached("handover.10");
     Ok(Some((found, model, Inherited { document, connections })))
+}
+
+fn unusable(why: &str) -> Fatal {
+    Fatal::new(1, format!("evercrew: cannot take over what the manager left: {why}"))
 }
 
 async fn say(link: &mut Link, record: &ToSupervisor) -> io::Result<()> {

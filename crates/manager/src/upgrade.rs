@@ -7,7 +7,9 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
+use evercrew_core::handover::PROVING;
 use evercrew_wire::control::{Reply, ReplyStatus, Request};
 use evercrew_wire::supervisor::ToSupervisor;
 use serde_json::{Value, json};
@@ -16,7 +18,7 @@ use crate::clients::{ClientId, failure};
 use crate::commands::Refusal;
 use crate::manager::Manager;
 use crate::notices::Level;
-use crate::waiting::Goal;
+use crate::waiting::{Goal, Waiting};
 
 /// What the kernel adds to the path of a file that was removed or replaced.
 const DELETED: &[u8] = b" (deleted)";
@@ -25,22 +27,24 @@ impl Manager {
     /// `upgrade`: answered by the manager that takes over, or by this one when nothing comes of it.
     pub(crate) fn upgrade_command(&mut self, client: ClientId, request: &Request) -> Result<Option<Reply>, Refusal> {
         let to = request.args.get("to").and_then(Value::as_str).map(PathBuf::from);
-        let path = self.begin_upgrade(to)?;
+        let patience = request.deadline_ms.map_or(PROVING, Duration::from_millis);
+        let path = self.begin_upgrade(to, patience)?;
         let text = format!("{} is tried", path.display());
         let reply = Reply::new(&request.id, ReplyStatus::Processing, text).with_content(json!({"binary": path}));
         self.clients.reply(client, &reply);
-        self.later(client, request, Goal::Upgraded(None));
+        // Who is late is told by the supervisor.
+        self.waitings.add(client, Waiting { request: request.id.clone(), goal: Goal::Upgraded(None), deadline: None });
         Ok(None)
     }
 
     /// The same by a signal: nobody waits.
     pub(crate) fn upgrade_by_signal(&mut self) {
-        if let Err((_, message, hint)) = self.begin_upgrade(None) {
+        if let Err((_, message, hint)) = self.begin_upgrade(None, PROVING) {
             self.upgrade_failed(&message, &hint);
         }
     }
 
-    fn begin_upgrade(&mut self, to: Option<PathBuf>) -> Result<PathBuf, Refusal> {
+    fn begin_upgrade(&mut self, to: Option<PathBuf>, patience: Duration) -> Result<PathBuf, Refusal> {
         if self.upgrading {
             let hint = "wait for it: `evercrew events -f` tells what becomes of it".to_owned();
             return Err((75, "an upgrade is under way".to_owned(), hint));
@@ -62,7 +66,8 @@ impl Manager {
             let hint = "name the new binary with --to, or put it where the present one was".to_owned();
             (1, format!("cannot use {}: {error}", path.display()), hint)
         })?;
-        self.send(&ToSupervisor::Upgrade, vec![Arc::new(binary)]);
+        let patience_ms = patience.as_millis().try_into().unwrap_or(u64::MAX);
+        self.send(&ToSupervisor::Upgrade { patience_ms }, vec![Arc::new(binary)]);
         self.upgrading = true;
         let fields = json!({"binary": path.display().to_string()});
         self.tell(Level::Info, "engine.upgrade-started", fields, &format!("upgrade: {} is tried", path.display()));

@@ -350,7 +350,9 @@ impl Engine {
                 self.above.tell(text);
             }
             ToSupervisor::LogLevel { level } => self.voice.set_level(&level),
-            ToSupervisor::Upgrade => self.upgrade_asked(descriptors.pop()),
+            ToSupervisor::Upgrade { patience_ms } => {
+                self.upgrade_asked(descriptors.pop(), Duration::from_millis(patience_ms));
+            }
             ToSupervisor::Connections => self.upgrade.connections.push(descriptors),
             ToSupervisor::Left => self.manager_left(descriptors.pop()),
             ToSupervisor::Kept { reason } => self.manager_kept(reason),

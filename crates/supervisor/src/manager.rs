@@ -35,7 +35,7 @@ impl Manager {
     /// Starts one from the opened binary. It gets a process group of its own, so that a terminal's signals reach the
     /// supervisor alone, and no parent-death signal: it ends the workers when the supervisor dies.
     ///
-    /// One whose `words` are read starts on trial: what it writes on its standard error goes there, and it gets ours for
+    /// One whose `words` are read starts on trial: what it writes goes there, and it gets our standard error for
     /// the time after it.
     ///
     /// # Errors
@@ -62,7 +62,8 @@ impl Manager {
         let mut descriptors = vec![(OwnedFd::from(null), 0), (OwnedFd::from(theirs), ROLE_DESCRIPTOR)];
         let mut role = format!("EVERCREW_ROLE=manager:{{pid}}:{ROLE_DESCRIPTOR}");
         if let Some(words) = words {
-            descriptors.extend([(words, 2), (descriptor::duplicate(io::stderr())?, ERROR_DESCRIPTOR)]);
+            let again = descriptor::duplicate(&words)?;
+            descriptors.extend([(words, 1), (again, 2), (descriptor::duplicate(io::stderr())?, ERROR_DESCRIPTOR)]);
             role = format!("EVERCREW_ROLE=successor:{{pid}}:{ROLE_DESCRIPTOR}:{ERROR_DESCRIPTOR}");
         }
         let plan = Plan {

@@ -23,8 +23,11 @@ use crate::upgrade::{Before, Successor};
 const HANDING_ON: Duration = Duration::from_millis(500);
 /// What each worker and each connection add to it.
 const HANDING_ON_ONE: Duration = Duration::from_millis(1);
-/// What is kept of the last words of a binary, in bytes.
-const LAST_WORDS: usize = 4096;
+/// What is read of the words of a binary: all that a pipe holds.
+const MOST_WORDS: usize = 64 * 1024;
+/// What is kept of them.
+const LAST_LINES: usize = 10;
+const LONGEST_LINE: usize = 400;
 
 impl Engine {
     /// Tells the handover what was observed, and does what follows.
@@ -49,11 +52,11 @@ impl Engine {
     }
 
     /// The manager asks for one from another binary.
-    pub(crate) fn upgrade_asked(&mut self, binary: Option<OwnedFd>) {
+    pub(crate) fn upgrade_asked(&mut self, binary: Option<OwnedFd>, patience: Duration) {
         if !self.upgrade.handover.is_under_way() {
             self.upgrade.asked = binary;
         }
-        self.hand(Event::Asked);
+        self.hand(Event::Asked { patience });
     }
 
     /// The manager does nothing more.
@@ -148,7 +151,11 @@ impl Engine {
             let said = match record::receive(channel, wire::MAX_LARGE_RECORD, &mut bytes, &mut Vec::new()) {
                 Ok(Received::Message) => ToSupervisor::decode(&bytes).ok(),
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return,
-                Ok(Received::Closed) | Err(_) => None,
+                // It has ended, or is of no use and will be late.
+                Ok(Received::Closed) | Err(_) => {
+                    let _ = self.epoll.remove(channel.as_fd());
+                    return;
+                }
             };
             match said {
                 Some(ToSupervisor::Ready) => {
@@ -156,7 +163,7 @@ impl Engine {
                     self.hand(Event::Ready);
                 }
                 Some(ToSupervisor::Applied) => self.hand(Event::Applied),
-                // It may not ask for anything yet, and one that closed its end has ended or is of no use.
+                // It may not ask for anything yet.
                 _ => {
                     successor.manager.kill();
                     let _ = self.epoll.remove(successor.manager.channel.as_fd());
@@ -183,10 +190,9 @@ impl Engine {
         if let Some(exec) = &successor.manager.exec {
             let _ = self.epoll.remove(exec.as_fd());
         }
-        let mut words = vec![0; LAST_WORDS * 16];
+        let mut words = vec![0; MOST_WORDS];
         let length = File::from(successor.words).read(&mut words).unwrap_or(0);
-        let last = words.get(length.saturating_sub(LAST_WORDS)..length).unwrap_or_default();
-        self.upgrade.failed.1 = String::from_utf8_lossy(last).trim_end().to_owned();
+        self.upgrade.failed.1 = last_lines(words.get(..length).unwrap_or_default());
     }
 
     fn hand_on(&mut self) {
@@ -220,6 +226,7 @@ impl Engine {
         }
         let _ = self.epoll.remove(manager.channel.as_fd());
         let watched = self.epoll.add(manager.channel.as_fd(), MANAGER, Interest::READABLE);
+        self.upgrade.let_go();
         self.managers += 1;
         self.manager = Some(manager);
         self.care.manager_started(now);
@@ -258,5 +265,28 @@ impl Engine {
         self.binary = binary;
         self.custody.restore_deposits(deposits);
         self.upgrade.returned = Some(self.last_words.clone());
+    }
+}
+
+/// The last lines of what a binary wrote, for a person.
+fn last_lines(words: &[u8]) -> String {
+    let text = String::from_utf8_lossy(words);
+    let lines: Vec<&str> = text.lines().rev().filter(|line| !line.trim().is_empty()).take(LAST_LINES).collect();
+    let shown = |line: &&str| -> String {
+        line.chars().take(LONGEST_LINE).map(|c| if c.is_control() { ' ' } else { c }).collect()
+    };
+    lines.iter().rev().map(shown).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_words_of_a_binary_are_few_and_harmless() {
+        assert_eq!(last_lines(b"a\n\n\x1b[31mb\n"), "a\n [31mb");
+        assert_eq!(last_lines(b"y\n".repeat(9000).as_slice()), ["y"; LAST_LINES].join("\n"));
+        assert_eq!(last_lines(&vec![0xff; 9000]).chars().count(), LONGEST_LINE);
+        assert_eq!(last_lines(b""), "");
     }
 }

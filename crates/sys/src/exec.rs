@@ -77,14 +77,6 @@ pub fn redirect_output(to: impl AsFd) -> io::Result<()> {
     Ok(rustix::stdio::dup2_stderr(&to)?)
 }
 
-/// Makes `to` our standard error.
-///
-/// # Errors
-/// The kernel's.
-pub fn redirect_error(to: impl AsFd) -> io::Result<()> {
-    Ok(rustix::stdio::dup2_stderr(&to)?)
-}
-
 /// Removes a variable from our environment. Call it before there are threads: others may be reading it.
 pub fn remove_variable(name: &str) {
     // SAFETY: the caller has no other thread that could read the environment.

@@ -2,7 +2,7 @@
 //!
 //! `EVERCREW_FAILPOINTS` names a directory. A process that comes to a place for which there is a file of that name there
 //! moves it away, so that one process stops there once, writes its pid into `NAME.reached`, and goes on when that file is
-//! gone, after ten seconds at the latest.
+//! gone, after ten seconds at the latest; where that file says `abort`, it ends so.
 
 /// The process is at this place.
 #[cfg(not(debug_assertions))]
@@ -32,8 +32,13 @@ pub fn reached(name: &str) {
         return;
     }
     for _ in 0..MOST {
-        if !reached.exists() {
-            return;
+        match std::fs::read(&reached) {
+            Err(_) => return,
+            Ok(text) if text == b"abort" => {
+                let _ = std::fs::remove_file(&reached);
+                std::process::abort();
+            }
+            Ok(_) => {}
         }
         std::thread::sleep(LOOK);
     }

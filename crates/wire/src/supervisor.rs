@@ -82,7 +82,10 @@ pub enum ToSupervisor {
     },
     /// Start a manager from the attached binary beside this one, and let it take over once it has shown that it can;
     /// answered with [`ToManager::Freeze`] or [`ToManager::GoOn`].
-    Upgrade,
+    Upgrade {
+        /// How long it may take to show that it can, in milliseconds.
+        patience_ms: u64,
+    },
     /// A manager on trial has built everything from the inventory and could work.
     Ready,
     /// Connections that go on: their descriptors, in the order of the [`handover`](crate::handover) that follows.

@@ -61,7 +61,7 @@ impl Oracle {
             self.act(now, *action)?;
         }
         match event {
-            Event::Asked if was_under_way && actions != [Action::GoOn(Failure::Busy)] => {
+            Event::Asked { .. } if was_under_way && actions != [Action::GoOn(Failure::Busy)] => {
                 return Err(format!("a second successor was not refused: {actions:?}"));
             }
             Event::StopAsked if was_under_way && self.asked => return Err("a stop waits for a handover".to_owned()),

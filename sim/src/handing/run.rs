@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use evercrew_core::Mono;
-use evercrew_core::handover::{Action, Event, Fault, Handover};
+use evercrew_core::handover::{Action, Event, Fault, Handover, PROVING};
 
 use super::oracle::{Oracle, Successor};
 use crate::random::Random;
 use crate::simulation::{Failure, Summary};
 
 const STEPS: u64 = 400;
+const ASKED: Event = Event::Asked { patience: PROVING };
 
 struct Run {
     random: Random,
@@ -65,7 +66,7 @@ impl Run {
         self.now = self.now.after(Duration::from_secs(100));
         self.tell(Event::Tick)?;
         let before = self.oracle.commits;
-        for event in [Event::Asked, Event::Ready, left(), Event::Applied] {
+        for event in [ASKED, Event::Ready, left(), Event::Applied] {
             self.tell(event)?;
         }
         if self.oracle.commits == before { Err("a good successor does not come through".to_owned()) } else { Ok(()) }
@@ -86,7 +87,7 @@ impl Run {
     /// What a good next step is.
     fn step(&mut self) -> Option<Event> {
         match self.oracle.successor {
-            None => self.random.chance(33).then_some(Event::Asked),
+            None => self.random.chance(33).then_some(ASKED),
             Some(Successor::Given) => Some(Event::Applied),
             Some(Successor::Applied) => None,
             Some(Successor::Tried) if self.handover.is_held() => Some(left()),
@@ -97,7 +98,7 @@ impl Run {
     fn trouble(&mut self) -> Option<Event> {
         let successor = self.oracle.successor;
         Some(match self.random.between(0, 10) {
-            0 => Event::Asked,
+            0 => ASKED,
             1 if successor == Some(Successor::Tried) => Event::NotStarted,
             2 | 3 if successor.is_some() => Event::SuccessorEnded,
             4 => Event::ManagerEnded { by_itself: true },

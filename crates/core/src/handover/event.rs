@@ -6,7 +6,10 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
     /// The manager asks for a successor.
-    Asked,
+    Asked {
+        /// How long it may take to get ready.
+        patience: Duration,
+    },
     /// No process could be made of it.
     NotStarted,
     /// The successor has shown that it can work from what it was given.

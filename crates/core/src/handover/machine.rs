@@ -71,7 +71,7 @@ impl Handover {
     /// Takes in what was observed; what follows goes to `out`.
     pub fn handle(&mut self, now: Mono, event: Event, out: &mut Vec<Action>) {
         match event {
-            Event::Asked => self.asked(now, out),
+            Event::Asked { patience } => self.asked(now, patience, out),
             Event::NotStarted => self.fail(Failure::NotStarted, out),
             Event::Ready => self.ready(now, out),
             Event::Left { patience } => self.left(now, patience, out),
@@ -89,13 +89,13 @@ impl Handover {
         }
     }
 
-    fn asked(&mut self, now: Mono, out: &mut Vec<Action>) {
+    fn asked(&mut self, now: Mono, patience: Duration, out: &mut Vec<Action>) {
         if self.is_under_way() && !self.faults.has(Fault::TwoAtOnce) {
             return out.push(Action::GoOn(Failure::Busy));
         }
         // One that is asked for a successor works.
         self.settle(out);
-        self.enter(Phase::Proving, now.after(PROVING));
+        self.enter(Phase::Proving, now.after(patience));
         out.push(Action::Start);
     }
 

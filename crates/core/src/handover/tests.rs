@@ -29,8 +29,9 @@ impl Rig {
     }
 }
 
+const ASKED: Event = Event::Asked { patience: PROVING };
 const LEFT: Event = Event::Left { patience: PATIENCE };
-const STEPS: [Event; 4] = [Event::Asked, Event::Ready, LEFT, Event::Applied];
+const STEPS: [Event; 4] = [ASKED, Event::Ready, LEFT, Event::Applied];
 
 #[test]
 fn step_by_step_the_duty_changes_hands() {
@@ -64,7 +65,7 @@ fn before_the_commit_whatever_goes_wrong_lets_the_manager_go_on() {
         assert!(rig.tell(millis.saturating_sub(1), Event::Tick).is_empty(), "{failure:?}");
         assert_eq!(rig.tell(millis, event), [Action::End, Action::GoOn(failure)]);
         assert!(!rig.0.is_under_way());
-        assert_eq!(rig.tell(millis, Event::Asked), [Action::Start], "the next one is welcome");
+        assert_eq!(rig.tell(millis, ASKED), [Action::Start], "the next one is welcome");
     }
 }
 
@@ -90,9 +91,9 @@ fn after_the_commit_one_that_ends_by_itself_is_the_last_of_its_kind() {
 #[test]
 fn one_at_a_time_and_the_next_one_ends_the_window() {
     let mut rig = Rig::after(&STEPS[..2]);
-    assert_eq!(rig.tell(0, Event::Asked), [Action::GoOn(Failure::Busy)]);
+    assert_eq!(rig.tell(0, ASKED), [Action::GoOn(Failure::Busy)]);
     let mut rig = Rig::after(&STEPS);
-    assert_eq!(rig.tell(0, Event::Asked), [Action::Settle, Action::Start]);
+    assert_eq!(rig.tell(0, ASKED), [Action::Settle, Action::Start]);
 }
 
 #[test]
