@@ -8,7 +8,7 @@ use evercrew_core::jobs::Wall;
 
 /// How many are remembered.
 const MOST: usize = 10_000;
-/// Bytes of results that are remembered.
+/// Bytes of results and failures that are remembered.
 const MOST_BYTES: usize = 16 << 20;
 
 /// A job that is done.
@@ -19,7 +19,15 @@ pub(crate) struct Finished {
     pub(crate) queue: Arc<str>,
     pub(crate) at: Wall,
     pub(crate) tries: u32,
+    /// How it failed before that, if it did, in JSON.
+    pub(crate) attempts: Option<Box<str>>,
     pub(crate) result: Option<Arc<str>>,
+}
+
+impl Finished {
+    fn bytes(&self) -> usize {
+        self.result.as_ref().map_or(0, |result| result.len()) + self.attempts.as_ref().map_or(0, |text| text.len())
+    }
 }
 
 /// The last of them, in memory: they are no part of what is kept.
@@ -41,7 +49,7 @@ impl FinishedJobs {
     /// Remembers one, and forgets the oldest ones where there is no room.
     pub(crate) fn add(&mut self, job: Option<Finished>) {
         let Some(job) = job else { return };
-        self.bytes += job.result.as_ref().map_or(0, |result| result.len());
+        self.bytes += job.bytes();
         self.by_jid.insert(Arc::clone(&job.jid), self.first + self.jobs.len() as u64);
         self.jobs.push_back(job);
         while self.jobs.len() > MOST || self.bytes > MOST_BYTES {
@@ -51,7 +59,7 @@ impl FinishedJobs {
 
     fn forget_first(&mut self) {
         let Some(job) = self.jobs.pop_front() else { return };
-        self.bytes -= job.result.as_ref().map_or(0, |result| result.len());
+        self.bytes -= job.bytes();
         // A job of the same name may have been done since.
         if self.by_jid.get(&job.jid) == Some(&self.first) {
             self.by_jid.remove(&job.jid);
@@ -81,7 +89,15 @@ mod tests {
     fn job(jid: &str, at: u64) -> Option<Finished> {
         let name: Arc<str> = jid.into();
         let result = Some(name.clone());
-        Some(Finished { jid: name, kind: "K".into(), queue: "q".into(), at: Wall(at), tries: 1, result })
+        Some(Finished {
+            jid: name,
+            kind: "K".into(),
+            queue: "q".into(),
+            at: Wall(at),
+            tries: 1,
+            attempts: None,
+            result,
+        })
     }
 
     #[test]

@@ -146,14 +146,21 @@ pub(crate) fn job(record: &Record, text: Option<Value>) -> Value {
     job["tries"] = json!(tries(record));
     job["worker_deaths"] = json!(record.deaths);
     let failure = record.failure.as_ref().map(|failure| handout::failure(failure, record.retry));
-    // Only the last one is kept.
-    job["attempts"] = json!(failure.iter().collect::<Vec<_>>());
     job["failure"] = failure.unwrap_or(Value::Null);
     if let Place::Reserved { wid, lease, .. } = &record.place {
         job["worker"] = json!(&**wid);
         job["lease"] = json!(lease.0);
     }
     job
+}
+
+/// How a job failed each time, the first one first, as far as that is kept.
+pub(crate) fn attempts(record: &Record) -> Vec<Value> {
+    let Some(failure) = &record.failure else { return Vec::new() };
+    let earlier = failure.earlier.iter().map(|attempt| {
+        json!({ "failed_at": stamp::text(attempt.at.0), "errtype": attempt.kind, "message": attempt.message })
+    });
+    earlier.chain([handout::failure(failure, record.retry)]).collect()
 }
 
 /// A job that is done.
@@ -165,7 +172,7 @@ pub(crate) fn finished(job: &Finished) -> Value {
         "state": "done",
         "at": stamp::text(job.at.0),
         "tries": job.tries,
-        "attempts": [],
+        "attempts": job.attempts.as_ref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_else(|| json!([])),
         "result": job.result.as_ref().and_then(|result| serde_json::from_str::<Value>(result).ok()),
     })
 }

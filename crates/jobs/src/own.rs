@@ -171,6 +171,7 @@ impl Server {
             queue: Arc::clone(&record.queue),
             at: self.wall,
             tries: info::tries(record),
+            attempts: record.failure.as_ref().map(|_| json!(info::attempts(record)).to_string().into()),
             result: None,
         })
     }
@@ -179,7 +180,9 @@ impl Server {
         if let Some(number) = self.core.find(jid) {
             let job = self.text(number).and_then(|text| serde_json::from_slice::<Value>(&text).ok());
             if let Some(record) = self.core.record(number) {
-                return info::job(record, job);
+                let mut shown = info::job(record, job);
+                shown["attempts"] = json!(info::attempts(record));
+                return shown;
             }
         }
         let now = self.wall;

@@ -1,14 +1,17 @@
 //! What a store keeps of a job, as bytes.
 //!
 //! A form number, and then the fields in their order: numbers as LEB128, texts with their length before them. A later
-//! form may add fields at the end; one that is not known is refused.
+//! form may add fields at the end; one that is not known is refused. The second form has earlier failures there, and is
+//! written for a job that has some.
 
 use std::sync::Arc;
 
-use evercrew_core::jobs::{Failure, JobNumber, LeaseNumber, Place, Record, Wall};
+use evercrew_core::jobs::{Attempt, Failure, JobNumber, LeaseNumber, Place, Record, Wall};
 
-/// The form that is written.
+/// The form of a job that has failed once at most.
 const FORM: u8 = 1;
+/// The form of one that has failed before.
+const WITH_EARLIER: u8 = 2;
 
 /// Why bytes are no record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,7 +20,8 @@ pub struct NoRecord;
 /// The bytes of a record. Its number is not among them: it is the key.
 pub fn encode(record: &Record) -> Vec<u8> {
     let mut out = Vec::with_capacity(64 + record.jid.len() + record.kind.len() + record.queue.len());
-    out.push(FORM);
+    let earlier = record.failure.as_ref().map_or(&[][..], |failure| &failure.earlier);
+    out.push(if earlier.is_empty() { FORM } else { WITH_EARLIER });
     text(&mut out, &record.jid);
     text(&mut out, &record.queue);
     text(&mut out, &record.kind);
@@ -50,6 +54,14 @@ pub fn encode(record: &Record) -> Vec<u8> {
             failure.backtrace.iter().for_each(|line| text(&mut out, line));
         }
     }
+    if !earlier.is_empty() {
+        number(&mut out, earlier.len() as u64);
+        for attempt in earlier {
+            number(&mut out, attempt.at.0);
+            text(&mut out, &attempt.kind);
+            text(&mut out, &attempt.message);
+        }
+    }
     out
 }
 
@@ -59,9 +71,11 @@ pub fn encode(record: &Record) -> Vec<u8> {
 /// When the bytes are those of no form that is known.
 pub fn decode(number: u64, bytes: &[u8]) -> Result<Record, NoRecord> {
     let mut rest = Rest(bytes);
-    if rest.byte()? != FORM {
-        return Err(NoRecord);
-    }
+    let has_earlier = match rest.byte()? {
+        FORM => false,
+        WITH_EARLIER => true,
+        _ => return Err(NoRecord),
+    };
     let (jid, queue, kind) = (rest.shared()?, rest.shared()?, rest.shared()?);
     let reserve_for = rest.small()?;
     let retry = unzigzag(rest.number()?)?;
@@ -80,7 +94,7 @@ pub fn decode(number: u64, bytes: &[u8]) -> Result<Record, NoRecord> {
     };
     let failure = match rest.byte()? {
         0 => None,
-        1 => Some(Box::new(rest.failure()?)),
+        1 => Some(Box::new(rest.failure(has_earlier)?)),
         _ => return Err(NoRecord),
     };
     let number = JobNumber(number);
@@ -156,7 +170,7 @@ impl<'a> Rest<'a> {
         self.text().map(Arc::from)
     }
 
-    fn failure(&mut self) -> Result<Failure, NoRecord> {
+    fn failure(&mut self, has_earlier: bool) -> Result<Failure, NoRecord> {
         let count = self.small()?;
         let at = Wall(self.number()?);
         let next = self.number()?.checked_sub(1).map(Wall);
@@ -166,7 +180,12 @@ impl<'a> Rest<'a> {
         for _ in 0..lines {
             backtrace.push(self.text()?.to_owned());
         }
-        Ok(Failure { count, at, next, kind, message, backtrace })
+        let mut earlier = Vec::new();
+        for _ in 0..if has_earlier { self.number()? } else { 0 } {
+            let at = Wall(self.number()?);
+            earlier.push(Attempt { at, kind: self.text()?.to_owned(), message: self.text()?.to_owned() });
+        }
+        Ok(Failure { count, at, next, kind, message, backtrace, earlier })
     }
 }
 
@@ -208,10 +227,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_is_read(place in places(), retry in any::<i32>(), next in any::<Option<u32>>(), message in "\\PC{0,20}", lines in 0_usize..4) {
+        fn what_is_written_is_read(place in places(), retry in any::<i32>(), next in any::<Option<u32>>(), message in "\\PC{0,20}", lines in 0_usize..4, tries in 0_usize..3) {
+            let attempt = |at| Attempt { at: Wall(at), kind: "E".to_owned(), message: message.clone() };
+            let earlier = (0..tries as u64).map(attempt).collect();
             let next = next.map(|next| Wall(next.into()));
             let backtrace = vec![message.clone(); lines];
-            let failure = Failure { count: 7, at: Wall(5), next, kind: "E".to_owned(), message, backtrace };
+            let failure = Failure { count: 7, at: Wall(5), next, kind: "E".to_owned(), message, backtrace, earlier };
             for failure in [None, Some(failure)] {
                 let record = record(place.clone(), retry, failure);
                 let bytes = encode(&record);
@@ -233,5 +254,17 @@ mod tests {
         let golden = b"\x01\x0a0123456789\x07default\x05M\xc3\xa4il\x88\x0e\x01\x03\x01\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01\x00\x00";
         assert_eq!(encode(&record(Place::Enqueued, -1, None)), golden);
         assert_eq!(decode(9, golden), Ok(record(Place::Enqueued, -1, None)));
+    }
+
+    /// A record of the second form, byte for byte.
+    #[test]
+    fn the_second_form_is_still_read() {
+        let golden = b"\x02\x0a0123456789\x07default\x05M\xc3\xa4il\x88\x0e\x32\x03\x01\x07\x03\x09\x01\x02\x08\x00\x01E\x01m\x00\x01\x05\x01F\x01n";
+        let earlier = vec![Attempt { at: Wall(5), kind: "F".to_owned(), message: "n".to_owned() }];
+        let (kind, message) = ("E".to_owned(), "m".to_owned());
+        let failure = Failure { count: 2, at: Wall(8), kind, message, earlier, ..Failure::default() };
+        let record = Record { enqueued_at: Wall(7), ..record(Place::Dead(Wall(9)), 25, Some(failure)) };
+        assert_eq!(encode(&record), golden);
+        assert_eq!(decode(9, golden), Ok(record));
     }
 }

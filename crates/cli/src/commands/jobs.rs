@@ -271,15 +271,23 @@ fn show(global: &Global, job: &Value) -> Result<u8, Failure> {
     if global.json {
         print_json(job)?;
     } else if is_known {
-        let text: String = job
+        let mut text: String = job
             .as_object()
             .into_iter()
             .flatten()
-            .filter(|(_, value)| !value.is_null())
+            .filter(|(name, value)| !value.is_null() && !matches!(name.as_str(), "attempts" | "failure"))
             .map(|(name, value)| {
                 format!("{name}: {}\n", value.as_str().map_or_else(|| value.to_string(), table::one_line))
             })
             .collect();
+        for attempt in job["attempts"].as_array().into_iter().flatten() {
+            let text_of = |name: &str| table::one_line(attempt[name].as_str().unwrap_or("-"));
+            let (at, kind, message) = (text_of("failed_at"), text_of("errtype"), text_of("message"));
+            text.push_str(&format!("failed: {at} {kind}: {message}\n"));
+            for line in attempt["backtrace"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+                text.push_str(&format!("    {}\n", table::one_line(line)));
+            }
+        }
         print(&text)?;
     } else {
         say(format_args!("evercrew: no job is called {}", job["jid"].as_str().unwrap_or_default()));

@@ -357,10 +357,10 @@ impl Jobs {
         let Some(job) = self.jobs.get_mut(&number) else { return };
         self.totals.expired += 1;
         self.totals.failed += 1;
-        let count = job.record.failure.as_ref().map_or(0, |failure| failure.count) + 1;
         let message = format!("no answer within the {} s that it was reserved for", job.record.reserve_for);
-        let failure =
-            Failure { count, at: now.wall, kind: "ReservationExpired".to_owned(), message, ..Failure::default() };
+        let failure = Failure { at: now.wall, kind: "ReservationExpired".to_owned(), message, ..Failure::default() };
+        let failure = failure.after(job.record.failure.as_deref());
+        let count = failure.count;
         job.record.failure = Some(Box::new(failure));
         if i64::from(count) > i64::from(job.record.retry) {
             self.park(now, number, out);
@@ -391,11 +391,10 @@ impl Jobs {
         self.totals.orphaned += 1;
         job.record.deaths += 1;
         if job.record.deaths >= self.policy.most_deaths && !self.faults.has(Fault::PoisonForgotten) {
-            let count = job.record.failure.as_ref().map_or(0, |failure| failure.count) + 1;
             let message = format!("{} workers died while they had it", job.record.deaths);
             let kind = "WorkerDied".to_owned();
-            let failure = Failure { count, at: now.wall, kind, message, ..Failure::default() };
-            job.record.failure = Some(Box::new(failure));
+            let failure = Failure { at: now.wall, kind, message, ..Failure::default() };
+            job.record.failure = Some(Box::new(failure.after(job.record.failure.as_deref())));
             self.park(now, number, out);
         } else {
             self.come_back(now, number, out);
@@ -450,6 +449,6 @@ fn failed(now: Now, record: &Record, failure: Failure, lot: u32, less: i32) -> O
         _ => Place::Retry(now.wall.after(retry::delay(before, lot))),
     };
     let next = if let Place::Retry(at) = place { Some(at) } else { None };
-    let failure = Some(Box::new(Failure { count, at: now.wall, next, ..failure }));
-    Some(Record { place, failure, ..record.clone() })
+    let failure = Failure { at: now.wall, next, ..failure }.after(record.failure.as_deref());
+    Some(Record { place, failure: Some(Box::new(failure)), ..record.clone() })
 }

@@ -39,7 +39,7 @@ pub use fault::Fault;
 pub use machine::{Jobs, MOST_JOBS, Policy};
 pub use number::{Asker, BatchNumber, JobNumber, LeaseNumber};
 pub use queues::MOST_QUEUES;
-pub use record::{Failure, Place, Record};
+pub use record::{Attempt, Failure, MOST_EARLIER, Place, Record};
 pub use totals::Totals;
 pub use view::{QueueView, Set};
 pub use wall::{Now, Wall};

@@ -1,9 +1,10 @@
 //! What only our own clients ask for.
 
+use evercrew_jobs::Storage;
 use evercrew_wire::faktory::Reply;
 use serde_json::{Value, json};
 
-use crate::rig::Rig;
+use crate::rig::{Client, Rig};
 
 #[test]
 fn info_announces_what_is_beyond_the_protocol() {
@@ -129,6 +130,49 @@ fn whoever_has_a_job_is_told_when_it_is_cancelled_or_somebody_else_s() {
     assert!(producer.refused(&question(0)).contains("only a worker"));
     let many = vec![json!({ "jid": "job-00001" }); 1001];
     assert!(ear.refused(&format!("LEASES {}", json!({ "held": many }))).contains("at most 1000"));
+}
+
+#[test]
+fn the_last_ten_failures_are_shown_through_a_restart_and_after_its_end() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let store = directory.path().join("jobs.db");
+    let rig = || Rig::with(|config| config.store = Storage::Sqlite(store.clone()));
+    let mut first = rig();
+    let (mut producer, mut worker) = (first.producer(), first.worker("worker-1"));
+    producer.push("job-00001", "");
+    let fail = |worker: &mut Client, times: std::ops::Range<u32>| {
+        for time in times {
+            worker.fetch_the("default", "job-00001");
+            let message = format!("{time} {}", "x".repeat(500));
+            worker
+                .ok(&format!(r#"FAIL {{"jid":"job-00001","errtype":"E{time}","message":"{message}","backtrace":[]}}"#));
+            worker.ok(r#"MUTATE {"cmd":"requeue","target":"retries"}"#);
+        }
+    };
+    fail(&mut worker, 1..7);
+    drop((producer, worker));
+    first.stop().expect("a good end");
+    let second = rig();
+    let (mut producer, mut worker) = (second.producer(), second.worker("worker-2"));
+    fail(&mut worker, 7..13);
+    let types = |shown: &Value| -> Vec<String> {
+        let attempts = shown["attempts"].as_array().expect("attempts").iter();
+        attempts.map(|attempt| attempt["errtype"].as_str().expect("a type").to_owned()).collect()
+    };
+    let expected: Vec<String> = (3..13).map(|time| format!("E{time}")).collect();
+    let shown = producer.json(r#"JOB {"jid":"job-00001"}"#);
+    assert_eq!((types(&shown), &shown["tries"]), (expected.clone(), &json!(12)));
+    let lengths: Vec<usize> = shown["attempts"]
+        .as_array()
+        .expect("attempts")
+        .iter()
+        .map(|one| one["message"].as_str().map_or(0, str::len))
+        .collect();
+    assert_eq!(lengths, [vec![200; 9], vec![503]].concat());
+    worker.fetch_the("default", "job-00001");
+    worker.ack("job-00001");
+    let shown = producer.json(r#"JOB {"jid":"job-00001"}"#);
+    assert_eq!((&shown["state"], types(&shown)), (&json!("done"), expected));
 }
 
 #[test]
