@@ -18,6 +18,7 @@
 //! **How it is tested.** Properties and planted faults in the `sim` crate: seeded simulation with a virtual clock.
 
 pub mod access;
+mod fault;
 pub mod fleet;
 pub mod gather;
 pub mod handover;

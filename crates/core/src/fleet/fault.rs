@@ -1,26 +1,9 @@
 //! Faults that can be planted into a fleet, to show that the simulator would find them.
-//!
-//! Without the feature `planted-faults` the question whether a fault is planted is the constant `false`, so a product
-//! holds no trace of them.
 
-macro_rules! faults {
-    ($($variant:ident: $text:literal),+ $(,)?) => {
-        /// A mistake that a supervisor can make; known ones of other systems among them.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-        #[cfg_attr(not(feature = "planted-faults"), allow(dead_code, unreachable_pub))]
-        pub enum Fault {
-            $(#[doc = $text] $variant),+
-        }
-
-        impl Fault {
-            /// Every fault.
-            #[cfg(feature = "planted-faults")]
-            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
-        }
-    };
-}
+use crate::fault::faults;
 
 faults! {
+    /// A mistake that a supervisor can make; known ones of other systems among them.
     NoBackoff: "Every death is followed by a start at once.",
     ShortLifeResetsBackoff: "A worker that was ready for a moment resets the backoff.",
     StartLimitIgnored: "No slot ever counts as failed.",
@@ -63,22 +46,6 @@ faults! {
     VersionForgotten: "A version that a rollout returns to counts as given up.",
 }
 
-/// The faults planted into one fleet.
-#[cfg(feature = "planted-faults")]
-#[derive(Debug, Default)]
-pub(super) struct Faults(std::collections::BTreeSet<Fault>);
-
-#[cfg(feature = "planted-faults")]
-impl Faults {
-    pub(super) fn plant(&mut self, fault: Fault) {
-        self.0.insert(fault);
-    }
-
-    pub(super) fn has(&self, fault: Fault) -> bool {
-        self.0.contains(&fault)
-    }
-}
-
 #[cfg(feature = "planted-faults")]
 impl super::Fleet {
     /// Plants a fault, for the simulator to find. Those of `restore` are planted right after it.
@@ -109,18 +76,5 @@ impl super::Fleet {
                 service.recount(&mut self.tools);
             }
         }
-    }
-}
-
-/// No fault can be planted.
-#[cfg(not(feature = "planted-faults"))]
-#[derive(Debug, Default)]
-pub(super) struct Faults {}
-
-#[cfg(not(feature = "planted-faults"))]
-impl Faults {
-    #[inline]
-    pub(super) const fn has(&self, _: Fault) -> bool {
-        false
     }
 }

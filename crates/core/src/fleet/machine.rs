@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::fault::{Fault, Faults};
+use super::fault::Fault;
 use super::jitter::Jitter;
 use super::phase::Input;
 use super::prologue::PROLOGUE;
@@ -13,6 +13,7 @@ use super::service::Service;
 use super::step::{Step, Tools};
 use super::{Action, Event, Haste, Notice, ServiceId, Slot, Why, Wish, WorkerId};
 use crate::Mono;
+use crate::fault::Faults;
 
 /// A deadline served later than this means that the shell itself was stopped, or its whole machine.
 const AWAY: Duration = Duration::from_secs(1);

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::fault::{Fault, Faults};
+use super::fault::Fault;
 use super::jitter::Jitter;
 use super::schedule::Schedule;
 use super::{Action, Notice, Scope, ServiceId, Slot, WorkerId};
+use crate::fault::Faults;
 use crate::{Mono, Signal, Word};
 
 /// What is not any one service's.
@@ -18,7 +19,7 @@ pub(super) struct Tools {
     pub(super) next_worker: u64,
     /// Where each living worker is.
     pub(super) places: BTreeMap<WorkerId, (ServiceId, Slot)>,
-    pub(super) faults: Faults,
+    pub(super) faults: Faults<Fault>,
 }
 
 /// One event being handled: the moment, the tools, and where actions go.

@@ -1,23 +1,9 @@
 //! Faults that can be planted into a gathering, to show that the simulator would find them; as those of the fleet.
 
-macro_rules! faults {
-    ($($variant:ident: $text:literal),+ $(,)?) => {
-        /// A mistake that a hub of commands can make; known ones of another system among them.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-        #[cfg_attr(not(feature = "planted-faults"), allow(dead_code, unreachable_pub))]
-        pub enum Fault {
-            $(#[doc = $text] $variant),+
-        }
-
-        impl Fault {
-            /// Every fault.
-            #[cfg(feature = "planted-faults")]
-            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
-        }
-    };
-}
+use crate::fault::faults;
 
 faults! {
+    /// A mistake that a hub of commands can make; known ones of another system among them.
     TimedOutForgotten: "A worker that did not answer is no reason to fail.",
     LatestDeadline: "The loop sleeps to the latest deadline.",
     DoubleCounted: "A second answer of a worker counts for another one.",
@@ -35,27 +21,11 @@ faults! {
     RestoreForgetsWorkers: "After a handover a death ends nothing.",
 }
 
-/// The faults planted into one gathering.
-#[derive(Debug, Default)]
-pub(super) struct Faults(#[cfg(feature = "planted-faults")] std::collections::BTreeSet<Fault>);
-
-impl Faults {
-    #[cfg(feature = "planted-faults")]
-    pub(super) fn has(&self, fault: Fault) -> bool {
-        self.0.contains(&fault)
-    }
-
-    #[cfg(not(feature = "planted-faults"))]
-    pub(super) const fn has(&self, _: Fault) -> bool {
-        false
-    }
-}
-
 #[cfg(feature = "planted-faults")]
 impl<A: Clone> super::Gather<A> {
     /// Plants a fault, for the simulator to find. Those of a restore are planted right after it.
     pub fn plant(&mut self, fault: Fault, restored: bool) {
-        self.faults.0.insert(fault);
+        self.faults.plant(fault);
         if restored {
             self.forget_some(fault);
         }

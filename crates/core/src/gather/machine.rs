@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::event::{Action, Answer, AskId, Disregard, Event, Exit, Plan, Question, TaskId};
-use super::fault::{Fault, Faults};
+use super::fault::Fault;
 use super::outcome::{Outcome, Report};
 use super::strategy::Verdict;
 use super::task::{Asked, Task};
 use crate::Mono;
+use crate::fault::Faults;
 use crate::fleet::WorkerId;
 
 /// How much is kept at most.
@@ -35,7 +36,7 @@ pub struct Gather<A> {
     /// The open questions of each worker.
     pub(super) of: BTreeMap<WorkerId, BTreeSet<AskId>>,
     pub(super) deadlines: BTreeSet<(Mono, TaskId)>,
-    pub(super) faults: Faults,
+    pub(super) faults: Faults<Fault>,
 }
 
 impl<A: Clone> Gather<A> {

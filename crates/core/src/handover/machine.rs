@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use super::event::{Action, Event, Failure};
-use super::fault::{Fault, Faults};
+use super::fault::Fault;
 use crate::Mono;
+use crate::fault::Faults;
 
 /// How long a successor may take to get ready, unless whoever asks says otherwise.
 pub const PROVING: Duration = Duration::from_secs(60);
@@ -33,7 +34,7 @@ enum Phase {
 pub struct Handover {
     phase: Phase,
     until: Option<Mono>,
-    pub(super) faults: Faults,
+    pub(super) faults: Faults<Fault>,
 }
 
 impl Default for Handover {

@@ -1,23 +1,9 @@
 //! Faults that can be planted into a queue server's decisions, to show that the simulator would find them.
 
-macro_rules! faults {
-    ($($variant:ident: $text:literal),+ $(,)?) => {
-        /// A mistake that a queue server can make; known ones of other systems among them.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-        #[cfg_attr(not(feature = "planted-faults"), allow(dead_code, unreachable_pub))]
-        pub enum Fault {
-            $(#[doc = $text] $variant),+
-        }
-
-        impl Fault {
-            /// Every fault.
-            #[cfg(feature = "planted-faults")]
-            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
-        }
-    };
-}
+use crate::fault::faults;
 
 faults! {
+    /// A mistake that a queue server can make; known ones of other systems among them.
     ReadyBeforeCommit: "A job is handed out before it is on disk.",
     NoFence: "Whoever names a job settles it.",
     DroppedOnReturn: "A job that comes back from a worker is nowhere.",
@@ -48,27 +34,11 @@ faults! {
     PromotedEarly: "A job for later is ready a minute early.",
 }
 
-/// The faults planted into one server.
-#[derive(Debug, Default)]
-pub(super) struct Faults(#[cfg(feature = "planted-faults")] std::collections::BTreeSet<Fault>);
-
-impl Faults {
-    #[cfg(feature = "planted-faults")]
-    pub(super) fn has(&self, fault: Fault) -> bool {
-        self.0.contains(&fault)
-    }
-
-    #[cfg(not(feature = "planted-faults"))]
-    pub(super) const fn has(&self, _: Fault) -> bool {
-        false
-    }
-}
-
 #[cfg(feature = "planted-faults")]
 impl super::Jobs {
     /// Plants a fault, for the simulator to find. It is planted again after each start.
     pub fn plant(&mut self, fault: Fault) {
-        self.faults.0.insert(fault);
+        self.faults.plant(fault);
         if fault == Fault::LeaseGivenAgain {
             self.next_lease = 1;
         }

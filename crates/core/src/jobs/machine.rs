@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::Mono;
+use crate::fault::Faults;
 
 use super::batches::{Batches, Step};
 use super::change::Change;
 use super::consumers::Consumers;
 use super::event::{Action, Event, Found, NewJob, Verdict};
-use super::fault::{Fault, Faults};
+use super::fault::Fault;
 use super::number::{JobNumber, LeaseNumber};
 use super::queues::Queues;
 use super::record::{Place, Record};
@@ -89,7 +90,7 @@ pub struct Jobs {
     pub(super) next_lease: u64,
     pub(super) lots: Lots,
     pub(super) totals: Totals,
-    pub(super) faults: Faults,
+    pub(super) faults: Faults<Fault>,
     /// A disk that was full is not asked before to take away what is old.
     tidy_from: Mono,
 }

@@ -1,23 +1,9 @@
 //! Faults that can be planted into a pool, to show that the simulator would find them; as those of the fleet.
 
-macro_rules! faults {
-    ($($variant:ident: $text:literal),+ $(,)?) => {
-        /// A mistake that a pool of children can make; those of a known one among them.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-        #[cfg_attr(not(feature = "planted-faults"), allow(dead_code, unreachable_pub))]
-        pub enum Fault {
-            $(#[doc = $text] $variant),+
-        }
-
-        impl Fault {
-            /// Every fault.
-            #[cfg(feature = "planted-faults")]
-            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
-        }
-    };
-}
+use crate::fault::faults;
 
 faults! {
+    /// A mistake that a pool of children can make; those of a known one among them.
     RoundRobin: "A job is bound to the next child in turn, free or not.",
     BoundEarly: "A job is bound to a child that is not ready yet.",
     UnnamedTrusted: "An answer without an id counts at any time.",
@@ -49,26 +35,10 @@ faults! {
     StrictForgotten: "Noise is passed over though none is allowed.",
 }
 
-/// The faults planted into one pool.
-#[derive(Debug, Default)]
-pub(super) struct Faults(#[cfg(feature = "planted-faults")] std::collections::BTreeSet<Fault>);
-
-impl Faults {
-    #[cfg(feature = "planted-faults")]
-    pub(super) fn has(&self, fault: Fault) -> bool {
-        self.0.contains(&fault)
-    }
-
-    #[cfg(not(feature = "planted-faults"))]
-    pub(super) const fn has(&self, _: Fault) -> bool {
-        false
-    }
-}
-
 #[cfg(feature = "planted-faults")]
 impl super::Pool {
     /// Plants a fault, for the simulator to find.
     pub fn plant(&mut self, fault: Fault) {
-        self.faults.0.insert(fault);
+        self.faults.plant(fault);
     }
 }

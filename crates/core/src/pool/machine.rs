@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::bench::Bench;
 use super::child::{Child, Held, Phase};
 use super::event::{Action, Event};
-use super::fault::{Fault, Faults};
+use super::fault::Fault;
 use super::job::{Entry, Job, JobId, Kind, Place};
 use super::lines::Lines;
 use super::outcome::{Outcome, Refusal};
@@ -14,6 +14,7 @@ use super::policy::Policy;
 use super::timers::{Timer, Timers};
 use super::view::Counts;
 use crate::Mono;
+use crate::fault::Faults;
 use crate::fleet::{Action as Deed, Epoch, Event as Order, Fleet, WorkerId};
 use crate::lots::Lots;
 
@@ -68,7 +69,7 @@ pub struct Pool {
     pub(super) crew_is_gone: bool,
     pub(super) over: bool,
     pub(super) deeds: Vec<Deed>,
-    pub(super) faults: Faults,
+    pub(super) faults: Faults<Fault>,
 }
 
 impl Pool {
