@@ -85,8 +85,8 @@ pub(crate) enum Standing {
     },
     /// It may push, and ask.
     Producer,
-    /// It is this worker.
-    Worker(Arc<str>),
+    /// It is this worker, of this process if it said so.
+    Worker(Arc<str>, i64),
 }
 
 /// What reading came to.

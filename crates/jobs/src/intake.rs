@@ -150,8 +150,8 @@ impl Server {
                 connection.closing = true;
                 Err(Refusal::error("Invalid preamble: the first command is HELLO"))
             }
-            (Ok(command), Standing::Producer | Standing::Worker(_)) => self.answer(id, command),
-            (Err(refusal), Standing::Producer | Standing::Worker(_)) => Err(refusal),
+            (Ok(command), Standing::Producer | Standing::Worker(..)) => self.answer(id, command),
+            (Err(refusal), Standing::Producer | Standing::Worker(..)) => Err(refusal),
         };
         if let Err(refusal) = outcome {
             self.count.refused += 1;

@@ -1,6 +1,6 @@
 //! The process of a worker on this machine, held by a descriptor, so that its death is known at once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
@@ -23,26 +23,31 @@ const MOST: usize = 10_000;
 #[derive(Debug, Default)]
 pub(crate) struct Kin {
     held: BTreeMap<u64, Held>,
+    by_worker: HashSet<Process>,
     last: u64,
 }
 
+/// A worker, and the number of its process there.
+type Process = (Arc<str>, Option<i64>);
+
 #[derive(Debug)]
 struct Held {
-    wid: Arc<str>,
-    pid: Option<i64>,
+    of: Process,
     process: OwnedFd,
 }
 
 impl Kin {
     /// Whether this worker's process is held, or there is no room for one more.
-    pub(crate) fn is_held(&self, wid: &str, pid: Option<i64>) -> bool {
-        self.held.len() >= MOST || self.held.values().any(|held| &*held.wid == wid && held.pid == pid)
+    pub(crate) fn is_held(&self, wid: &Arc<str>, pid: Option<i64>) -> bool {
+        self.held.len() >= MOST || self.by_worker.contains(&(Arc::clone(wid), pid))
     }
 
     /// Holds one.
     pub(crate) fn add(&mut self, wid: &Arc<str>, pid: Option<i64>, process: OwnedFd) -> u64 {
         self.last += 1;
-        self.held.insert(self.last, Held { wid: Arc::clone(wid), pid, process });
+        let of = (Arc::clone(wid), pid);
+        self.by_worker.insert(of.clone());
+        self.held.insert(self.last, Held { of, process });
         self.last
     }
 
@@ -52,8 +57,10 @@ impl Kin {
     }
 
     /// Lets it go; the worker that it was.
-    pub(crate) fn remove(&mut self, number: u64) -> Option<Arc<str>> {
-        self.held.remove(&number).map(|held| held.wid)
+    pub(crate) fn remove(&mut self, number: u64) -> Option<Process> {
+        let of = self.held.remove(&number)?.of;
+        self.by_worker.remove(&of);
+        Some(of)
     }
 }
 

@@ -146,13 +146,13 @@ impl Server {
         }
         let held = asked.held.iter().map(|held| self.claim(id, &held.jid, held.lease)).collect();
         let Some(connection) = self.sessions.get_mut(id) else { return Ok(()) };
-        let Standing::Worker(wid) = &connection.standing else {
+        let Standing::Worker(wid, pid) = &connection.standing else {
             return Err(Refusal::error("only a worker has leases: say `wid` in HELLO"));
         };
-        let wid = Arc::clone(wid);
+        let (wid, pid) = (Arc::clone(wid), *pid);
         connection.waiting = Some(Form::Ended);
         let wait = Duration::from_millis(asked.wait_ms.unwrap_or(0).min(LONGEST_WAIT).into());
-        let watch = Watch { asker: Asker(id.0), wid: Arc::clone(&wid), held, wait };
+        let watch = Watch { asker: Asker(id.0), wid: Arc::clone(&wid), pid, held, wait };
         if self.tell(Event::Watched(watch)) == Verdict::Unknown {
             if let Some(connection) = self.sessions.get_mut(id) {
                 connection.waiting = None;

@@ -116,7 +116,9 @@ impl Server {
         epoll.add(&door, token::DOOR, Interest::READABLE).map_err(system("watching the listener"))?;
         epoll.add(&keeper, token::WRITER, Interest::READABLE).map_err(system("watching the thread that writes"))?;
         let seed = challenge::random().map_err(system("drawing a random number"))?;
-        let policy = Policy { keep_dead: config.keep_dead, most_deaths: MOST_DEATHS, seed };
+        // Those that left are known for a minute more.
+        let most_workers = 2 * config.connections as usize;
+        let policy = Policy { keep_dead: config.keep_dead, most_workers, most_deaths: MOST_DEATHS, seed };
         let (now, wall) = (clock::mono(), wall());
         let notices = Notices;
         if cut > 0 {
@@ -205,8 +207,8 @@ impl Server {
                 if let Some(process) = self.kin.get(number) {
                     let _ = self.epoll.remove(process);
                 }
-                if let Some(wid) = self.kin.remove(number) {
-                    self.tell(Event::Died(wid));
+                if let Some((wid, pid)) = self.kin.remove(number) {
+                    self.tell(Event::Died(wid, pid.unwrap_or(0)));
                 }
             }
             number => {

@@ -77,8 +77,8 @@ impl Server {
             Some(wid) => {
                 request::check_wid(wid)?;
                 let wid: Arc<str> = wid.into();
-                self.greet(&wid, &hello, is_local);
-                Standing::Worker(wid)
+                self.greet(&wid, &hello, is_local)?;
+                Standing::Worker(wid, hello.pid.unwrap_or(0))
             }
         };
         self.no_stranger_more();
@@ -90,12 +90,14 @@ impl Server {
         Ok(())
     }
 
-    fn greet(&mut self, wid: &Arc<str>, hello: &Hello<'_>, is_local: bool) {
+    fn greet(&mut self, wid: &Arc<str>, hello: &Hello<'_>, is_local: bool) -> Result<(), Refusal> {
         let cut = |text: &str| text.chars().take(100).collect::<String>();
         let labels = hello.labels.iter().flatten().take(20).map(|label| cut(label)).collect();
         let host = cut(hello.hostname.as_deref().unwrap_or_default());
         let greeting = Greeting { wid: Arc::clone(wid), host, pid: hello.pid.unwrap_or(0), labels };
-        self.tell(Event::Greeted(greeting));
+        if let Verdict::Full(why) = self.tell(Event::Greeted(greeting)) {
+            return Err(Refusal::error(format!("{why}: one that is silent for a minute makes room, try again later")));
+        }
         // Each connection of a worker says the same; one descriptor is enough.
         if !self.kin.is_held(wid, hello.pid)
             && let Some(process) = kin::hold(hello, is_local)
@@ -107,6 +109,7 @@ impl Server {
                 self.kin.remove(number);
             }
         }
+        Ok(())
     }
 
     fn push(&mut self, id: SessionId, text: &str) -> Result<(), Refusal> {
@@ -163,14 +166,14 @@ impl Server {
         form: Form,
     ) -> Result<(), Refusal> {
         let Some(connection) = self.sessions.get_mut(id) else { return Ok(()) };
-        let Standing::Worker(wid) = &connection.standing else {
+        let Standing::Worker(wid, pid) = &connection.standing else {
             return Err(Refusal::error("only a worker fetches: say `wid` in HELLO"));
         };
-        let wid = Arc::clone(wid);
+        let (wid, pid) = (Arc::clone(wid), *pid);
         connection.waiting = Some(form);
         let queues = queues.iter().map(|name| self.core.queue_name(name)).collect();
-        let verdict =
-            self.tell(Event::Fetched(Fetch { asker: Asker(id.0), wid: Arc::clone(&wid), queues, most, wait }));
+        let fetch = Fetch { asker: Asker(id.0), wid: Arc::clone(&wid), pid, queues, most, wait };
+        let verdict = self.tell(Event::Fetched(fetch));
         if verdict == Verdict::Unknown {
             if let Some(connection) = self.sessions.get_mut(id) {
                 connection.waiting = None;
@@ -183,7 +186,7 @@ impl Server {
     /// What a client says of a job, by its name and that of the worker it is.
     pub(crate) fn claim(&mut self, id: SessionId, jid: &str, lease: Option<u64>) -> Claim {
         let standing = self.sessions.get_mut(id).map(|connection| &connection.standing);
-        let wid = if let Some(Standing::Worker(wid)) = standing { Some(Arc::clone(wid)) } else { None };
+        let wid = if let Some(Standing::Worker(wid, _)) = standing { Some(Arc::clone(wid)) } else { None };
         Claim { jid: jid.into(), lease: lease.map(LeaseNumber), wid }
     }
 

@@ -12,6 +12,8 @@ use evercrew_core::jobs::{Asker, JobNumber, LeaseNumber, Now, Place, Record, Wal
 pub(super) struct Holder {
     pub(super) lease: LeaseNumber,
     pub(super) wid: Arc<str>,
+    /// Its process; none when that is not known.
+    pub(super) pid: Option<i64>,
 }
 
 /// Where a job must be.
@@ -78,8 +80,14 @@ impl Entry {
     }
 }
 
-/// Of which worker, at which queues, until when.
-type Wait = (Arc<str>, Vec<Arc<str>>, Mono);
+/// Who waits, where, until when.
+#[derive(Clone, Debug)]
+pub(super) struct Wait {
+    pub(super) wid: Arc<str>,
+    pub(super) pid: i64,
+    pub(super) queues: Vec<Arc<str>>,
+    pub(super) until: Mono,
+}
 
 /// Everything.
 #[derive(Debug, Default)]
@@ -89,6 +97,8 @@ pub(super) struct Account {
     pub(super) waits: BTreeMap<Asker, Wait>,
     /// Workers, and when each was heard.
     pub(super) heard: BTreeMap<Arc<str>, Mono>,
+    /// Their processes that have said a word, the latest last.
+    pub(super) processes: BTreeMap<Arc<str>, Vec<i64>>,
     /// Those of them that are asked to fetch no more.
     pub(super) quiet: BTreeSet<Arc<str>>,
     /// A flush is not committed: every job before it is out of reach.
@@ -112,7 +122,7 @@ impl Account {
             Place::Scheduled(at) | Place::Retry(at) => State::Later(*at),
             Place::Dead(since) => State::Dead(*since),
             Place::Reserved { lease, wid, .. } => {
-                let holder = Holder { lease: *lease, wid: Arc::clone(wid) };
+                let holder = Holder { lease: *lease, wid: Arc::clone(wid), pid: None };
                 State::Held(holder, now.mono.after(Duration::from_secs(record.reserve_for.into())))
             }
         }

@@ -5,13 +5,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use evercrew_core::Mono;
-use evercrew_core::jobs::{BatchNumber, Claim, Event, JobNumber, Mutation, Now, Place, Record, SILENCE, Verdict};
+use evercrew_core::jobs::{
+    BatchNumber, Claim, Event, Greeting, JobNumber, Mutation, Now, Place, Record, SILENCE, Verdict,
+};
 
 use super::account::{Account, Ended, Holder, Move, State};
 use super::oracle::{Item, Oracle};
 
 /// How long dead jobs are kept.
 pub(super) const KEEP_DEAD: Duration = Duration::from_secs(300);
+/// Workers that may be known.
+pub(super) const MOST_WORKERS: usize = 6;
 /// Workers that may die with a job.
 pub(super) const MOST_DEATHS: u32 = 3;
 
@@ -60,9 +64,7 @@ impl Oracle {
             Event::Fetched(fetch) => self.hear(&fetch.wid, now.mono),
             Event::Beat(wid, ..) => self.hear(wid, now.mono),
             Event::Watched(watch) => self.hear(&watch.wid, now.mono),
-            Event::Greeted(greeting) => {
-                self.account.heard.insert(Arc::clone(&greeting.wid), now.mono);
-            }
+            Event::Greeted(greeting) => self.greeted(now, greeting, verdict)?,
             Event::Done(claim) => {
                 if let Some((number, _)) = self.claimed(now, claim, verdict)? {
                     expected.insert(number, Expect::Removed);
@@ -89,7 +91,7 @@ impl Oracle {
                 }
             }
             Event::Cancelled(jid) => self.cancelled(jid, verdict, &mut expected)?,
-            Event::Died(wid) => self.died(wid, &mut expected),
+            Event::Died(wid, pid) => self.died(wid, Some(*pid), &mut expected),
             Event::Paused(names, paused) => {
                 self.open.extend(names.iter().flatten().map(|name| Item::Pause(Arc::clone(name), *paused)));
                 self.settle();
@@ -109,8 +111,8 @@ impl Oracle {
             Event::Steered(wids, _) => {
                 let is_meant = |wid: &Arc<str>| wids.as_ref().is_none_or(|wids| wids.contains(wid));
                 self.account.quiet.extend(self.account.heard.keys().filter(|wid| is_meant(wid)).cloned());
-                for (.., until) in self.account.waits.values_mut().filter(|(wid, ..)| is_meant(wid)) {
-                    *until = Mono::default();
+                for wait in self.account.waits.values_mut().filter(|wait| is_meant(&wait.wid)) {
+                    wait.until = Mono::default();
                 }
             }
             Event::QueuesRemoved(names) => self.queues_removed(names.as_deref(), &mut expected),
@@ -218,15 +220,40 @@ impl Oracle {
         self.open.extend(paused.into_iter().map(|name| Item::Pause(name, false)));
     }
 
-    fn died(&mut self, wid: &Arc<str>, expected: &mut Expected) {
-        if self.account.heard.remove(wid).is_none() {
+    fn greeted(&mut self, now: Now, greeting: &Greeting, said: &Verdict) -> Result<(), String> {
+        let wid = &greeting.wid;
+        let has_room = self.account.heard.len() < MOST_WORKERS || self.account.heard.contains_key(wid);
+        match (has_room, said) {
+            (true, Verdict::Done) => {
+                self.account.heard.insert(Arc::clone(wid), now.mono);
+                let processes = self.account.processes.entry(Arc::clone(wid)).or_default();
+                processes.retain(|pid| *pid != greeting.pid);
+                processes.push(greeting.pid);
+                Ok(())
+            }
+            (false, Verdict::Full(_)) => Ok(()),
+            _ => Err(format!("{wid} is told {said:?} while {} are known", self.account.heard.len())),
+        }
+    }
+
+    fn died(&mut self, wid: &Arc<str>, pid: Option<i64>, expected: &mut Expected) {
+        if !self.account.heard.contains_key(wid) {
             return;
         }
-        self.account.quiet.remove(wid);
-        for wait in self.account.waits.values_mut().filter(|(of, ..)| of == wid) {
-            wait.2 = Mono::default();
+        let processes = self.account.processes.entry(Arc::clone(wid)).or_default();
+        processes.retain(|known| Some(*known) != pid);
+        let pid = pid.filter(|_| !processes.is_empty());
+        if pid.is_none() {
+            self.account.heard.remove(wid);
+            self.account.processes.remove(wid);
+            self.account.quiet.remove(wid);
         }
-        for number in self.account.end(|holder| holder.wid == *wid, Ended::Orphaned) {
+        let is_its = |of: Option<i64>| pid.is_none() || of == pid;
+        for wait in self.account.waits.values_mut().filter(|wait| wait.wid == *wid && is_its(Some(wait.pid))) {
+            wait.until = Mono::default();
+        }
+        let is_so = |holder: &Holder| holder.wid == *wid && is_its(holder.pid);
+        for number in self.account.end(is_so, Ended::Orphaned) {
             expected.insert(number, orphaned(&self.account.jobs[&number].record));
         }
     }
@@ -342,7 +369,7 @@ impl Oracle {
         }
         let silent = self.account.heard.iter().filter(|(_, heard)| now.mono.since(**heard) >= SILENCE);
         for wid in silent.map(|(wid, _)| Arc::clone(wid)).collect::<BTreeSet<_>>() {
-            self.died(&wid, expected);
+            self.died(&wid, None, expected);
         }
         for number in self.account.those(|state| matches!(state, State::Held(_, until) if *until <= now.mono)) {
             let record = &self.account.jobs[&number].record;

@@ -9,7 +9,7 @@ use evercrew_core::jobs::{
     Action, Asker, BatchNumber, Change, Event, Grant, JobNumber, LeaseNumber, Now, Place, Record, Verdict,
 };
 
-use super::account::{Account, Entry, Holder, Move, State};
+use super::account::{Account, Entry, Holder, Move, State, Wait};
 use super::disk::Disk;
 use super::expect::{Expect, Expected, is_met};
 
@@ -92,7 +92,8 @@ impl Oracle {
             return Err(format!("{lease:?} was given to nobody"));
         }
         if let (Event::Fetched(fetch), Verdict::Waits) = (event, verdict) {
-            let wait = (Arc::clone(&fetch.wid), fetch.queues.clone(), now.mono.after(fetch.wait));
+            let (wid, queues) = (Arc::clone(&fetch.wid), fetch.queues.clone());
+            let wait = Wait { wid, pid: fetch.pid, queues, until: now.mono.after(fetch.wait) };
             self.account.waits.insert(fetch.asker, wait);
         }
         self.judge_waits()?;
@@ -197,7 +198,7 @@ impl Oracle {
         self.grants += 1;
         if let Some(entry) = self.account.jobs.get_mut(&record.number) {
             let until = now.mono.after(Duration::from_secs(record.reserve_for.into()));
-            entry.state = State::Held(Holder { lease, wid: Arc::clone(wid) }, until);
+            entry.state = State::Held(Holder { lease, wid: Arc::clone(wid), pid: None }, until);
             (entry.record, entry.found, entry.forgotten) = (record.clone(), false, None);
         }
         Ok(())
@@ -210,10 +211,12 @@ impl Oracle {
         grants: &[Grant],
         leased: &mut BTreeMap<LeaseNumber, JobNumber>,
     ) -> Result<(), String> {
-        let (wid, queues, most) = match event {
-            Event::Fetched(fetch) if fetch.asker == asker => (Arc::clone(&fetch.wid), fetch.queues.clone(), fetch.most),
+        let (wid, pid, queues, most) = match event {
+            Event::Fetched(fetch) if fetch.asker == asker => {
+                (Arc::clone(&fetch.wid), fetch.pid, fetch.queues.clone(), fetch.most)
+            }
             _ => match self.account.waits.remove(&asker) {
-                Some((wid, queues, _)) => (wid, queues, 1),
+                Some(wait) => (wait.wid, wait.pid, wait.queues, 1),
                 None => return Err(format!("{asker:?} gets {grants:?} and does not wait")),
             },
         };
@@ -222,7 +225,10 @@ impl Oracle {
         }
         for grant in grants {
             let number = leased.remove(&grant.lease);
-            let entry = number.and_then(|number| self.account.jobs.get(&number));
+            let mut entry = number.and_then(|number| self.account.jobs.get_mut(&number));
+            if let Some(State::Held(holder, _)) = entry.as_mut().map(|entry| &mut entry.state) {
+                holder.pid = Some(pid);
+            }
             let is_right = entry.is_some_and(|entry| {
                 matches!(&entry.state, State::Held(holder, _) if holder.wid == wid)
                     && queues.contains(&entry.record.queue)
@@ -240,7 +246,7 @@ impl Oracle {
             return Ok(());
         }
         match self.account.waits.remove(&asker) {
-            Some((.., until)) if until <= now.mono => Ok(()),
+            Some(wait) if wait.until <= now.mono => Ok(()),
             other => Err(format!("{asker:?} is told that there is nothing: {other:?}")),
         }
     }
@@ -259,16 +265,17 @@ impl Oracle {
                 _ => {}
             }
         }
-        let late = self.account.waits.iter().find(|(_, (.., until))| until.after(LATE) < now.mono);
+        let late = self.account.waits.iter().find(|(_, wait)| wait.until.after(LATE) < now.mono);
         late.map_or(Ok(()), |(asker, _)| Err(format!("{asker:?} waits on after its time")))
     }
 
     /// Nobody waits while there is a job.
     fn judge_waits(&self) -> Result<(), String> {
-        let fetches = |wid: &Arc<str>| !self.account.quiet.contains(wid);
-        for (asker, (wid, queues, _)) in self.account.waits.iter().filter(|(_, (wid, ..))| fetches(wid)) {
-            let ready = queues.iter().find_map(|queue| self.account.ready(queue).next());
+        let waits = self.account.waits.iter().filter(|(_, wait)| !self.account.quiet.contains(&wait.wid));
+        for (asker, wait) in waits {
+            let ready = wait.queues.iter().find_map(|queue| self.account.ready(queue).next());
             if let Some(entry) = ready {
+                let wid = &wait.wid;
                 return Err(format!("{asker:?} of {wid} waits while {:?} is ready", entry.record.number));
             }
         }
@@ -315,9 +322,9 @@ impl Oracle {
                 State::Held(holder, _) => Some(holder.clone()),
                 _ => known.forgotten.clone(),
             };
-            let was_due = !matches!(record.place, Place::Retry(at) if at > now.wall);
-            let found = matches!(state, State::Ready | State::Later(_));
-            let forgotten = holder.filter(|_| found && was_due);
+            // Nobody can have one whose time has not come.
+            let found = state == State::Ready || matches!(state, State::Later(at) if at <= now.wall);
+            let forgotten = holder.filter(|_| found);
             if let State::Held(holder, _) = &state {
                 self.account.heard.insert(Arc::clone(&holder.wid), now.mono);
             }

@@ -1,6 +1,6 @@
 //! One run: producers push, workers do as they like, the server is killed at any point.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,8 +10,9 @@ use evercrew_core::jobs::{
     Mutation, NewJob, Now, Policy, Set, Stage, Verdict, Wall,
 };
 
+use super::account::State;
 use super::disk::Disk;
-use super::expect::{KEEP_DEAD, MOST_DEATHS};
+use super::expect::{KEEP_DEAD, MOST_DEATHS, MOST_WORKERS};
 use super::oracle::Oracle;
 use crate::random::Random;
 use crate::simulation::{Failure, Summary};
@@ -34,6 +35,8 @@ enum Happening {
     Hire,
     /// A worker dies, or is silent from now on.
     End(Arc<str>, bool),
+    /// Another process goes by a worker's name, before the one that did so ends.
+    Replace(Arc<str>),
     Event(Event),
     /// Jobs are taken away by the queue, or all of them, after a pause that nobody waited for.
     Sweep,
@@ -60,7 +63,8 @@ struct Run {
     /// When the shell wakes up by itself. Nobody tells it that the clock on the wall was set.
     wakes: Option<Mono>,
     queue: BTreeMap<(Mono, u64), Happening>,
-    workers: BTreeSet<Arc<str>>,
+    /// The process of each.
+    workers: BTreeMap<Arc<str>, i64>,
     waiting: BTreeMap<Asker, Arc<str>>,
     pushed: u64,
     next: u64,
@@ -89,7 +93,7 @@ pub fn queue(seed: u64, fault: Option<Fault>, trace: bool) -> Result<Summary, Bo
         stepped: Mono::default(),
         wakes: None,
         queue: BTreeMap::new(),
-        workers: BTreeSet::new(),
+        workers: BTreeMap::new(),
         waiting: BTreeMap::new(),
         pushed: 0,
         next: 0,
@@ -106,7 +110,7 @@ pub fn queue(seed: u64, fault: Option<Fault>, trace: bool) -> Result<Summary, Bo
 }
 
 fn policy(seed: u64) -> Policy {
-    Policy { keep_dead: KEEP_DEAD, most_deaths: MOST_DEATHS, seed }
+    Policy { keep_dead: KEEP_DEAD, most_workers: MOST_WORKERS, most_deaths: MOST_DEATHS, seed }
 }
 
 impl Run {
@@ -209,7 +213,7 @@ impl Run {
             Happening::Push => self.push(),
             Happening::Fetch(wid) => self.fetch(&wid),
             Happening::Beat(wid) => {
-                if self.workers.contains(&wid) {
+                if self.workers.contains_key(&wid) {
                     self.soon_between(10_000, 20_000, Happening::Beat(Arc::clone(&wid)));
                     self.tell(Event::Beat(wid, Stage::Running, 0))?;
                 }
@@ -217,10 +221,11 @@ impl Run {
             }
             Happening::Hire => self.hire(),
             Happening::End(wid, is_seen) => {
-                self.workers.remove(&wid);
+                let pid = self.workers.remove(&wid);
                 self.soon(5000, Happening::Hire);
-                if is_seen { self.tell(Event::Died(wid)) } else { Ok(()) }
+                if let Some(pid) = pid.filter(|_| is_seen) { self.tell(Event::Died(wid, pid)) } else { Ok(()) }
             }
+            Happening::Replace(wid) => self.replace(&wid),
             Happening::Event(event) => self.tell(event),
             Happening::Sweep => self.sweep(),
             Happening::Written(batch, is_refused) => self.written(batch, is_refused),
@@ -292,7 +297,7 @@ impl Run {
             self.soon(20, Happening::Sweep);
         }
         if self.random.chance(20) {
-            let wids: Vec<_> = self.workers.iter().take(1).cloned().collect();
+            let wids: Vec<_> = self.workers.keys().take(1).cloned().collect();
             self.tell(Event::Steered(Some(wids), Stage::Quiet))?;
         }
         if self.random.chance(50) { self.push() } else { Ok(()) }
@@ -301,19 +306,43 @@ impl Run {
     fn hire(&mut self) -> Result<(), String> {
         self.next += 1;
         let wid: Arc<str> = Arc::from(format!("worker-{}", self.next));
-        self.workers.insert(Arc::clone(&wid));
-        self.greet(&wid)?;
+        if !self.greet(&wid)? {
+            self.soon(5000, Happening::Hire);
+            return Ok(());
+        }
+        if !self.is_good() && self.random.chance(20) {
+            self.soon(20_000, Happening::Replace(Arc::clone(&wid)));
+        }
         self.soon(10, Happening::Fetch(Arc::clone(&wid)));
         self.soon(15_000, Happening::Beat(wid));
         Ok(())
     }
 
-    fn greet(&mut self, wid: &Arc<str>) -> Result<(), String> {
-        self.tell(Event::Greeted(Greeting { wid: Arc::clone(wid), host: String::new(), pid: 0, labels: Vec::new() }))
+    /// A process says that it is this worker; whether there is room for it.
+    fn greet(&mut self, wid: &Arc<str>) -> Result<bool, String> {
+        self.next += 1;
+        let pid = self.workers.get(wid).copied().unwrap_or(i64::try_from(self.next).unwrap_or(0));
+        self.tell(Event::Greeted(Greeting { wid: Arc::clone(wid), host: String::new(), pid, labels: Vec::new() }))?;
+        let is_known = self.jobs.consumer(wid).is_some();
+        if is_known {
+            self.workers.insert(Arc::clone(wid), pid);
+        } else {
+            self.workers.remove(wid);
+        }
+        Ok(is_known)
+    }
+
+    fn replace(&mut self, wid: &Arc<str>) -> Result<(), String> {
+        let Some(pid) = self.workers.remove(wid) else { return Ok(()) };
+        self.greet(wid)?;
+        self.soon(5000, Happening::Event(Event::Died(Arc::clone(wid), pid)));
+        self.soon(8000, Happening::Replace(Arc::clone(wid)));
+        Ok(())
     }
 
     fn fetch(&mut self, wid: &Arc<str>) -> Result<(), String> {
-        if !self.workers.contains(wid) || self.waiting.values().any(|waiting| waiting == wid) {
+        let Some(pid) = self.workers.get(wid).copied() else { return Ok(()) };
+        if self.waiting.values().any(|waiting| waiting == wid) {
             return Ok(());
         }
         self.next += 1;
@@ -326,7 +355,7 @@ impl Run {
         self.waiting.insert(asker, Arc::clone(wid));
         let most = if self.random.chance(70) { 1 } else { 4 };
         let wait = if self.random.chance(80) { Duration::from_secs(2) } else { Duration::ZERO };
-        self.tell(Event::Fetched(Fetch { asker, wid: Arc::clone(wid), queues, most, wait }))?;
+        self.tell(Event::Fetched(Fetch { asker, wid: Arc::clone(wid), pid, queues, most, wait }))?;
         if !self.is_good() && self.random.chance(10) && self.waiting.remove(&asker).is_some() {
             self.soon(500, Happening::Fetch(Arc::clone(wid)));
             self.tell(Event::Left(asker))?;
@@ -475,9 +504,15 @@ impl Run {
         }
         self.oracle.restarted(self.clocks(), &self.disk)?;
         self.waiting.clear();
-        for wid in self.workers.clone() {
-            self.greet(&wid)?;
-            self.soon(1000, Happening::Fetch(wid));
+        for wid in self.workers.keys().cloned().collect::<Vec<_>>() {
+            let next = if self.greet(&wid)? { Happening::Fetch(wid) } else { Happening::Hire };
+            self.soon(1000, next);
+        }
+        // Somebody speaks of a job that is not due.
+        let later = self.oracle.account.those(|state| matches!(state, State::Later(_)));
+        if let Some(number) = later.first().filter(|_| self.random.chance(30)) {
+            let jid = Arc::clone(&self.oracle.account.jobs[number].record.jid);
+            self.tell(Event::Done(Claim { jid, lease: None, wid: None }))?;
         }
         Ok(())
     }

@@ -13,13 +13,18 @@ use super::wall::Wall;
 /// Silence after which a worker is no more.
 pub const SILENCE: Duration = Duration::from_secs(60);
 
+/// Processes that are known of a worker.
+const MOST_PROCESSES: usize = 16;
+
 /// One worker.
 #[derive(Clone, Debug)]
 pub struct Consumer {
     /// Where it runs.
     pub host: String,
-    /// Its process there.
+    /// Its process there, the one that said so last.
     pub pid: i64,
+    /// All that go by its name, the latest last: one may replace another before that has ended.
+    pub processes: Vec<i64>,
     /// Its labels.
     pub labels: Vec<String>,
     /// How far it is, or is asked to come.
@@ -43,12 +48,14 @@ pub(super) struct Consumers {
 }
 
 impl Consumers {
+    /// Takes a worker in, or another connection or process of one that is known.
     pub(super) fn greet(&mut self, now: Mono, since: Wall, greeting: Greeting) {
         let known = self.by_wid.entry(Arc::clone(&greeting.wid)).or_insert_with(|| {
             self.looks.insert((now.after(SILENCE), greeting.wid));
             Consumer {
                 host: String::new(),
                 pid: 0,
+                processes: Vec::new(),
                 labels: Vec::new(),
                 stage: Stage::Running,
                 rss: 0,
@@ -57,6 +64,11 @@ impl Consumers {
                 leases: BTreeSet::new(),
             }
         });
+        known.processes.retain(|pid| *pid != greeting.pid);
+        if known.processes.len() >= MOST_PROCESSES {
+            known.processes.remove(0);
+        }
+        known.processes.push(greeting.pid);
         (known.host, known.pid, known.labels, known.heard) = (greeting.host, greeting.pid, greeting.labels, now);
     }
 

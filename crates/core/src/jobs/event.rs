@@ -35,8 +35,8 @@ pub enum Event {
     Beat(Arc<str>, Stage, u64),
     /// A worker wants to know which jobs are its own no more.
     Watched(Watch),
-    /// The process of a worker has ended.
-    Died(Arc<str>),
+    /// This process of a worker has ended; another one may go by the same name.
+    Died(Arc<str>, i64),
     /// These workers, or all of them, shall come to this stage.
     Steered(Option<Vec<Arc<str>>>, Stage),
     /// Nothing is handed out of these queues, or all of them; or again.
@@ -83,6 +83,8 @@ pub struct Fetch {
     pub asker: Asker,
     /// Which worker.
     pub wid: Arc<str>,
+    /// Its process, as it said.
+    pub pid: i64,
     /// From these queues, the first ones first.
     pub queues: Vec<Arc<str>>,
     /// At most so many.
@@ -98,6 +100,8 @@ pub struct Watch {
     pub asker: Asker,
     /// Which worker.
     pub wid: Arc<str>,
+    /// Its process, as it said.
+    pub pid: i64,
     /// What it has, as it would speak of it.
     pub held: Vec<Claim>,
     /// How long it waits while all are.
@@ -196,7 +200,7 @@ pub enum Verdict {
     Waits,
     /// There is a job of this name already.
     Duplicate,
-    /// There are as many jobs or queues as there may be.
+    /// There are as many jobs, queues or workers as there may be.
     Full(&'static str),
     /// No job, or no worker, is called so.
     Unknown,

@@ -28,6 +28,10 @@ faults! {
     CancelledTooEarly: "A job whose push is not on disk yet is not cancelled.",
     PauseOutlivesFlush: "A pause that is not on disk yet is not undone by a flush.",
     RemovedTooEarly: "A job whose push is not on disk yet stays in a queue that is removed.",
+    ProcessTakesAll: "The end of one process of a worker frees what another one has that goes by the same name.",
+    RestartFutureIsAnybodys: "After a restart whoever names a job that is not due settles it.",
+    WorkersUnbounded: "Any number of workers is known.",
+    KnownTurnedAway: "With as many workers as there may be, one that is known is turned away.",
     WaitWithoutEnd: "Whoever waits in vain is never told.",
     ClockBelieved: "A schedule is not looked at again when the clock is set.",
     NewestFirst: "A queue hands out what came last.",
@@ -41,6 +45,11 @@ impl super::Jobs {
         self.faults.plant(fault);
         if fault == Fault::LeaseGivenAgain {
             self.next_lease = 1;
+        }
+        if fault == Fault::RestartFutureIsAnybodys {
+            for job in self.jobs.values_mut() {
+                job.is_recovered |= matches!(job.record.place, super::Place::Scheduled(_));
+            }
         }
         if fault == Fault::RestartForgetsDue {
             for job in self.jobs.values_mut() {

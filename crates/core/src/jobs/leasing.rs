@@ -57,7 +57,7 @@ impl Jobs {
             }
             Place::Reserved { lease, wid, .. } => {
                 let until = now.mono.after(Duration::from_secs(job.record.reserve_for.into()));
-                let held = self.leases.entry(*lease).or_insert(Held { number, until, ended: None });
+                let held = self.leases.entry(*lease).or_insert(Held { number, until, pid: None, ended: None });
                 self.expiries.insert((held.until, *lease));
                 if let Some(consumer) = self.consumers.get_mut(wid) {
                     consumer.leases.insert(*lease);
@@ -130,7 +130,7 @@ impl Jobs {
             };
             let Some(wait) = self.waits.remove(asker) else { return };
             self.forget_wait(wait.number, &wait.queues);
-            match self.take(now, index, &wait.wid, out) {
+            match self.take(now, index, (&wait.wid, wait.pid), out) {
                 Some(grant) => out.push(Action::Grant(asker, vec![grant])),
                 None => out.push(Action::Nothing(asker)),
             }
@@ -144,7 +144,7 @@ impl Jobs {
     }
 
     /// The next job of a queue, leased to a worker.
-    fn take(&mut self, now: Now, index: Index, wid: &Arc<str>, out: &mut Vec<Action>) -> Option<Grant> {
+    fn take(&mut self, now: Now, index: Index, (wid, pid): (&Arc<str>, i64), out: &mut Vec<Action>) -> Option<Grant> {
         loop {
             let (number, stamp) = self.queues.get_mut(index).ready.pop_front()?;
             let here = |job: &Job| job.stamp == stamp && !job.is_pending && job.record.place == Place::Enqueued;
@@ -163,6 +163,9 @@ impl Jobs {
             let grant =
                 Grant { number, lease, enqueued_at: job.record.enqueued_at, failure: job.record.failure.clone() };
             self.index(now, number, false, out);
+            if let Some(held) = self.leases.get_mut(&lease) {
+                held.pid = Some(pid);
+            }
             return Some(grant);
         }
     }
@@ -179,7 +182,7 @@ impl Jobs {
         if fetches && !self.is_flushing() {
             for index in &indices {
                 while grants.len() < fetch.most as usize && !self.queues.get(*index).paused {
-                    match self.take(now, *index, &fetch.wid, out) {
+                    match self.take(now, *index, (&fetch.wid, fetch.pid), out) {
                         Some(grant) => grants.push(grant),
                         None => break,
                     }
@@ -195,7 +198,7 @@ impl Jobs {
             return Verdict::Done;
         }
         let watched = if fetches { indices } else { Vec::new() };
-        let number = self.waits.add(fetch.asker, fetch.wid, watched.clone(), now.mono.after(fetch.wait));
+        let number = self.waits.add(fetch.asker, (fetch.wid, fetch.pid), watched.clone(), now.mono.after(fetch.wait));
         for index in watched {
             self.queues.get_mut(index).waiting.insert(number, ());
         }
@@ -301,7 +304,7 @@ impl Jobs {
     }
 
     /// A lease has ended without an answer.
-    fn end(&mut self, now: Now, lease: LeaseNumber, how: Ended, out: &mut Vec<Action>) {
+    pub(super) fn end(&mut self, now: Now, lease: LeaseNumber, how: Ended, out: &mut Vec<Action>) {
         match (self.under(lease), how) {
             (Some(number), Ended::Orphaned) => self.orphan(now, number, out),
             (Some(number), Ended::Undelivered) => {
@@ -369,22 +372,6 @@ impl Jobs {
         }
     }
 
-    /// A worker is no more: what it had comes back, and a job that has cost too many workers is parked.
-    pub(super) fn died(&mut self, now: Now, wid: &str, out: &mut Vec<Action>) -> Verdict {
-        let Some(consumer) = self.consumers.remove(wid) else { return Verdict::Unknown };
-        for asker in self.waits.of_worker(wid) {
-            self.leave(asker);
-            out.push(Action::Nothing(asker));
-        }
-        // The last one first, so that they stand in their queue as before.
-        for lease in consumer.leases.iter().rev() {
-            if !self.faults.has(Fault::DeathKeepsLeases) {
-                self.end(now, *lease, Ended::Orphaned, out);
-            }
-        }
-        Verdict::Done
-    }
-
     /// A worker that is no more had this job.
     fn orphan(&mut self, now: Now, number: JobNumber, out: &mut Vec<Action>) {
         let Some(job) = self.jobs.get_mut(&number) else { return };
@@ -412,30 +399,6 @@ impl Jobs {
         self.batches.touch();
         self.release_lease(&before, out);
         self.index(now, number, false, out);
-    }
-
-    pub(super) fn beat(&mut self, now: Now, wid: &str, said: Stage, rss: u64) -> Verdict {
-        let Some(consumer) = self.consumers.get_mut(wid) else { return Verdict::Unknown };
-        consumer.heard = now.mono;
-        consumer.rss = rss;
-        consumer.stage = consumer.stage.max(said);
-        Verdict::Asked(Some(consumer.stage).filter(|stage| *stage != Stage::Running))
-    }
-
-    /// Whoever waits and is asked to fetch no more gets nothing at once.
-    pub(super) fn steer(&mut self, wids: Option<Vec<Arc<str>>>, stage: Stage, out: &mut Vec<Action>) -> Verdict {
-        let mut meant = Vec::new();
-        for (wid, consumer) in self.consumers.iter_mut() {
-            if wids.as_ref().is_none_or(|wids| wids.contains(wid)) {
-                consumer.stage = consumer.stage.max(stage);
-                meant.push(Arc::clone(wid));
-            }
-        }
-        for asker in meant.iter().flat_map(|wid| self.waits.of_worker(wid)).collect::<Vec<_>>() {
-            self.leave(asker);
-            out.push(Action::Nothing(asker));
-        }
-        Verdict::Done
     }
 }
 

@@ -33,6 +33,8 @@ const BELIEVED: Duration = Duration::from_secs(1);
 pub struct Policy {
     /// How long a dead job is kept.
     pub keep_dead: Duration,
+    /// Workers that may be known at once, those aside that are found to hold a job at the start.
+    pub most_workers: usize,
     /// Workers that may die with a job before it is parked with the dead ones.
     pub most_deaths: u32,
     /// Random, another one at each start: it draws the numbers of leases, and the spread of retries.
@@ -56,6 +58,8 @@ pub(super) struct Job {
 pub(super) struct Held {
     pub(super) number: JobNumber,
     pub(super) until: Mono,
+    /// The process that has it; none when it was found at the start.
+    pub(super) pid: Option<i64>,
     /// It has ended while what its holder said of the job was on its way, which counts if that cannot be written.
     pub(super) ended: Option<Ended>,
 }
@@ -148,13 +152,10 @@ impl Jobs {
             Event::Undelivered(lease) => self.undelivered(now, lease, out),
             Event::Damaged(lease) => self.damaged(now, lease, out),
             Event::Cancelled(jid) => self.cancel(&jid, out),
-            Event::Greeted(greeting) => {
-                self.consumers.greet(now.mono, now.wall, greeting);
-                Verdict::Done
-            }
+            Event::Greeted(greeting) => self.greet(now, greeting),
             Event::Beat(wid, stage, rss) => self.beat(now, &wid, stage, rss),
             Event::Watched(watch) => self.watch(now, watch, out),
-            Event::Died(wid) => self.died(now, &wid, out),
+            Event::Died(wid, pid) => self.died(now, &wid, Some(pid), out),
             Event::Steered(wids, stage) => self.steer(wids, stage, out),
             Event::Paused(names, paused) => self.pause(now, names, paused, out),
             Event::QueuesRemoved(names) => self.remove_queues(names, out),
@@ -268,14 +269,18 @@ impl Jobs {
         }
         // A worker may have had it: a lease counts before it is on disk, and so does that its time has come.
         let is_recovered = match record.place {
-            Place::Enqueued | Place::Scheduled(_) => true,
-            Place::Retry(at) => at <= now.wall,
+            Place::Enqueued => true,
+            Place::Scheduled(at) | Place::Retry(at) => at <= now.wall,
             Place::Reserved { .. } | Place::Dead(_) => false,
         };
         if let Place::Reserved { wid, .. } = &record.place {
             let greeting =
                 super::event::Greeting { wid: Arc::clone(wid), host: String::new(), pid: 0, labels: Vec::new() };
             self.consumers.greet(now.mono, now.wall, greeting);
+            // None of its processes has said a word yet.
+            if let Some(consumer) = self.consumers.get_mut(wid) {
+                consumer.processes.clear();
+            }
         }
         self.by_jid.insert(Arc::clone(&record.jid), number);
         self.jobs.insert(number, Job { record, stamp: 0, is_pending: false, is_recovered });
@@ -291,7 +296,7 @@ impl Jobs {
             out.push(Action::Nothing(asker));
         }
         for wid in self.consumers.silent(now.mono) {
-            self.died(now, &wid, out);
+            self.died(now, &wid, None, out);
         }
         if self.batches.flush().is_some() {
             return;

@@ -30,6 +30,7 @@ mod view;
 mod waits;
 mod wall;
 mod watches;
+mod workers;
 
 pub use change::Change;
 pub use consumers::{Consumer, SILENCE};

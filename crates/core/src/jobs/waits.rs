@@ -14,6 +14,7 @@ pub(super) struct Wait {
     /// Ascending: who waits longer has the lower one.
     pub(super) number: u64,
     pub(super) wid: Arc<str>,
+    pub(super) pid: i64,
     pub(super) queues: Vec<Index>,
     pub(super) until: Mono,
 }
@@ -28,10 +29,10 @@ pub(super) struct Waits {
 }
 
 impl Waits {
-    pub(super) fn add(&mut self, asker: Asker, wid: Arc<str>, queues: Vec<Index>, until: Mono) -> u64 {
+    pub(super) fn add(&mut self, asker: Asker, (wid, pid): (Arc<str>, i64), queues: Vec<Index>, until: Mono) -> u64 {
         self.last += 1;
         let number = self.last;
-        self.by_asker.insert(asker, Wait { number, wid, queues, until });
+        self.by_asker.insert(asker, Wait { number, wid, pid, queues, until });
         self.by_number.insert(number, asker);
         self.ends.insert((until, number));
         number
@@ -48,13 +49,11 @@ impl Waits {
         self.by_number.get(&number).copied()
     }
 
-    pub(super) fn of_worker(&self, wid: &str) -> Vec<Asker> {
-        let mut askers: Vec<Asker> = self
-            .by_number
-            .values()
-            .filter(|asker| self.by_asker.get(asker).is_some_and(|wait| &*wait.wid == wid))
-            .copied()
-            .collect();
+    /// Those of a worker, or of one process of it.
+    pub(super) fn of_worker(&self, wid: &str, pid: Option<i64>) -> Vec<Asker> {
+        let is_of = |wait: &Wait| &*wait.wid == wid && pid.is_none_or(|pid| wait.pid == pid);
+        let mut askers: Vec<Asker> =
+            self.by_number.values().filter(|asker| self.by_asker.get(asker).is_some_and(is_of)).copied().collect();
         askers.sort_unstable();
         askers
     }

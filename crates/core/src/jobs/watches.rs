@@ -31,7 +31,7 @@ impl Jobs {
             out.push(Action::Nothing(watch.asker));
             return Verdict::Done;
         }
-        let number = self.waits.add(watch.asker, watch.wid, Vec::new(), now.mono.after(watch.wait));
+        let number = self.waits.add(watch.asker, (watch.wid, watch.pid), Vec::new(), now.mono.after(watch.wait));
         for claim in held {
             if let Some(lease) = self.by_jid.get(&claim.jid).and_then(|number| self.lease_of(*number)) {
                 self.watches.0.insert(lease, (number, Arc::clone(&claim.jid)));

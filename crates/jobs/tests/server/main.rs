@@ -4,5 +4,6 @@ mod bounds;
 mod faults;
 mod hostile;
 mod lifecycle;
+mod order;
 mod own;
 mod rig;

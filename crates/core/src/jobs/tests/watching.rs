@@ -15,7 +15,7 @@ struct Watched {
 impl Watched {
     fn new() -> Self {
         let now = Now { mono: Mono::default().after(Duration::from_secs(1)), wall: Wall(1 << 60) };
-        let policy = Policy { keep_dead: Duration::from_secs(60), most_deaths: 3, seed: 7 };
+        let policy = Policy { keep_dead: Duration::from_secs(60), most_workers: 100, most_deaths: 3, seed: 7 };
         let mut server = Self { jobs: Jobs::start(policy, now, Found::default()), now, leases: Vec::new() };
         for wid in ["w", "v"] {
             let greeting = Greeting { wid: wid.into(), host: String::new(), pid: 0, labels: Vec::new() };
@@ -49,7 +49,7 @@ impl Watched {
 
     fn fetch(&mut self, wid: &str, most: u32) {
         let queues = vec!["q".into()];
-        let fetch = Fetch { asker: Asker(1), wid: wid.into(), queues, most, wait: Duration::ZERO };
+        let fetch = Fetch { asker: Asker(1), wid: wid.into(), pid: 0, queues, most, wait: Duration::ZERO };
         for action in self.tell(Event::Fetched(fetch)) {
             if let Action::Grant(_, grants) = action {
                 self.leases.extend(grants.iter().map(|grant| grant.lease));
@@ -64,7 +64,7 @@ impl Watched {
     fn watch(&mut self, seconds: u64) -> Vec<Action> {
         let held = (0..3).map(|number| self.claim(number)).collect();
         let wait = Duration::from_secs(seconds);
-        self.tell(Event::Watched(Watch { asker: Asker(9), wid: "w".into(), held, wait }))
+        self.tell(Event::Watched(Watch { asker: Asker(9), wid: "w".into(), pid: 0, held, wait }))
     }
 }
 
@@ -138,7 +138,7 @@ fn nobody_is_told_who_waits_no_more_or_never_was_there() {
     server.tell(Event::Left(Asker(9)));
     server.tell(Event::Cancelled("b".into()));
     assert!(!server.commit().contains(&ended(&["b"])));
-    let watch = Watch { asker: Asker(9), wid: "x".into(), held: Vec::new(), wait: Duration::ZERO };
+    let watch = Watch { asker: Asker(9), wid: "x".into(), pid: 0, held: Vec::new(), wait: Duration::ZERO };
     assert_eq!(server.jobs.handle(server.now, Event::Watched(watch), &mut Vec::new()), Verdict::Unknown);
     // The time of one that waits is up.
     let mut server = Watched::new();

@@ -55,7 +55,8 @@ pub(super) struct World {
     pub(super) quiet: BTreeSet<&'static str>,
 }
 
-const POLICY: Policy = Policy { keep_dead: Duration::from_secs(100_000), most_deaths: 3, seed: 7 << 12 };
+const POLICY: Policy =
+    Policy { keep_dead: Duration::from_secs(100_000), most_workers: 100, most_deaths: 3, seed: 7 << 12 };
 
 impl World {
     pub(super) fn new(seed: u64, fault: Option<Fault>) -> Self {
@@ -154,7 +155,7 @@ impl World {
             19 => self.pass()?,
             20 => {
                 let wid = WIDS[self.draw(3) as usize];
-                self.tell(Event::Died(wid.into()))?;
+                self.tell(Event::Died(wid.into(), 0))?;
                 self.quiet.remove(wid);
                 self.greet();
             }
@@ -271,6 +272,7 @@ impl World {
         let fetch = Fetch {
             asker: Asker(self.askers),
             wid: wid.into(),
+            pid: 0,
             queues: queues.iter().map(|name| name.as_str().into()).collect(),
             most: 1 + self.draw(2),
             wait: Duration::from_secs(2),
@@ -450,7 +452,7 @@ impl World {
     pub(super) fn settle(&mut self) -> Result<(), Violation> {
         self.tell(Event::Paused(None, false))?;
         for wid in std::mem::take(&mut self.quiet) {
-            self.tell(Event::Died(wid.into()))?;
+            self.tell(Event::Died(wid.into(), 0))?;
         }
         self.greet();
         for _ in 0..200 {
