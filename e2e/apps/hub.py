@@ -4,7 +4,7 @@ import json, os, signal, socket
 pipe = socket.socket(fileno=int(os.environ["EVERCREW_COMMAND_FD"]))
 lines = pipe.makefile("rb")
 name = os.environ["EVERCREW_WORKER"]
-count = 0
+count, level = 0, os.environ.get("EVERCREW_LOG", "info")
 
 
 def say(**line):
@@ -21,7 +21,7 @@ def me(args):
 
 
 def serve(question):
-    global count
+    global count, level
     verb, args = question["verb"], question.get("args")
     if not me(args):
         return answer(question, "ok", content={"who": name})
@@ -70,6 +70,9 @@ def serve(question):
         say(id="q", verb="status", args={"names": ["s"]})
         reply = json.loads(lines.readline())
         answer(question, "ok", content={"ready": reply["content"]["services"][0]["ready"], "id": reply["id"]})
+    elif verb == "log-level":
+        level = (args or {}).get("level", level)
+        answer(question, "ok", content={"level": level})
     elif verb == "flood":
         answer(question, "ok")
         while True:

@@ -21,6 +21,7 @@ mod init;
 mod json;
 mod keeping;
 mod kill;
+mod levels;
 mod limits;
 mod load;
 mod logs;

@@ -196,9 +196,9 @@ fn a_signal_reaches_the_worker_and_is_no_commanded_stop() {
 #[test]
 fn the_log_level_is_changed_while_it_runs_and_outlives_the_manager() {
     let mut engine = Engine::up(EVERCREW, SLEEPER);
-    assert_eq!(engine.ok(&["log-level"]).stdout, "info\n");
+    assert_eq!(engine.ok(&["log-level"]).stdout, "logger      info\nmanager     info\nsupervisor  info\n");
     assert!(!engine.log().contains("DEBUG") && !engine.log().contains("TRACE"), "{}", engine.log());
-    assert_eq!(engine.ok(&["log-level", "trace"]).stdout, "trace\n");
+    assert!(engine.ok(&["log-level", "trace"]).stdout.contains("manager     trace\n"));
     engine.ok(&["restart", "sleep"]);
     for told in ["DEBUG sleep.1 started", "TRACE Restart {"] {
         assert!(engine.log().contains(told), "{told}: {}", engine.log());
@@ -208,7 +208,7 @@ fn the_log_level_is_changed_while_it_runs_and_outlives_the_manager() {
     let mut events = engine.events(1);
     engine.manager().signal(Signal::Kill);
     events.wait("engine.manager-started", SOON, |event| event["kind"] == "engine.manager-started");
-    assert_eq!(engine.ok(&["log-level", "--json"]).stdout, "{\n  \"filter\": \"fatal\"\n}\n");
+    assert!(engine.ok(&["log-level", "--json"]).stdout.contains("\"filter\": \"fatal\""));
     assert_eq!(engine.log(), before, "the supervisor's lines go through it too");
     let wrong = engine.run(&["log-level", "loud"]);
     assert!(wrong.code == 2 && wrong.stderr.contains("warn"), "{}", wrong.stderr);

@@ -204,7 +204,7 @@ pub(crate) static SERVICE: Section = Section {
             "commands that run one after the other, each to success within `ready_timeout`, before the first worker of a \
              generation: at the first start, at a start after a stop, and before the canary of a rollout",
         ),
-        key("command_pipe", Shape::Boolean, "false", "a stream on EVERCREW_COMMAND_FD takes words like GRACEFUL_STOP"),
+        key("command_pipe", Shape::Boolean, "false", "a stream on EVERCREW_COMMAND_FD takes words like GRACEFUL_STOP, and questions; builtin workers have one without asking"),
         later("jobs"),
     ],
 };

@@ -95,7 +95,7 @@ pub(crate) fn service(reader: &Reader<'_>, name: &str, name_at: Span, context: &
             directory: context.resolve(reader.at("directory"), reader.path("directory").unwrap_or_default()),
             env: variables.into_iter().map(|(name, (value, _))| (name, value)).collect(),
             clear_env: reader.boolean("clear_env"),
-            command_pipe: reader.boolean("command_pipe"),
+            command_pipe: reader.boolean("command_pipe") || (is_builtin && reader.given("command_pipe").is_none()),
             user: reader.account("user"),
             group: reader.account("group"),
             umask: reader.mask("umask"),

@@ -36,7 +36,7 @@ mod time;
 mod word;
 pub mod work;
 
-pub use level::Level;
+pub use level::{Filter, Least, Level};
 pub use signal::Signal;
 pub use time::Mono;
 pub use word::Word;

@@ -4,8 +4,10 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use evercrew_sys::{exec, stream};
-use evercrew_wire::command_pipe::{Answer, MAX_LINE, Metrics, Question, json_line};
+use evercrew_wire::command_pipe::{Answer, LOG_LEVEL, MAX_LINE, Metrics, Question, json_line};
 use serde_json::{Value, json};
+
+use crate::notices;
 
 /// Says which descriptor the pipe is.
 const VARIABLE: &str = "EVERCREW_COMMAND_FD";
@@ -69,12 +71,15 @@ impl Pipe {
 
     fn is_stop(&self, line: &[u8]) -> bool {
         if let Ok(question) = serde_json::from_slice::<Question>(line) {
-            let answer = Answer {
-                id: Some(json!(question.id)),
-                status: "failure".to_owned(),
-                message: format!("unknown verb `{}`: the queue server is asked over its own protocol", question.verb),
-                content: Value::Null,
+            let outcome = match question.verb.as_str() {
+                LOG_LEVEL => notices::level(&question.args),
+                other => Err(format!("unknown verb `{other}`: the queue server is asked over its own protocol")),
             };
+            let (status, message, content) = match outcome {
+                Ok(content) => ("ok", String::new(), content),
+                Err(message) => ("failure", message, Value::Null),
+            };
+            let answer = Answer { id: Some(json!(question.id)), status: status.to_owned(), message, content };
             // Whoever does not read its answers gets none.
             let _ = stream::send_line(&self.stream, &json_line(&answer));
         }

@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use evercrew_core::Level;
 use evercrew_core::{Mono, Signal};
 use evercrew_store::Durability;
 use evercrew_sys::epoll::{Epoll, Interest};
@@ -38,7 +39,7 @@ pub fn run() -> u8 {
     match serve() {
         Ok(()) => 0,
         Err(error) => {
-            line(format_args!("{error}"));
+            line(Level::Error, format_args!("{error}"));
             error.exit_code()
         }
     }
@@ -125,7 +126,7 @@ impl AsFd for Process {
 
 impl Guide for Process {
     fn ready(&mut self) {
-        line(format_args!("serves on {}", self.address));
+        line(Level::Info, format_args!("serves on {}", self.address));
         self.tick(clock::mono());
     }
 

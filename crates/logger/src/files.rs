@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use evercrew_core::Level;
 use evercrew_sys::terminal::Stderr;
 use evercrew_wire::Text;
 use evercrew_wire::logger::{FromLogger, Style};
@@ -36,6 +37,8 @@ pub(crate) struct Files {
     /// What it threw away, for the pipes to tell.
     discarded: BTreeMap<Key, u64>,
     stderr: Option<Stderr>,
+    /// Lines of this level and above.
+    least: Level,
     /// For the manager.
     news: Vec<FromLogger>,
 }
@@ -51,6 +54,7 @@ impl Files {
             relief: Relief::start(),
             discarded: BTreeMap::new(),
             stderr: Stderr::new().ok(),
+            least: Level::Info,
             news: Vec::new(),
         }
     }
@@ -161,11 +165,11 @@ impl Files {
         let news = match change {
             Change::None => return,
             Change::Failed(error) => {
-                self.say(&format!("logger: could not write {}: {error}; lines wait", path.display()));
+                self.say(Level::Warn, &format!("logger: could not write {}: {error}; lines wait", path.display()));
                 FromLogger::Failed { file: Text::from(&path), error }
             }
             Change::Resumed(dropped) => {
-                self.say(&format!("logger: {} is written again; {dropped} lines dropped", path.display()));
+                self.say(Level::Info, &format!("logger: {} is written again; {dropped} lines dropped", path.display()));
                 FromLogger::Resumed { file: Text::from(&path), dropped }
             }
         };
@@ -182,8 +186,13 @@ impl Files {
         }
     }
 
-    fn say(&self, text: &str) {
-        if let Some(stderr) = &self.stderr {
+    /// Says no more what is quieter than this; an unknown level changes nothing.
+    pub(crate) fn set_level(&mut self, name: &str) {
+        self.least = Level::named(name).unwrap_or(self.least);
+    }
+
+    fn say(&self, level: Level, text: &str) {
+        if let Some(stderr) = self.stderr.as_ref().filter(|_| level >= self.least) {
             stderr.line(text);
         }
     }

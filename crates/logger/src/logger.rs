@@ -200,6 +200,7 @@ impl Logger {
                 }
             }
             ToLogger::Tail { worker } => self.tell_tail(worker),
+            ToLogger::LogLevel { level } => self.files.set_level(&level),
             ToLogger::Attach { worker, name, service, generation, stream, ready, style, discarded } => {
                 if let Some(pipe) = descriptor {
                     // The manager has checked it; one that is none makes nobody ready.

@@ -50,7 +50,16 @@ impl Manager {
         let questions: Vec<Question> = asked.iter().flat_map(each).collect();
         let plan = Plan { strategy, deadline: deadline(now, deadline_ms), streams: flag(request, "stream") };
         let names = asked.into_iter().collect();
-        let asker = Asker { client, request: request.id.clone(), calls, deadline_ms, names, missing, began: now };
+        let asker = Asker {
+            client,
+            request: request.id.clone(),
+            calls,
+            deadline_ms,
+            names,
+            missing,
+            began: now,
+            levels: false,
+        };
         let task = self.hub.next_task();
         self.hub.askers.insert(task, asker);
         self.gather(now, Event::Asked { task, questions, plan });
@@ -205,7 +214,10 @@ impl Manager {
 
     fn gathered(&mut self, task: TaskId, report: Report<Value>) {
         let Some(asker) = self.hub.askers.remove(&task) else { return };
-        let reply = reply(&asker, report);
+        let reply = match asker.levels {
+            true => self.levels_reply(&asker, report.lines.into_iter().map(|line| entry(&asker, line)).collect()),
+            false => reply(&asker, report),
+        };
         self.clients.reply(asker.client, &reply);
     }
 

@@ -35,6 +35,11 @@ const LAST_FLUSH: Duration = Duration::from_millis(500);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct ClientId(pub(crate) u64);
 
+impl ClientId {
+    /// Who asks for the engine itself; numbers of connections begin at 1.
+    pub(crate) const NOBODY: Self = Self(0);
+}
+
 /// A client's right to have one request before the loop; dropped when that is answered or waits for the fleet.
 pub(crate) type Turn = OwnedSemaphorePermit;
 

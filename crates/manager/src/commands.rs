@@ -86,7 +86,7 @@ impl Manager {
             Verb::Signal => self.signal_command(request).map(Some),
             Verb::Events => Ok(self.follow_events(client, request)),
             Verb::Surroundings => self.surroundings(request).map(Some),
-            Verb::LogLevel => self.log_level(request).map(Some),
+            Verb::LogLevel => self.log_level(client, request),
             Verb::Dump => Ok(Some(self.dump(request))),
             Verb::Cancel => self.cancel(client, request).map(Some),
             Verb::Version => {
@@ -373,7 +373,7 @@ impl Manager {
         texts(request, "names").iter().map(|name| self.named(name)).collect()
     }
 
-    fn named(&self, name: &str) -> Result<(ServiceId, Option<Slot>), Refusal> {
+    pub(crate) fn named(&self, name: &str) -> Result<(ServiceId, Option<Slot>), Refusal> {
         let unknown = || {
             let known: Vec<&str> = self.crew.settings().services.iter().map(|service| service.name.as_str()).collect();
             let runs = format!("this engine runs {}", known.join(", "));

@@ -102,9 +102,10 @@ mod tests {
             ## Of workers\n\n\
             A worker with a [command pipe](command-pipe.md#metrics) tells what it counts. Of each service there is one sample a series,\n\
             with the label `service` and the worker's own: counters and histograms are sums of all workers, those that ended too;\n\
-            gauges are merged by their own rule (`sum`, `max`, `min`, `mean`) among those that live.\n\n\
-            ## Of the engine\n\n| metric | kind | labels | |\n|---|---|---|---|\n"
+            gauges are merged by their own rule (`sum`, `max`, `min`, `mean`) among those that live.\n\n"
             .to_owned();
+        page += include_str!("families/queue.md");
+        page += "## Of the engine\n\n| metric | kind | labels | |\n|---|---|---|---|\n";
         for Family { name, kind, labels, help } in FAMILIES {
             page += &format!("| `{name}` | {kind} | {labels} | {help} |\n");
         }

@@ -111,6 +111,7 @@ pub(crate) fn tasks(memory: Memory<Value>, askers: &BTreeMap<TaskId, Asker>) -> 
             names: asker.names.iter().map(|(worker, name)| (worker.0, name.clone())).collect(),
             missing: asker.missing.clone(),
             began: asker.began.as_nanos(),
+            levels: asker.levels,
             strategy: match task.plan.strategy {
                 Strategy::All => wire::Strategy::All,
                 Strategy::Map => wire::Strategy::Map,
@@ -143,6 +144,7 @@ pub(crate) fn goes_on_asking(tasks: Vec<wire::Task>, next: u64) -> (Memory<Value
             names: task.names.into_iter().map(|(worker, name)| (WorkerId(worker), name)).collect(),
             missing: task.missing,
             began: Mono::from_nanos(task.began),
+            levels: task.levels,
         };
         askers.insert(TaskId(task.task), asker);
         let strategy = match task.strategy {
@@ -214,6 +216,7 @@ mod tests {
             names: [(WorkerId(17), "web.1".to_owned())].into(),
             missing: vec!["web.2".into()],
             began: at(8),
+            levels: true,
         };
         let document = tasks(memory.clone(), &[(TaskId(3), asker)].into());
         let (back, askers) = goes_on_asking(document.clone(), 20);

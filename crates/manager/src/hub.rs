@@ -30,6 +30,8 @@ pub(crate) struct Asker {
     /// Slots that are wanted and have no ready worker.
     pub(crate) missing: Vec<String>,
     pub(crate) began: Mono,
+    /// It is asked for levels of logs, and answered with those.
+    pub(crate) levels: bool,
 }
 
 /// All open commands to workers.

@@ -10,8 +10,8 @@ use crate::growth;
 use crate::identity::{self, Identity};
 use crate::listeners;
 use evercrew_config::{Durability, Engine, Http, Listener, Program, Ready, Service, Settings};
-use evercrew_core::Signal;
 use evercrew_core::fleet::{StopLadder, WorkerId};
+use evercrew_core::{Level, Signal};
 use evercrew_sys::spawn::{FindError, find_program};
 use evercrew_wire::Text;
 use evercrew_wire::queue::Settings as Queue;
@@ -130,9 +130,12 @@ impl Launcher {
         worker: WorkerId,
         (service, settings): (&Service, &Settings),
         identity: Option<&Identity>,
+        level: Option<Level>,
         label: Label,
     ) -> Result<Spawn, FindError> {
         let mut environment = self.environment_of(service, identity);
+        // What an operator set while the engine runs is for those that come as well.
+        environment.extend(level.map(|level| ("EVERCREW_LOG".into(), level.name().into())));
         let (program, arguments) = match &service.program {
             Program::Command(command) => {
                 let program = self.find((service, label.epoch), command, &environment)?;

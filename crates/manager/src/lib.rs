@@ -43,6 +43,7 @@ mod intake;
 mod kinds;
 mod launch;
 mod leaving;
+mod levels;
 mod link;
 mod listeners;
 mod log;

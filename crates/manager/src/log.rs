@@ -4,15 +4,12 @@ use std::collections::VecDeque;
 use std::io;
 use std::path::Path;
 
-use evercrew_core::Level;
+use evercrew_core::{Filter, Level};
 use evercrew_sys::clock;
 use evercrew_sys::terminal::Stderr;
-use evercrew_wire::control::{Reply, Request};
 use evercrew_wire::logger::{DAEMON_LOG, MOST_DAEMON_LOG, ToLogger};
-use evercrew_wire::supervisor::ToSupervisor;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
-use crate::commands::{Refusal, ok};
 use crate::manager::Manager;
 use crate::status;
 
@@ -23,9 +20,10 @@ const MOST_WAITING: usize = 1024;
 #[derive(Debug)]
 pub(crate) struct Log {
     stderr: Stderr,
-    least: Level,
-    /// An operator set it while the engine ran.
-    set: bool,
+    /// Lines of this level and above, where no operator set another one.
+    began: Level,
+    /// What operators set while the engine ran, of every process.
+    set: Filter,
     waiting: VecDeque<ToLogger>,
     dropped: u64,
 }
@@ -37,36 +35,60 @@ impl Log {
     /// The kernel's: no descriptor is left.
     pub(crate) fn new(least: Level, directory: &Path) -> io::Result<Self> {
         let variable = std::env::var("EVERCREW_LOG").ok().and_then(|name| Level::named(&name));
-        let least = variable.unwrap_or(least);
+        let began = variable.unwrap_or(least);
         let stderr = Stderr::new()?.bounded(&directory.join(DAEMON_LOG), MOST_DAEMON_LOG);
-        Ok(Self { stderr, least, set: false, waiting: VecDeque::new(), dropped: 0 })
+        Ok(Self { stderr, began, set: Filter::default(), waiting: VecDeque::new(), dropped: 0 })
     }
 
-    /// Lines of this level and above from now on, also for the next manager.
-    pub(crate) fn set_level(&mut self, least: Level) {
-        (self.least, self.set) = (least, true);
+    /// What an operator wants, also of the next manager.
+    pub(crate) fn set_filter(&mut self, newer: &Filter) {
+        self.set.update(newer);
     }
 
     /// What the last manager left of an operator's wish.
     pub(crate) fn restore(&mut self, set: Option<&str>) {
-        if let Some(least) = set.and_then(Level::named) {
-            self.set_level(least);
+        if let Some(set) = set.and_then(|text| Filter::parse(text).ok()) {
+            self.set_filter(&set);
         }
     }
 
     /// For the next manager.
     pub(crate) fn set(&self) -> Option<String> {
-        self.set.then(|| self.level().to_owned())
+        Some(&self.set).filter(|set| !set.is_empty()).map(Filter::to_string)
     }
 
-    /// The name of the quietest level that is written.
+    /// What is in force: what it began with, and what operators said since.
+    pub(crate) fn filter(&self) -> Filter {
+        let mut filter = Filter::of_all(self.began);
+        match self.set.all() {
+            Some(_) => filter = self.set.clone(),
+            None => filter.update(&self.set),
+        }
+        filter
+    }
+
+    /// The level of a process.
+    pub(crate) fn level_of(&self, process: &str, service: Option<&str>) -> Level {
+        self.set_of(process, service).unwrap_or(self.began)
+    }
+
+    /// The same, where an operator said it.
+    pub(crate) fn set_of(&self, process: &str, service: Option<&str>) -> Option<Level> {
+        self.set.of(process, service)
+    }
+
+    /// The name of the quietest level of ours that is written.
     pub(crate) fn level(&self) -> &'static str {
-        self.least.name()
+        self.least().name()
+    }
+
+    fn least(&self) -> Level {
+        self.level_of("manager", None)
     }
 
     /// Whether every decision is wanted.
     pub(crate) fn traces(&self) -> bool {
-        self.least == Level::Trace
+        self.least() == Level::Trace
     }
 
     /// Adds a line that is written whatever the level.
@@ -76,7 +98,7 @@ impl Log {
 
     /// Adds a line.
     pub(crate) fn write(&mut self, level: Level, words: &str) {
-        if level >= self.least {
+        if level >= self.least() {
             self.put(level, words);
         }
     }
@@ -97,7 +119,7 @@ impl Log {
 
     /// Adds a line that is on standard error already.
     fn keep(&mut self, level: Level, words: String) {
-        if level >= self.least && self.waiting.len() < MOST_WAITING {
+        if level >= self.least() && self.waiting.len() < MOST_WAITING {
             self.wait(level, words);
         }
     }
@@ -130,28 +152,6 @@ impl Manager {
         self.events.add(kind, fields);
         // Its number is given: the next manager must not give it again.
         self.dirty = true;
-    }
-
-    /// Shows or sets which lines of the engine's own log are written, the supervisor's among them.
-    pub(crate) fn log_level(&mut self, request: &Request) -> Result<Reply, Refusal> {
-        if let Some(text) = request.args.get("filter").and_then(Value::as_str) {
-            let least = Level::named(&text.to_ascii_lowercase()).ok_or_else(|| {
-                let text: String = text.chars().take(40).collect();
-                (2, format!("`{text}` is no level of the log"), "trace, debug, info, warn, error or fatal".to_owned())
-            })?;
-            let before = self.log.level();
-            self.log.set_level(least);
-            self.tell_log_level();
-            let (now, fields) = (self.log.level(), json!({"from": before, "to": self.log.level()}));
-            self.tell(Level::Info, "engine.log-level", fields, &format!("log level {now} (was {before})"));
-        }
-        let now = self.log.level();
-        Ok(ok(request, now, json!({"filter": now})))
-    }
-
-    /// The supervisor's lines go through the same filter.
-    pub(crate) fn tell_log_level(&mut self) {
-        self.send(&ToSupervisor::LogLevel { level: self.log.level().to_owned() }, Vec::new());
     }
 
     /// What the next manager must know of has changed.
@@ -192,10 +192,10 @@ mod tests {
         log.write(Level::Info, "quiet");
         log.write(Level::Warn, "loud");
         assert_eq!(texts(&mut log), ["warn loud"]);
-        log.set_level(Level::Trace);
+        log.restore(Some("trace"));
         log.write(Level::Debug, "heard");
         assert_eq!(texts(&mut log), ["debug heard"]);
-        log.set_level(Level::Fatal);
+        log.restore(Some("manager=fatal"));
         log.write(Level::Error, "unheard");
         assert!(texts(&mut log).is_empty());
     }

@@ -84,6 +84,8 @@ impl Manager {
             Err(error) => return self.write_log(Level::Error, &format!("cannot talk to the logger: {error}")),
         };
         push(&mut link, &self.logger_configuration(), Vec::new());
+        let level = self.log.level_of("logger", None).name().to_owned();
+        push(&mut link, &ToLogger::LogLevel { level }, Vec::new());
         for (worker, process) in &self.crew.processes {
             self.attach(&mut link, *worker, process, self.ready_line(*worker, process));
         }
@@ -161,7 +163,7 @@ fn style(settings: LogStyle) -> Style {
     }
 }
 
-fn push(link: &mut Link, record: &ToLogger, descriptors: Vec<crate::link::Shared>) {
+pub(crate) fn push(link: &mut Link, record: &ToLogger, descriptors: Vec<crate::link::Shared>) {
     // Encoding fails only by a bug; the logger then misses one pipe, whose writer fills it and waits.
     if let Ok(bytes) = record.encode() {
         link.push(Record { bytes, descriptors });

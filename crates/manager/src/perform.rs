@@ -61,7 +61,8 @@ impl Manager {
         let recipe = self.crew.recipe(service, Epoch(label.epoch)).ok_or("its service is gone")?;
         let identity = edition.identity(&label.service)?;
         let stop = self.crew.service(service).map_or(&recipe.policy.stop, |service| &service.policy.stop);
-        let spawn = self.launcher.worker(worker, (recipe, &edition.settings), identity, label);
+        let level = self.log.set_of(&label.name, Some(&label.service));
+        let spawn = self.launcher.worker(worker, (recipe, &edition.settings), identity, level, label);
         spawn.map(|spawn| stopped_by(spawn, stop)).map_err(|error| error.to_string())
     }
 

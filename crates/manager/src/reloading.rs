@@ -270,7 +270,7 @@ impl Manager {
         self.growth.ask(growth::is_asked(self.crew.settings()), clock::mono());
         (self.dirty, self.reconfigured) = (true, true);
         if plan.log.live.iter().any(|key| key == "level") {
-            self.log.set_level(self.crew.settings().log.level);
+            self.level_is_configured(self.crew.settings().log.level);
         }
         self.configure_logger();
         if plan.hub.live.iter().any(|key| key.starts_with("control")) {

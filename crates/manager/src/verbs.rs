@@ -230,12 +230,16 @@ pub(crate) const VERBS: &[Entry] = &[
         ],
         "see [events](control-socket.md#events)",
     )),
-    prompt(change(
+    change(
         Verb::LogLevel,
         "log-level",
-        &[argument("filter", Kind::Text, "`debug`; without it nothing changes")],
-        "at once with `{\"filter\":…}`: which lines of the engine's own log are written",
-    )),
+        &[argument(
+            "filter",
+            Kind::Text,
+            "`debug` for every process, `web=debug,manager=trace` for some: services, workers, `manager`, `supervisor`, `logger`; without it nothing changes",
+        )],
+        "when the workers that are asked have answered, in 2 s without a deadline, with `{\"filter\",\"processes\":{\"manager\":\"info\",…},\"unanswered\":[…]}`: which lines of its log each process writes. Own workers are asked, others where the filter names them",
+    ),
     look(
         Verb::Dump,
         "dump",

@@ -53,6 +53,29 @@ pub struct Question {
     pub deadline_ms: Option<u64>,
 }
 
+/// The verb that shows and sets which lines a program writes.
+pub const LOG_LEVEL: &str = "log-level";
+
+/// Arguments and answer of [`LOG_LEVEL`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogLevel {
+    /// `debug`; none only asks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub level: Option<String>,
+}
+
+impl LogLevel {
+    /// What arguments or an answer say; something else says nothing.
+    pub fn of(content: &Value) -> Self {
+        Self::deserialize(content).unwrap_or_default()
+    }
+
+    /// As arguments or an answer.
+    pub fn content(&self) -> Value {
+        serde_json::to_value(self).unwrap_or_default()
+    }
+}
+
 /// Something that happened in a program.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Event {

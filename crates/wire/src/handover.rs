@@ -194,6 +194,9 @@ pub struct Task {
     pub missing: Vec<String>,
     /// When it was asked.
     pub began: u64,
+    /// Levels of logs are asked, and the answer is of those.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub levels: bool,
     /// When it is over.
     pub strategy: Strategy,
     /// When it is over in any case.

@@ -61,6 +61,11 @@ pub enum ToLogger {
         /// What it says.
         text: String,
     },
+    /// Which lines of its own the logger writes to standard error.
+    LogLevel {
+        /// `info`.
+        level: String,
+    },
     /// Asks what this worker last wrote; what waits in its pipes counts. Answered by `FromLogger::Tail`.
     Tail {
         /// The worker's identity.

@@ -4,6 +4,7 @@
 //! vain. The permit makes the runtime part of it: a runtime that is blocked by a handler grants none, and the
 //! connection goes to a sibling that can serve it.
 
+use evercrew_core::Level;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -182,7 +183,7 @@ pub(crate) async fn accept_until_drain<F: Future<Output = ()>>(
             }
             Some(Err(error)) if is_shortage(&error) => {
                 if pause == SHORTAGE_PAUSES.0 {
-                    notices::line(format_args!("accepting pauses: {error}"));
+                    notices::line(Level::Warn, format_args!("accepting pauses: {error}"));
                 }
                 tokio::select! {
                     () = begun(&mut stages) => break Ok(()),

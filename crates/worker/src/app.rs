@@ -1,5 +1,6 @@
 //! What answers requests: any service of tower or hyper.
 
+use evercrew_core::Level;
 use std::error::Error;
 use std::future::{Future, poll_fn};
 
@@ -56,7 +57,7 @@ where
 
 /// A service that failed has no answer: the client is told so, the log why.
 fn failed<B>(error: &BoxError) -> Response<Either<B, Full<Bytes>>> {
-    notices::line(format_args!("a request was not answered: {error}"));
+    notices::line(Level::Error, format_args!("a request was not answered: {error}"));
     let mut response = Response::new(Either::Right(Full::new(Bytes::from_static(b"internal error\n"))));
     *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
     response

@@ -9,9 +9,14 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use evercrew_core::Level;
 use evercrew_sys::{exec, stream};
-use evercrew_wire::command_pipe::{Answer, Event, MAX_LINE, MAX_WRITTEN, Metric, Metrics, Question, json_line};
+use evercrew_wire::command_pipe::{
+    Answer, Event, LOG_LEVEL, MAX_LINE, MAX_WRITTEN, Metric, Metrics, Question, json_line,
+};
 use serde_json::{Value, json};
+
+use crate::level;
 
 /// Says which descriptor the pipe is.
 const VARIABLE: &str = "EVERCREW_COMMAND_FD";
@@ -20,6 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 type Handler = Box<dyn Fn(&Asked<'_>) -> Result<Value, String> + Send>;
 type WordHandler = Box<dyn Fn(&str) + Send>;
+type LevelHandler = Box<dyn Fn(Level) + Send>;
 
 /// What a worker can be asked.
 ///
@@ -37,6 +43,7 @@ type WordHandler = Box<dyn Fn(&str) + Send>;
 pub struct Commands {
     verbs: BTreeMap<String, Handler>,
     word: Option<WordHandler>,
+    level: Option<LevelHandler>,
 }
 
 impl fmt::Debug for Commands {
@@ -98,6 +105,14 @@ impl Commands {
         self
     }
 
+    /// Hears of each level that operators set: `evercrew log-level web=debug`. The question itself is answered by the pipe,
+    /// which knows the level as [`log_level`](crate::log_level); a verb `log-level` of one's own takes its place.
+    #[must_use]
+    pub fn on_log_level(mut self, handler: impl Fn(Level) + Send + 'static) -> Self {
+        self.level = Some(Box::new(handler));
+        self
+    }
+
     /// Listens on the pipe that the engine gave this process; `None` where it gave none (`command_pipe = true` gives one).
     ///
     /// # Errors
@@ -147,6 +162,11 @@ impl Commands {
         let asked = Asked { question: &question, came: Instant::now(), pipe };
         let outcome = match self.verbs.get(&question.verb) {
             Some(handler) => handler(&asked),
+            None if question.verb == LOG_LEVEL => level::answer(&question.args, |level| {
+                if let Some(handler) = &self.level {
+                    handler(level);
+                }
+            }),
             None => {
                 let known: Vec<&str> = self.verbs.keys().map(String::as_str).collect();
                 Err(format!("unknown verb `{}`: this worker knows {}", question.verb, known.join(", ")))

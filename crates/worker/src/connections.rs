@@ -1,5 +1,6 @@
 //! The plain accept loop: a task for each connection, whatever it speaks.
 
+use evercrew_core::Level;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::pin::Pin;
@@ -117,7 +118,7 @@ where
         async move {
             match Stream::new(fd, family) {
                 Ok(stream) => handle(Connection { stream, drain: shared.1.clone() }, shared.0.clone()).await,
-                Err(error) => notices::line(format_args!("a connection was dropped: {error}")),
+                Err(error) => notices::line(Level::Info, format_args!("a connection was dropped: {error}")),
             }
         }
     }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 use std::{fmt, io};
 
-use evercrew_core::Word;
+use evercrew_core::{Level, Word};
 use evercrew_sys::notify;
 use serde_json::Value;
 use tokio::sync::watch;
@@ -168,6 +168,15 @@ impl Context {
         true
     }
 
+    /// Hears of each level of the log that operators set for this worker: `evercrew log-level web=debug`. What it is at any
+    /// time tells [`log_level`](crate::log_level). Whether it will be heard: only before the worker is ready.
+    pub fn on_log_level(&self, heard: impl Fn(Level) + Send + 'static) -> bool {
+        let mut commands = self.shared.commands.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(known) = commands.take() else { return false };
+        *commands = Some(known.on_log_level(heard));
+        true
+    }
+
     /// The worker's end of its command pipe, for events, metrics and questions to the engine; none outside an engine, and
     /// before the worker is ready.
     pub fn pipe(&self) -> Option<&CommandPipe> {
@@ -221,7 +230,7 @@ impl Context {
             Ok(Word::GracefulStop | Word::Detach | Word::GracefulRestart) => self.stop().set(Stop::Graceful),
             Ok(Word::ImmediateStop | Word::ImmediateRestart) => self.stop().set(Stop::Immediate),
             Ok(Word::Reload) => self.reload(),
-            Ok(Word::Dump) => notices::line(format_args!("{}", self.dump())),
+            Ok(Word::Dump) => notices::always(format_args!("{}", self.dump())),
             Err(()) => {}
         }
     }

@@ -1,5 +1,6 @@
 //! From the first permit to the last connection, in one thread of a worker.
 
+use evercrew_core::Level;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -83,7 +84,7 @@ pub(crate) async fn live<S: Serving>(
         () = rest => {}
         () = serving.drain().run(Limits::default()) => {
             let left = most as usize - places.available_permits();
-            notices::line(format_args!("{left} connections were not finished in time and are cut"));
+            notices::line(Level::Warn, format_args!("{left} connections were not finished in time and are cut"));
         }
         () = context.stop().wait_for_immediate() => {}
     }

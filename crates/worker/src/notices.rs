@@ -3,8 +3,11 @@
 use std::io::Write;
 use std::time::Duration;
 
+use evercrew_core::Level;
 use evercrew_sys::notify;
 use tokio::time::sleep;
+
+use crate::level;
 
 /// Longest pause between two attempts to say READY.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
@@ -15,7 +18,7 @@ pub(crate) async fn ready() {
     let mut pause = Duration::from_millis(5);
     while let Err(error) = notify::send("READY=1") {
         if pause >= LONGEST_PAUSE {
-            line(format_args!("readiness cannot be told, trying on: {error}"));
+            line(Level::Warn, format_args!("readiness cannot be told, trying on: {error}"));
         }
         sleep(pause).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
@@ -38,6 +41,13 @@ pub(crate) fn beat() {
 }
 
 /// Writes a line to standard error, which may be gone: then there is nobody to tell.
-pub(crate) fn line(text: std::fmt::Arguments<'_>) {
+pub(crate) fn line(level: Level, text: std::fmt::Arguments<'_>) {
+    if level::lets(level) {
+        always(text);
+    }
+}
+
+/// The same for what was asked for.
+pub(crate) fn always(text: std::fmt::Arguments<'_>) {
     let _ = std::io::stderr().write_all(format!("worker: {text}\n").as_bytes());
 }

@@ -1,5 +1,6 @@
 //! The life of a worker process: environment, sockets, initialize, ready, serving or running, drain, exit.
 
+use evercrew_core::Level;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
 use std::thread;
@@ -44,7 +45,7 @@ pub(crate) fn end(outcome: Result<(), WorkerError>) -> u8 {
     match outcome {
         Ok(()) => 0,
         Err(error) => {
-            notices::line(format_args!("{error}"));
+            notices::line(Level::Error, format_args!("{error}"));
             error.exit_code()
         }
     }

@@ -1,5 +1,6 @@
 //! What is done with connections, whatever they speak.
 
+use evercrew_core::Level;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
@@ -52,7 +53,7 @@ impl<A: App + Sync> Serving for Http<A> {
         async move {
             match Stream::new(fd, family) {
                 Ok(stream) => serve(stream, host, app, word).await,
-                Err(error) => notices::line(format_args!("a connection was dropped: {error}")),
+                Err(error) => notices::line(Level::Info, format_args!("a connection was dropped: {error}")),
             }
         }
     }
