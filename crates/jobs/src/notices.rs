@@ -25,10 +25,13 @@ impl Notices {
 
     /// A job has no text.
     pub(crate) fn damaged(&self, jid: &str) {
-        line(format_args!(
-            "the store has lost the text of job {jid}: it is dead; see `{}` for the rest of the store",
-            evercrew_store::REPAIR
-        ));
+        line(
+            Level::Error,
+            format_args!(
+                "the store has lost the text of job {jid}: it is dead; see `{}` for the rest of the store",
+                evercrew_store::REPAIR
+            ),
+        );
     }
 
     /// A crash cut a last commit short.
