@@ -1,4 +1,4 @@
-//! Which crate may depend on which: `evercrew → cli → {supervisor, manager, logger, worker, jobs, control} → {config, wire, sys, store} → core`.
+//! Which crate may depend on which: `evercrew → cli → {supervisor, manager, logger, worker, jobs, pool, control} → {config, wire, sys, store} → core`.
 
 use anyhow::Result;
 
@@ -14,6 +14,7 @@ const RINGS: [&[&str]; 5] = [
         "evercrew-jobs",
         "evercrew-logger",
         "evercrew-manager",
+        "evercrew-pool",
         "evercrew-supervisor",
         "evercrew-worker",
     ],

@@ -1,0 +1,7 @@
+//! Pools with real children, good ones and bad ones.
+
+mod faults;
+mod protocol;
+mod rig;
+mod starts;
+mod stops;
