@@ -17,7 +17,7 @@ use crate::EVERCREW;
 const SOON: Duration = Duration::from_secs(20);
 
 /// A user of this machine that is nobody's and may do nothing.
-fn ordinary() -> Option<User> {
+pub(crate) fn ordinary() -> Option<User> {
     ["www-data", "nobody"].into_iter().find_map(|name| user::find(name).ok().flatten())
 }
 
@@ -57,7 +57,7 @@ while True:
 "#;
 
 /// A field of /proc/PID/status.
-fn field(pid: u32, name: &str) -> Vec<String> {
+pub(crate) fn field(pid: u32, name: &str) -> Vec<String> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("a living process");
     let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
     line.expect("the field").split_whitespace().map(ToOwned::to_owned).collect()

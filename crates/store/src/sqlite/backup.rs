@@ -46,6 +46,7 @@ fn copy(store: &Path, draft: &PathBuf) -> Result<(), Error> {
         _ => {}
     }
     let from = opening::connect(store, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    opening::make_private(draft).map_err(Error::io(draft, "make the copy"))?;
     let mut into = Connection::open(draft).map_err(Error::sqlite(draft, "make the copy"))?;
     let failed = || Error::sqlite(draft, "copy to it");
     let copying = Backup::new(&from, &mut into).map_err(failed())?;

@@ -1,6 +1,7 @@
 //! Opening a file: nothing is served before what a crash left has been judged and is safely on disk.
 
 use std::fs::{self, File};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags};
@@ -68,8 +69,9 @@ pub(super) fn create(store: &Path, durability: Durability, page: u32) -> Result<
         fs::create_dir_all(directory).map_err(Error::io(store, "make its directory"))?;
     }
     let draft = beside(store, "-new");
-    for leftover in [draft.clone(), beside(&draft, "-wal"), beside(&draft, "-shm"), beside(store, "-shm")] {
-        match fs::remove_file(&leftover) {
+    let beside_the_draft = [beside(&draft, "-wal"), beside(&draft, "-shm")];
+    for leftover in [draft.clone(), beside(store, "-shm")].iter().chain(&beside_the_draft) {
+        match fs::remove_file(leftover) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 return Err(Error::io(store, "remove what an earlier start left")(error));
             }
@@ -77,6 +79,7 @@ pub(super) fn create(store: &Path, durability: Durability, page: u32) -> Result<
         }
     }
     let failed = "make it";
+    make_private(&draft).map_err(Error::io(store, failed))?;
     let connection = Connection::open(&draft).map_err(Error::sqlite(store, failed))?;
     let mode = match durability {
         Durability::Sync => SYNCED,
@@ -105,7 +108,17 @@ pub(super) fn create(store: &Path, durability: Durability, page: u32) -> Result<
     drop(made);
     journal::write_again(&draft, &draft)?;
     fs::rename(&draft, store).map_err(Error::io(store, failed))?;
+    // They are empty, and the next draft does without them.
+    for leftover in beside_the_draft {
+        let _ = fs::remove_file(leftover);
+    }
     sync_directory(store).map_err(Error::io(store, failed))
+}
+
+/// Makes an empty file that only its owner reads: jobs may hold what is nobody else's. SQLite gives the files beside it the
+/// same mode.
+pub(super) fn make_private(path: &Path) -> std::io::Result<()> {
+    File::options().write(true).create_new(true).mode(0o600).open(path).map(drop)
 }
 
 /// Makes a name that was given safe.
