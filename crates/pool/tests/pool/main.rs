@@ -1,6 +1,7 @@
 //! Pools with real children, good ones and bad ones.
 
 mod faults;
+mod languages;
 mod protocol;
 mod rig;
 mod starts;
