@@ -118,6 +118,7 @@ impl Manager {
             events: self.events.ring(),
             counts: self.events.counts().into_iter().map(|(kind, count)| (kind.to_owned(), count)).collect(),
             workers: self.crew.processes.iter().map(|(id, process)| handed::worker(*id, process)).collect(),
+            figures: self.metering.hand_on(),
             next_ask: memory.next,
             tasks: handed::tasks(memory, &self.hub.askers),
             last_task: self.hub.last_task(),

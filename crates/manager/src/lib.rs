@@ -31,6 +31,7 @@ mod ending;
 mod events;
 mod exposition;
 mod families;
+mod figures;
 mod growth;
 mod handed;
 mod hearing;

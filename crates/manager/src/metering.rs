@@ -9,17 +9,18 @@ use std::sync::Arc;
 use evercrew_config::Program;
 use evercrew_core::Mono;
 use evercrew_core::fleet::{Notice, WorkerId};
-use evercrew_core::metrics::{Book, Histogram, Limits, Measure, Rule, Series, Told};
+use evercrew_core::metrics::{Book, Histogram, Limits, Series, Told};
 use evercrew_sys::clock;
-use evercrew_wire::command_pipe;
 use evercrew_wire::control::{Reply, Request};
 use evercrew_wire::supervisor::Label;
+use evercrew_wire::{command_pipe, handover};
 use tokio::sync::oneshot;
 
 use crate::clients::ClientId;
 use crate::commands::ok;
 use crate::crew::{LOGGER, LOGGER_NAME, PROLOGUE};
 use crate::exposition::{Document, Seen, Sight, Totals};
+use crate::figures;
 use crate::input::Input;
 use crate::manager::Manager;
 use crate::text;
@@ -68,6 +69,17 @@ impl Metering {
     pub(crate) fn count(&self, client: ClientId) -> usize {
         let is_it = |waiter: &&Waiter| matches!(waiter, Waiter::Client(of, _) if *of == client);
         self.waiters.iter().chain(&self.served).filter(is_it).count()
+    }
+
+    /// For the next manager.
+    pub(crate) fn hand_on(&self) -> handover::Figures {
+        figures::hand_on(&self.book, &self.totals, &self.draining)
+    }
+
+    /// Goes on from where the manager before was.
+    pub(crate) fn restore(figures: handover::Figures) -> Self {
+        let (book, totals, draining) = figures::go_on(figures, LIMITS);
+        Self { book, totals, draining, ..Self::default() }
     }
 
     /// Somebody waits for a document.
@@ -140,18 +152,9 @@ impl Manager {
             let is_reserved = metric.name.starts_with(OWN) && !(is_queue && metric.name.starts_with(OF_QUEUE));
             let name = if is_reserved { String::new() } else { metric.name };
             let series = Series { name, labels: metric.labels };
-            let value = match metric.value {
-                command_pipe::Measure::Counter { value } => Measure::Counter(value),
-                command_pipe::Measure::Gauge { value, merge } => {
-                    Measure::Gauge(value, merge.as_deref().and_then(Rule::named).unwrap_or_default())
-                }
-                command_pipe::Measure::Histogram { buckets, sum, count } => {
-                    Measure::Histogram(Histogram { buckets, sum, count })
-                }
-                command_pipe::Measure::Gone => {
-                    self.metering.book.drop_series(&label.service, worker, &series);
-                    continue;
-                }
+            let Some(value) = figures::read(metric.value) else {
+                self.metering.book.drop_series(&label.service, worker, &series);
+                continue;
             };
             // What is refused is counted, and shown.
             let _ = self.metering.book.tell(&label.service, worker, Told { series, help: &metric.help, value });

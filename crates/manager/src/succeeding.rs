@@ -18,6 +18,7 @@ use crate::hub::Hub;
 use crate::kinds;
 use crate::link::{self, Link, Record};
 use crate::manager::Manager;
+use crate::metering::Metering;
 use crate::notices::Level;
 use crate::requests::Heirloom;
 
@@ -92,6 +93,7 @@ impl Manager {
         self.events.restore(document.events, counts);
         let (memory, askers) = handed::goes_on_asking(document.tasks, document.next_ask);
         self.hub = Hub::restore(self.engine.generation.into(), memory, askers, document.last_task);
+        self.metering = Metering::restore(document.figures);
         self.clients.skip_to(document.last_client);
         let proven = clock::mono().after(PROVEN);
         for (client, socket) in document.clients.into_iter().zip(connections) {

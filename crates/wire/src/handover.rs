@@ -3,9 +3,12 @@
 //! One document, JSON in a sealed memfd, and the descriptors of the operators' connections, in the order of
 //! [`Handover::clients`]. Times are CLOCK_MONOTONIC in nanoseconds.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::command_pipe::Measure;
 use crate::control::Reply;
 use crate::deposit::{Refused, check_version};
 use crate::{Error, Text};
@@ -28,6 +31,9 @@ pub struct Handover {
     pub counts: Vec<(String, u64)>,
     /// What is known of workers beyond their processes.
     pub workers: Vec<Worker>,
+    /// What is counted.
+    #[serde(default)]
+    pub figures: Figures,
     /// Commands to workers that are open.
     #[serde(default)]
     pub tasks: Vec<Task>,
@@ -172,6 +178,49 @@ pub struct Worker {
     /// The rest of the line is too long, and forgotten.
     #[serde(default)]
     pub skipping: bool,
+}
+
+/// What is counted, by workers and of them.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Figures {
+    /// What workers count.
+    pub series: Vec<Figure>,
+    /// Requests by verb.
+    pub commands: Vec<(String, u64)>,
+    /// Ends of workers.
+    pub exits: Vec<Exits>,
+    /// How long workers drained, by service.
+    pub drains: Vec<(String, Measure)>,
+    /// Since when workers drain.
+    pub draining: Vec<(u64, u64)>,
+}
+
+/// One series of a service.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Figure {
+    /// Of which service.
+    pub service: String,
+    /// Its name.
+    pub name: String,
+    /// What tells it from others of that name.
+    pub labels: BTreeMap<String, String>,
+    /// What it means.
+    pub help: String,
+    /// What workers had that ended.
+    pub past: Option<Measure>,
+    /// What each has that lives.
+    pub live: Vec<(u64, Measure)>,
+}
+
+/// Ends of workers of a service.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exits {
+    /// Of which service.
+    pub service: String,
+    /// Why.
+    pub reason: String,
+    /// How many.
+    pub count: u64,
 }
 
 /// A command to workers.

@@ -57,19 +57,19 @@ pub struct Merged {
 }
 
 #[derive(Debug)]
-struct Page {
-    kind: &'static str,
-    live: BTreeMap<WorkerId, Measure>,
+pub(super) struct Page {
+    pub(super) kind: &'static str,
+    pub(super) live: BTreeMap<WorkerId, Measure>,
     /// What workers had that ended, and what those had that began anew.
-    past: Option<Measure>,
+    pub(super) past: Option<Measure>,
 }
 
 /// Everything that workers count.
 #[derive(Debug)]
 pub struct Book {
     limits: Limits,
-    services: BTreeMap<String, BTreeMap<Series, Page>>,
-    help: BTreeMap<(String, String), String>,
+    pub(super) services: BTreeMap<String, BTreeMap<Series, Page>>,
+    pub(super) help: BTreeMap<(String, String), String>,
     refused: BTreeMap<(String, Refused), u64>,
 }
 

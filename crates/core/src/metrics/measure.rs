@@ -15,6 +15,16 @@ pub enum Rule {
 }
 
 impl Rule {
+    /// Its name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Sum => "sum",
+            Self::Max => "max",
+            Self::Min => "min",
+            Self::Mean => "mean",
+        }
+    }
+
     /// By its name.
     pub fn named(name: &str) -> Option<Self> {
         match name {

@@ -6,8 +6,10 @@
 
 mod book;
 mod measure;
+mod memory;
 #[cfg(test)]
 mod tests;
 
 pub use book::{Book, Limits, Merged, Refused, Series, Told};
 pub use measure::{Histogram, Measure, Rule};
+pub use memory::SeriesMemory;

@@ -1,0 +1,150 @@
+//! What is counted, from one manager to the next: nothing goes backwards by an upgrade.
+
+use std::collections::BTreeMap;
+
+use evercrew_core::Mono;
+use evercrew_core::fleet::{ExitReason, StopReason, WorkerId};
+use evercrew_core::metrics::{Book, Histogram, Limits, Measure, Rule, Series, SeriesMemory};
+use evercrew_wire::command_pipe;
+use evercrew_wire::handover::{Exits, Figure, Figures};
+
+use crate::exposition::Totals;
+use crate::text;
+use crate::verbs::Entry;
+
+/// Why workers end.
+const REASONS: [ExitReason; 10] = [
+    ExitReason::Unasked,
+    ExitReason::ReadyTimeout,
+    ExitReason::Heartbeat,
+    ExitReason::SpawnFailed,
+    ExitReason::OutOfMemory,
+    ExitReason::Asked(StopReason::Stop),
+    ExitReason::Asked(StopReason::Scale),
+    ExitReason::Asked(StopReason::Rollout),
+    ExitReason::Asked(StopReason::Recycle),
+    ExitReason::Asked(StopReason::RolledBack),
+];
+
+/// For the next manager.
+pub(crate) fn hand_on(book: &Book, totals: &Totals, draining: &BTreeMap<WorkerId, Mono>) -> Figures {
+    let figure = |memory: SeriesMemory| Figure {
+        service: memory.service,
+        name: memory.series.name,
+        labels: memory.series.labels,
+        help: memory.help,
+        past: memory.past.as_ref().map(written),
+        live: memory.live.iter().map(|(worker, value)| (worker.0, written(value))).collect(),
+    };
+    let exits = |((service, reason), count): (&(String, &'static str), &u64)| Exits {
+        service: service.clone(),
+        reason: (*reason).to_owned(),
+        count: *count,
+    };
+    let drain = |(service, histogram): (&String, &Histogram)| (service.clone(), written_histogram(histogram));
+    Figures {
+        series: book.memory().into_iter().map(figure).collect(),
+        commands: totals.commands.iter().map(|(verb, count)| ((*verb).to_owned(), *count)).collect(),
+        exits: totals.exits.iter().map(exits).collect(),
+        drains: totals.drains.iter().map(drain).collect(),
+        draining: draining.iter().map(|(worker, since)| (worker.0, since.as_nanos())).collect(),
+    }
+}
+
+/// From the manager before. Names that this one does not know are forgotten.
+pub(crate) fn go_on(figures: Figures, limits: Limits) -> (Book, Totals, BTreeMap<WorkerId, Mono>) {
+    let memory = |figure: Figure| SeriesMemory {
+        service: figure.service,
+        series: Series { name: figure.name, labels: figure.labels },
+        help: figure.help,
+        past: figure.past.and_then(read),
+        live: figure.live.into_iter().filter_map(|(worker, value)| Some((WorkerId(worker), read(value)?))).collect(),
+    };
+    let book = Book::restore(figures.series.into_iter().map(memory).collect(), limits);
+    let command = |(verb, count): (String, u64)| Some((Entry::named(&verb)?.name, count));
+    let exits = |exits: Exits| Some(((exits.service, exit_reason(&exits.reason)?), exits.count));
+    let drain = |(service, measure)| match read(measure) {
+        Some(Measure::Histogram(histogram)) => Some((service, histogram)),
+        Some(Measure::Counter(_) | Measure::Gauge(..)) | None => None,
+    };
+    let totals = Totals {
+        commands: figures.commands.into_iter().filter_map(command).collect(),
+        exits: figures.exits.into_iter().filter_map(exits).collect(),
+        drains: figures.drains.into_iter().filter_map(drain).collect(),
+        ..Totals::default()
+    };
+    let draining = figures.draining.into_iter().map(|(worker, since)| (WorkerId(worker), Mono::from_nanos(since)));
+    (book, totals, draining.collect())
+}
+
+/// The name of a reason that another manager knew.
+fn exit_reason(name: &str) -> Option<&'static str> {
+    REASONS.into_iter().map(text::exit_reason).find(|known| *known == name)
+}
+
+fn written(value: &Measure) -> command_pipe::Measure {
+    match value {
+        Measure::Counter(value) => command_pipe::Measure::Counter { value: *value },
+        Measure::Gauge(value, rule) => {
+            command_pipe::Measure::Gauge { value: *value, merge: Some(rule.name().to_owned()) }
+        }
+        Measure::Histogram(histogram) => written_histogram(histogram),
+    }
+}
+
+fn written_histogram(histogram: &Histogram) -> command_pipe::Measure {
+    let Histogram { buckets, sum, count } = histogram.clone();
+    command_pipe::Measure::Histogram { buckets, sum, count }
+}
+
+/// What a worker wrote; `None` for one that it has no more.
+pub(crate) fn read(value: command_pipe::Measure) -> Option<Measure> {
+    Some(match value {
+        command_pipe::Measure::Counter { value } => Measure::Counter(value),
+        command_pipe::Measure::Gauge { value, merge } => {
+            Measure::Gauge(value, merge.as_deref().and_then(Rule::named).unwrap_or_default())
+        }
+        command_pipe::Measure::Histogram { buckets, sum, count } => {
+            Measure::Histogram(Histogram { buckets, sum, count })
+        }
+        command_pipe::Measure::Gone => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use evercrew_core::metrics::Told;
+
+    use super::*;
+
+    const LIMITS: Limits = Limits { series: 8, buckets: 8 };
+
+    #[test]
+    fn whatever_was_counted_is_counted_on() {
+        let mut book = Book::new(LIMITS);
+        let series = |name: &str| Series { name: name.into(), labels: [("kind".to_owned(), "x".to_owned())].into() };
+        let histogram = Histogram { buckets: vec![(0.1, 1), (1.0, 2)], sum: 0.7, count: 3 };
+        for (worker, value) in [(1, 5.0), (2, 7.0)] {
+            let tell = |book: &mut Book, name: &str, value| {
+                let told = Told { series: series(name), help: "what it is", value };
+                book.tell("web", WorkerId(worker), told).expect("it is taken");
+            };
+            tell(&mut book, "done_total", Measure::Counter(value));
+            tell(&mut book, "length", Measure::Gauge(value, Rule::Max));
+            tell(&mut book, "seconds", Measure::Histogram(histogram.clone()));
+        }
+        book.gone(WorkerId(1));
+        let totals = Totals {
+            commands: [("status", 3)].into(),
+            exits: [(("web".to_owned(), "unasked"), 2)].into(),
+            drains: [("web".to_owned(), histogram)].into(),
+            ..Totals::default()
+        };
+        let draining = BTreeMap::from([(WorkerId(2), Mono::from_nanos(9))]);
+        let figures = hand_on(&book, &totals, &draining);
+        let (back, counted, drains) = go_on(figures.clone(), LIMITS);
+        assert_eq!(back.memory(), book.memory());
+        assert_eq!((&counted.commands, &counted.exits, &drains), (&totals.commands, &totals.exits, &draining));
+        assert_eq!(hand_on(&back, &counted, &drains), figures);
+    }
+}
