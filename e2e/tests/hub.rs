@@ -108,6 +108,52 @@ fn sums_of_workers_never_go_backwards_and_who_is_missing_is_named() {
 }
 
 #[test]
+fn what_siblings_accept_how_late_beats_are_and_how_long_a_drain_takes_is_told() {
+    let port = free().port();
+    let mut engine = evercrew_e2e::Engine::up(
+        crate::EVERCREW,
+        &format!(
+            "[listen.web]\naddress = \"127.0.0.1:{port}\"\n[service.web]\nbuiltin = \"hello\"\nlisten = [\"web\"]\nworkers = 2\n\
+             heartbeat = {{ interval = \"100ms\", timeout = \"30s\" }}\n"
+        ),
+    );
+    let of_web = [("service", "web")];
+    let until = Instant::now() + SOON;
+    loop {
+        for _ in 0..20 {
+            let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("connect");
+            stream.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").expect("ask");
+            stream.read_to_end(&mut Vec::new()).expect("an answer");
+        }
+        // They tell it within 5 s.
+        let metrics = document(&engine.ok(&["metrics", "--json"]));
+        let lag = figure(&metrics, "evercrew_worker_heartbeat_lag_seconds", &of_web);
+        let beats = lag.map_or(0, |lag| lag["count"].as_u64().expect("a count"));
+        let ratio = figure(&metrics, "evercrew_service_accept_imbalance_ratio", &of_web);
+        if let (Some(ratio), 1..) = (ratio, beats) {
+            assert!((1.0..=2.0).contains(&ratio.as_f64().expect("a number")), "{ratio}");
+            let accepted = |worker: &str| {
+                let value = figure(&metrics, "evercrew_worker_accepted_total", &[("worker", worker)]);
+                value.and_then(|value| value.as_f64()).unwrap_or(0.0)
+            };
+            assert!(accepted("web.1") + accepted("web.2") > 0.0, "{metrics}");
+            break;
+        }
+        assert!(Instant::now() < until, "{metrics}");
+    }
+    engine.ok(&["restart", "web"]);
+    let mut events = engine.events(1);
+    for worker in ["web.1", "web.2"] {
+        events.worker("worker.exit", worker, SOON);
+    }
+    let metrics = document(&engine.ok(&["metrics", "--json"]));
+    assert_eq!(figure(&metrics, "evercrew_worker_drain_seconds", &of_web).expect("it")["count"], 2, "{metrics}");
+    let exits = [("service", "web"), ("reason", "rollout")];
+    assert_eq!(figure(&metrics, "evercrew_worker_exits_total", &exits), Some(json!(2.0)));
+    assert_eq!(engine.down(), 0);
+}
+
+#[test]
 fn roles_are_by_group_and_user_and_every_change_is_written_down() {
     let as_user = |user: &str, group: &str| {
         ["setpriv", "--reuid", user, "--regid", group, "--clear-groups"].map(str::to_owned).to_vec()

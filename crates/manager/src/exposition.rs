@@ -10,6 +10,9 @@ use serde_json::{Value, json};
 
 use crate::families::{self, FAMILIES, Family};
 
+/// What workers tell of the connections that they accept.
+const ACCEPTED: &str = "http_connections_total";
+
 /// What only grows while this manager lives.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Totals {
@@ -17,6 +20,7 @@ pub(crate) struct Totals {
     pub(crate) events: BTreeMap<&'static str, u64>,
     pub(crate) exits: BTreeMap<(String, &'static str), u64>,
     pub(crate) drains: BTreeMap<String, Histogram>,
+    pub(crate) lags: BTreeMap<String, Histogram>,
     pub(crate) disregarded: BTreeMap<&'static str, u64>,
 }
 
@@ -241,6 +245,10 @@ impl Seen {
         for (service, drains) in &self.totals.drains {
             d.sample(&families::DRAINS, &[("service", service)], Measure::Histogram(drains.clone()));
         }
+        for (service, lags) in &self.totals.lags {
+            d.sample(&families::LAG, &[("service", service)], Measure::Histogram(lags.clone()));
+        }
+        self.balance(d);
         for worker in &self.workers {
             let labels: Labels<'_> = &[("service", &worker.service), ("worker", &worker.name)];
             self.look(d, &families::WORKER, labels, worker.pid);
@@ -259,6 +267,27 @@ impl Seen {
             FAMILIES.iter().position(|known| known.name == family.name).unwrap_or(FAMILIES.len())
         });
         document
+    }
+
+    /// How evenly siblings accept: by the time that each has been there, since one that has just come has few.
+    fn balance(&self, d: &mut Document) {
+        let mut rates: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
+        for one in self.merged.series.iter().filter(|one| one.name == ACCEPTED) {
+            for (name, value) in &one.workers {
+                let sight = self.workers.iter().find(|sight| sight.service == one.service && sight.name == *name);
+                if let (Measure::Counter(count), Some(sight)) = (value, sight) {
+                    d.add(&families::ACCEPTED, &[("service", &one.service), ("worker", name)], *count);
+                    rates.entry(&one.service).or_default().push(count / sight.uptime.max(1.0));
+                }
+            }
+        }
+        for (service, rates) in rates {
+            let mean = rates.iter().sum::<f64>() / rates.len() as f64;
+            if rates.len() > 1 && mean > 0.0 {
+                let most = rates.iter().copied().fold(0.0, f64::max);
+                d.add(&families::IMBALANCE, &[("service", service)], most / mean);
+            }
+        }
     }
 
     fn reported(&self, d: &mut Document) {

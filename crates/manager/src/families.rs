@@ -37,6 +37,9 @@ families! {
     RESTARTS: "gauge" "evercrew_service_restarts" ["service"] "Unplanned restarts of the slots that there are";
     EXITS: "counter" "evercrew_worker_exits_total" ["service, reason"] "Workers that ended, by the reason as in `last_exit`";
     DRAINS: "histogram" "evercrew_worker_drain_seconds" ["service"] "From the request to leave to the end";
+    IMBALANCE: "gauge" "evercrew_service_accept_imbalance_ratio" ["service"] "Connections a second of the worker that accepts most, by the mean of all; 1 is even. Of workers that tell `http_connections_total`, two at least";
+    ACCEPTED: "counter" "evercrew_worker_accepted_total" ["service, worker"] "Connections that it has accepted, where it tells that";
+    LAG: "histogram" "evercrew_worker_heartbeat_lag_seconds" ["service"] "By how much heartbeats came later than `heartbeat.interval` after the one before";
     UPTIME: "gauge" "evercrew_worker_uptime_seconds" ["service, worker"] "Since its process was started";
     BEAT: "gauge" "evercrew_worker_beat_age_seconds" ["service, worker"] "Since its last heartbeat, where it sends any";
     REPORTS: "gauge" "evercrew_worker_reports" ["service, worker"] "Whether it has told any metric of its own, where it can; 0 is missing in the sums";

@@ -29,6 +29,8 @@ use crate::text;
 const LIMITS: Limits = Limits { series: 1024, buckets: 64 };
 /// Upper bounds of how long workers drain, in seconds.
 const DRAIN_SECONDS: [f64; 8] = [0.01, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0, 120.0];
+/// Upper bounds of how late heartbeats come, in seconds.
+const LAG_SECONDS: [f64; 8] = [0.001, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0];
 /// Names that are the engine's.
 const OWN: &str = "evercrew_";
 /// Of these, what the queue server tells.
@@ -170,11 +172,8 @@ impl Manager {
             Notice::WorkerExited { worker, service, slot, reason, .. } if *service != LOGGER => {
                 let name = self.crew.name(*service).to_owned();
                 if let Some(began) = self.metering.draining.remove(worker) {
-                    let drain = self.metering.totals.drains.entry(name.clone()).or_insert_with(|| Histogram {
-                        buckets: DRAIN_SECONDS.map(|bound| (bound, 0)).to_vec(),
-                        ..Histogram::default()
-                    });
-                    drain.observe(clock::mono().since(began).as_secs_f64());
+                    let drain = self.metering.totals.drains.entry(name.clone());
+                    drain.or_insert_with(|| histogram(DRAIN_SECONDS)).observe(clock::mono().since(began).as_secs_f64());
                 }
                 if *slot != PROLOGUE {
                     *self.metering.totals.exits.entry((name, text::exit_reason(*reason))).or_default() += 1;
@@ -182,6 +181,17 @@ impl Manager {
             }
             _ => {}
         }
+    }
+
+    /// A worker beats, after the one before; by how much that is later than its service says.
+    pub(crate) fn beats(&mut self, worker: WorkerId, now: Mono) {
+        let Some(process) = self.crew.processes.get_mut(&worker) else { return };
+        let Some(before) = process.beat.replace(now) else { return };
+        let name = process.label.service.clone();
+        let service = self.crew.find(&name).and_then(|service| self.crew.service(service));
+        let Some(interval) = service.and_then(|service| service.heartbeat_interval) else { return };
+        let lags = self.metering.totals.lags.entry(name).or_insert_with(|| histogram(LAG_SECONDS));
+        lags.observe(now.since(before).saturating_sub(interval).as_secs_f64());
     }
 
     /// A worker's process is gone.
@@ -238,4 +248,8 @@ impl Manager {
             looks: true,
         }
     }
+}
+
+fn histogram(bounds: [f64; 8]) -> Histogram {
+    Histogram { buckets: bounds.map(|bound| (bound, 0)).to_vec(), ..Histogram::default() }
 }

@@ -142,9 +142,7 @@ impl Manager {
             self.decide(Event::Ready { worker });
         }
         if message.watchdog {
-            if let Some(process) = self.crew.processes.get_mut(&worker) {
-                process.beat = Some(clock::mono());
-            }
+            self.beats(worker, clock::mono());
             self.tell_beat(worker);
             self.decide(Event::Beat { worker });
         }

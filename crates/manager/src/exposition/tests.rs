@@ -99,3 +99,31 @@ fn labels_and_help_are_escaped_and_workers_stand_beside_their_sum() {
     let family = json["families"].as_array().and_then(|all| all.iter().find(|family| family["name"] == "a_total"));
     assert_eq!(family.expect("it")["samples"][0]["workers"], json!({"web.1": 2.0, "web.2": 3.0}));
 }
+
+#[test]
+fn how_evenly_siblings_accept_is_told_of_two_at_least_and_by_their_time() {
+    let mut book = Book::new(Limits { series: 9, buckets: 9 });
+    let mut tell = |worker: u64, count: f64| {
+        let series = Series { name: "http_connections_total".to_owned(), labels: [].into() };
+        book.tell("web", WorkerId(worker), Told { series, help: "", value: Measure::Counter(count) }).expect("taken");
+    };
+    tell(1, 300.0);
+    tell(2, 10.0);
+    let mut seen = seen(&book);
+    assert!(!seen.document().text().contains("imbalance_ratio{"), "one alone is neither even nor uneven");
+    let second = Sight { name: "web.2".to_owned(), uptime: 10.0, ..seen.workers[0].clone() };
+    seen.workers[0].uptime = 100.0;
+    seen.workers.push(second);
+    let lags = Histogram { buckets: vec![(0.5, 1)], sum: 2.25, count: 2 };
+    seen.totals.lags.insert("web".to_owned(), lags);
+    let text = seen.document().text();
+    for line in [
+        // 3 and 1 a second.
+        "evercrew_service_accept_imbalance_ratio{service=\"web\"} 1.5",
+        "evercrew_worker_accepted_total{service=\"web\",worker=\"web.2\"} 10",
+        "evercrew_worker_heartbeat_lag_seconds_bucket{service=\"web\",le=\"0.5\"} 1",
+        "evercrew_worker_heartbeat_lag_seconds_sum{service=\"web\"} 2.25",
+    ] {
+        assert!(text.lines().any(|known| known == line), "{line} is not in\n{text}");
+    }
+}

@@ -1,6 +1,5 @@
 //! What /proc tells of a process.
 
-use rustix::param::clock_ticks_per_second;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -15,8 +14,6 @@ const ENVIRONMENT_LIMIT: u64 = 8 << 20;
 #[derive(Clone, Copy)]
 enum Field {
     Parent = 1,
-    UserTicks = 11,
-    SystemTicks = 12,
     StartTime = 19,
     ArgumentsStart = 45,
     ArgumentsEnd = 46,
@@ -52,13 +49,17 @@ pub fn describe(pid: u32) -> String {
     }
 }
 
-/// Processor time used so far, in user mode and in the kernel.
+/// Processor time used so far, in user mode and in the kernel, by the process's own clock: one call, where a look into
+/// /proc is four and counts in hundredths of a second.
 pub fn cpu_time(pid: u32) -> Option<Duration> {
-    let stat = Stat::read(pid)?;
-    let ticks: u64 = stat.field::<u64>(Field::UserTicks)?.checked_add(stat.field(Field::SystemTicks)?)?;
-    let frequency = clock_ticks_per_second().max(1);
-    let nanos = (ticks % frequency).saturating_mul(1_000_000_000) / frequency;
-    Some(Duration::from_secs(ticks / frequency).saturating_add(Duration::from_nanos(nanos)))
+    /// The scheduler's clock of a whole process: its pid, inverted, above the kind.
+    const SCHEDULER: libc::clockid_t = 2;
+    let clock = (!super::number(pid).ok()?).checked_mul(8)? | SCHEDULER;
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the kernel writes one timespec into memory that is ours for the time of the call.
+    let outcome = unsafe { libc::clock_gettime(clock, &raw mut time) };
+    let (seconds, nanos) = (u64::try_from(time.tv_sec).ok()?, u32::try_from(time.tv_nsec).ok()?);
+    (outcome == 0).then(|| Duration::new(seconds, nanos))
 }
 
 /// Open files by kind: `socket`, `pipe`, `file`, `memfd`, `device`, or an anonymous file's own name (`eventpoll`).
@@ -185,7 +186,6 @@ mod tests {
     fn a_name_with_brackets_does_not_shift_the_fields() {
         let stat = Stat("7 (a) S 1) (b) S 42 7 7 0 -1 0 0 0 0 0 3 4 0 0 20 0 1 0 99 0".to_owned());
         assert_eq!(stat.field::<u32>(Field::Parent), Some(42));
-        assert_eq!(stat.field::<u64>(Field::UserTicks), Some(3));
         assert_eq!(stat.field::<u64>(Field::StartTime), Some(99));
         assert_eq!(stat.field::<u64>(Field::ArgumentsEnd), None);
         assert_eq!(Stat(String::new()).field::<u64>(Field::Parent), None);
