@@ -23,7 +23,7 @@ use server::Server;
 type Scene = fn(&str);
 
 /// Each scene with its name.
-const SCENES: [(&str, Scene); 10] = [
+const SCENES: [(&str, Scene); 11] = [
     ("push", throughput::push_over_64_connections),
     ("alone", throughput::push_over_one_connection),
     ("bulk", throughput::push_hundreds),
@@ -33,6 +33,7 @@ const SCENES: [(&str, Scene); 10] = [
     ("retried", latency::retried),
     ("idle", latency::idle),
     ("claim", volume::claim_beside_a_million),
+    ("memory", volume::memory_of_queued_jobs),
     ("restart", volume::restart_with_a_million),
 ];
 

@@ -55,6 +55,18 @@ fn work(server: &Server, jobs: u64) -> Vec<Worker> {
     crew.into_roles()
 }
 
+/// What queued jobs take in memory: where tables are full, and where they have just grown.
+pub(crate) fn memory_of_queued_jobs(durability: &str) {
+    for jobs in [900_000, MILLION, 1_900_000] {
+        let mut server = Server::start(durability);
+        let empty = server.process().resident_kib();
+        fill(&server, jobs, "");
+        let text = server.info()["evercrew"]["text_bytes"].as_u64().unwrap_or(0);
+        print_memory(&format!("after {jobs} pushes"), jobs, server.process().resident_kib(), empty, text);
+        server.end();
+    }
+}
+
 /// A million queued jobs: what they take in memory, and how soon the next server answers after a kill.
 pub(crate) fn restart_with_a_million(durability: &str) {
     let mut server = Server::start(durability);
@@ -63,7 +75,7 @@ pub(crate) fn restart_with_a_million(durability: &str) {
     let process = server.process();
     let text = server.info()["evercrew"]["text_bytes"].as_u64().unwrap_or(0);
     let file = std::fs::metadata(server.store()).map_or(0, |store| store.len());
-    print_memory("after a million pushes", process.resident_kib(), empty, text);
+    print_memory("after a million pushes", MILLION, process.resident_kib(), empty, text);
     println!("the store has {} MiB", file >> 20);
     for round in 1..=3 {
         let killed = Instant::now();
@@ -79,13 +91,13 @@ pub(crate) fn restart_with_a_million(durability: &str) {
         );
         server.reconnect();
         let text = server.info()["evercrew"]["text_bytes"].as_u64().unwrap_or(0);
-        print_memory("after the restart", server.process().resident_kib(), empty, text);
+        print_memory("after the restart", MILLION, server.process().resident_kib(), empty, text);
     }
     server.end();
 }
 
-fn print_memory(when: &str, resident: u64, empty: u64, text: u64) {
-    let each = (resident * 1024).saturating_sub(60 << 20).saturating_sub(text) / MILLION;
+fn print_memory(when: &str, jobs: u64, resident: u64, empty: u64, text: u64) {
+    let each = (resident * 1024).saturating_sub(60 << 20).saturating_sub(text) / jobs;
     println!(
         "{when}: {} MiB resident ({} MiB when empty), {} MiB of it payloads: 60 MiB and {each} bytes for each job beyond its payload",
         resident >> 10,

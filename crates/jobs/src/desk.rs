@@ -11,6 +11,7 @@ use serde_json::json;
 use crate::answers::Owed;
 use crate::connection::{ALLOWANCE, Crowd};
 use crate::error::Error;
+use crate::finished::Finished;
 use crate::handout::{self, Form};
 use crate::keeper::Outcome;
 use crate::server::Server;
@@ -77,8 +78,12 @@ impl Server {
             Action::Grant(asker, grants) => self.grant(asker, &grants),
             Action::Nothing(asker) => self.nothing(asker),
             Action::Ended(asker, jids) => self.ended(asker, &jids),
+            Action::Finished(record, result) => self.finished_jobs.add(Finished::new(&record, self.wall, result)),
             Action::Forget(number) => self.texts.remove(number),
-            Action::ForgetBelow(number) => self.texts.remove_below(number),
+            Action::ForgetBelow(number) => {
+                self.texts.remove_below(number);
+                self.finished_jobs.clear();
+            }
         }
     }
 

@@ -4,7 +4,9 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use evercrew_core::jobs::Wall;
+use evercrew_core::jobs::{Record, Wall};
+
+use crate::info;
 
 /// How many are remembered.
 const MOST: usize = 10_000;
@@ -25,6 +27,19 @@ pub(crate) struct Finished {
 }
 
 impl Finished {
+    /// This job, done now.
+    pub(crate) fn new(record: &Record, at: Wall, result: Option<Arc<str>>) -> Self {
+        Self {
+            jid: Arc::clone(&record.jid),
+            kind: Arc::clone(&record.kind),
+            queue: Arc::clone(&record.queue),
+            at,
+            tries: info::tries(record),
+            attempts: record.failure.as_ref().map(|_| serde_json::json!(info::attempts(record)).to_string().into()),
+            result,
+        }
+    }
+
     fn bytes(&self) -> usize {
         self.result.as_ref().map_or(0, |result| result.len()) + self.attempts.as_ref().map_or(0, |text| text.len())
     }
@@ -47,14 +62,18 @@ impl FinishedJobs {
     }
 
     /// Remembers one, and forgets the oldest ones where there is no room.
-    pub(crate) fn add(&mut self, job: Option<Finished>) {
-        let Some(job) = job else { return };
+    pub(crate) fn add(&mut self, job: Finished) {
         self.bytes += job.bytes();
         self.by_jid.insert(Arc::clone(&job.jid), self.first + self.jobs.len() as u64);
         self.jobs.push_back(job);
         while self.jobs.len() > MOST || self.bytes > MOST_BYTES {
             self.forget_first();
         }
+    }
+
+    /// Forgets all, as after a flush.
+    pub(crate) fn clear(&mut self) {
+        *self = Self::new(self.keep);
     }
 
     fn forget_first(&mut self) {
@@ -86,18 +105,10 @@ impl FinishedJobs {
 mod tests {
     use super::*;
 
-    fn job(jid: &str, at: u64) -> Option<Finished> {
+    fn job(jid: &str, at: u64) -> Finished {
         let name: Arc<str> = jid.into();
         let result = Some(name.clone());
-        Some(Finished {
-            jid: name,
-            kind: "K".into(),
-            queue: "q".into(),
-            at: Wall(at),
-            tries: 1,
-            attempts: None,
-            result,
-        })
+        Finished { jid: name, kind: "K".into(), queue: "q".into(), at: Wall(at), tries: 1, attempts: None, result }
     }
 
     #[test]

@@ -75,9 +75,8 @@ impl Server {
         let mut refused = Map::new();
         for ack in &acks {
             let claim = self.claim(id, &ack.jid, ack.lease);
-            let seen = self.remember(&claim.jid);
-            match self.tell(Event::Done(claim)) {
-                Verdict::OnCommit => self.finished_jobs.add(seen),
+            match self.tell(Event::Done(claim, None)) {
+                Verdict::OnCommit => {}
                 // One answer cannot wait for two batches. Whoever says it twice has an answer already.
                 _ => {
                     refused.insert(ack.jid.clone().into_owned(), json!(stale(&ack.jid).line()));
@@ -116,10 +115,8 @@ impl Server {
             return Err(Refusal::error(format!("a result has at most {LARGEST_RESULT} bytes")));
         }
         let claim = self.claim(id, &outcome.jid, outcome.lease);
-        let seen = self.remember(&claim.jid).map(|job| Finished { result: Some(result.get().into()), ..job });
-        match self.tell(Event::Done(claim)) {
+        match self.tell(Event::Done(claim, Some(result.get().into()))) {
             verdict @ (Verdict::OnCommit | Verdict::OnCommitOf(_)) => {
-                self.finished_jobs.add(seen);
                 self.owe_with(id, &verdict, Answer::Ok);
                 Ok(())
             }
@@ -160,20 +157,6 @@ impl Server {
             return Err(unknown_worker(&wid));
         }
         Ok(())
-    }
-
-    /// What is to be remembered of a job when it is done.
-    pub(crate) fn remember(&self, jid: &str) -> Option<Finished> {
-        let record = self.core.record(self.core.find(jid)?)?;
-        Some(Finished {
-            jid: Arc::clone(&record.jid),
-            kind: Arc::clone(&record.kind),
-            queue: Arc::clone(&record.queue),
-            at: self.wall,
-            tries: info::tries(record),
-            attempts: record.failure.as_ref().map(|_| json!(info::attempts(record)).to_string().into()),
-            result: None,
-        })
     }
 
     fn show(&mut self, jid: &str) -> Value {

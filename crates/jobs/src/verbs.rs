@@ -192,12 +192,8 @@ impl Server {
 
     fn done(&mut self, id: SessionId, ack: &Ack<'_>) -> Result<(), Refusal> {
         let claim = self.claim(id, &ack.jid, ack.lease);
-        let seen = self.remember(&claim.jid);
-        match self.tell(Event::Done(claim)) {
-            verdict @ (Verdict::OnCommit | Verdict::OnCommitOf(_)) => {
-                self.finished_jobs.add(seen);
-                self.owe_with(id, &verdict, Answer::Ok);
-            }
+        match self.tell(Event::Done(claim, None)) {
+            verdict @ (Verdict::OnCommit | Verdict::OnCommitOf(_)) => self.owe_with(id, &verdict, Answer::Ok),
             Verdict::Stale | Verdict::Unknown if ack.lease.is_some() => return Err(stale(&ack.jid)),
             // Whoever holds it no more has nothing to do either.
             _ => self.say(id, reply::ok),

@@ -65,8 +65,9 @@ impl Oracle {
             Event::Beat(wid, ..) => self.hear(wid, now.mono),
             Event::Watched(watch) => self.hear(&watch.wid, now.mono),
             Event::Greeted(greeting) => self.greeted(now, greeting, verdict)?,
-            Event::Done(claim) => {
+            Event::Done(claim, _) => {
                 if let Some((number, _)) = self.claimed(now, claim, verdict)? {
+                    self.finishing.insert(number);
                     expected.insert(number, Expect::Removed);
                 }
             }
@@ -309,6 +310,9 @@ impl Oracle {
                 (entry.record, entry.found, entry.forgotten, entry.ended) = (record, false, None, None);
             }
             Some(Move::Vanish) | None => {
+                if self.finishing.remove(&number) {
+                    self.to_tell.insert(number);
+                }
                 entry.state = State::Gone;
                 entry.moves.clear();
                 self.account.by_jid.remove(&entry.record.jid);
@@ -323,6 +327,7 @@ impl Oracle {
             let Item::Job(number) = item else { continue };
             let Some(entry) = self.account.jobs.get_mut(&number) else { continue };
             entry.order = None;
+            self.finishing.remove(&number);
             if let Some(Move::Appear) = entry.moves.pop_front() {
                 entry.state = State::Gone;
                 entry.moves.clear();

@@ -38,6 +38,9 @@ pub(super) struct Oracle {
     /// What is pending in the open batch, and in those on their way.
     pub(super) open: Vec<Item>,
     pub(super) sealed: BTreeMap<BatchNumber, Vec<Item>>,
+    /// Jobs that are done once that is committed, and those of them that are to be told of.
+    pub(super) finishing: BTreeSet<JobNumber>,
+    pub(super) to_tell: BTreeSet<JobNumber>,
     /// When a flush was refused last.
     pub(super) thawed: Option<Mono>,
     /// Every lease that was ever given.
@@ -71,6 +74,11 @@ impl Oracle {
                 Action::Grant(asker, grants) => self.granted(event, *asker, grants, &mut leased)?,
                 Action::Nothing(asker) => self.told_nothing(now, event, *asker)?,
                 Action::Ended(asker, jids) => return Err(format!("{asker:?} never asked for {jids:?}")),
+                Action::Finished(record, _) => {
+                    if !self.to_tell.remove(&record.number) {
+                        return Err(format!("{:?} is told to be done, and that is not on disk", record.number));
+                    }
+                }
                 Action::Forget(number) => {
                     if self.account.jobs.get(number).is_some_and(|entry| entry.state != State::Gone) {
                         return Err(format!("the text of {number:?} is forgotten, and it is still there"));
@@ -87,6 +95,9 @@ impl Oracle {
         expected.retain(|_, expect| *expect != Expect::MayBeRemoved);
         if let Some((number, expect)) = expected.first_key_value() {
             return Err(format!("{number:?} should be {expect:?}"));
+        }
+        if let Some(number) = self.to_tell.first() {
+            return Err(format!("nobody is told that {number:?} is done"));
         }
         if let Some(lease) = leased.keys().next() {
             return Err(format!("{lease:?} was given to nobody"));
@@ -307,6 +318,7 @@ impl Oracle {
         let before = std::mem::take(&mut self.account);
         self.open.clear();
         self.sealed.clear();
+        self.finishing.clear();
         for (number, entry) in &before.jobs {
             let may_be_gone = before.flushing || entry.moves.iter().any(|to| matches!(to, Move::Vanish));
             if entry.answered && !may_be_gone && !disk.records.contains_key(number) {

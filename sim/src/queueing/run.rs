@@ -388,7 +388,7 @@ impl Run {
                         self.soon_between(1, 1000, Happening::Fetch(wid));
                     }
                 }
-                Action::Ended(..) | Action::Forget(_) | Action::ForgetBelow(_) => {}
+                Action::Ended(..) | Action::Finished(..) | Action::Forget(_) | Action::ForgetBelow(_) => {}
             }
         }
         Ok(())
@@ -400,7 +400,7 @@ impl Run {
         let jid = Arc::clone(&record.jid);
         let lease = self.random.chance(50).then_some(grant.lease);
         let claim = Claim { jid: Arc::clone(&jid), lease, wid: Some(Arc::clone(wid)) };
-        let done = Happening::Event(Event::Done(claim.clone()));
+        let done = Happening::Event(Event::Done(claim.clone(), None));
         if self.is_good() {
             return self.soon(500, done);
         }
@@ -512,7 +512,7 @@ impl Run {
         let later = self.oracle.account.those(|state| matches!(state, State::Later(_)));
         if let Some(number) = later.first().filter(|_| self.random.chance(30)) {
             let jid = Arc::clone(&self.oracle.account.jobs[number].record.jid);
-            self.tell(Event::Done(Claim { jid, lease: None, wid: None }))?;
+            self.tell(Event::Done(Claim { jid, lease: None, wid: None }, None))?;
         }
         Ok(())
     }

@@ -15,6 +15,8 @@ pub(super) enum Step {
     Become(Box<Record>),
     /// This job is no more.
     Vanish(JobNumber),
+    /// This job is done, with this result, and so no more.
+    Finish(JobNumber, Option<Arc<str>>),
     /// This queue is paused, or no more.
     Pause(Arc<str>, bool),
     /// This queue is known no more, unless there is something in it.
@@ -27,7 +29,7 @@ impl Step {
     /// The one job that it is about.
     fn job(&self) -> Option<JobNumber> {
         match self {
-            Self::Appear(number) | Self::Vanish(number) => Some(*number),
+            Self::Appear(number) | Self::Vanish(number) | Self::Finish(number, _) => Some(*number),
             Self::Become(record) => Some(record.number),
             Self::Pause(..) | Self::Close(_) | Self::Flush(_) => None,
         }
@@ -64,7 +66,7 @@ impl Batches {
         if let Some(number) = step.job() {
             let way = self.ways.entry(number).or_insert(Way { steps: 0, batch, vanishes: false });
             way.steps += 1;
-            (way.batch, way.vanishes) = (batch, matches!(step, Step::Vanish(_)));
+            (way.batch, way.vanishes) = (batch, matches!(step, Step::Vanish(_) | Step::Finish(..)));
         }
         if let Step::Flush(below) = step {
             self.flush = Some((batch, below));
@@ -133,7 +135,7 @@ impl Batches {
         let steps = self.steps().filter_map(|step| match step {
             Step::Appear(number) => Some((*number, None)),
             Step::Become(record) => Some((record.number, Some(&**record))),
-            Step::Vanish(_) | Step::Pause(..) | Step::Close(_) | Step::Flush(_) => None,
+            Step::Vanish(_) | Step::Finish(..) | Step::Pause(..) | Step::Close(_) | Step::Flush(_) => None,
         });
         let stays = steps.filter(|(number, _)| self.ways.get(number).is_some_and(|way| !way.vanishes));
         stays.filter(|(number, record)| is_meant(*number, *record)).map(|(number, _)| number).collect()

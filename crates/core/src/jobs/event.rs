@@ -17,8 +17,8 @@ pub enum Event {
     Fetched(Fetch),
     /// Whoever waited does so no more.
     Left(Asker),
-    /// A job is done.
-    Done(Claim),
+    /// A job is done; with its result, if it has one.
+    Done(Claim, Option<Arc<str>>),
     /// A job has failed.
     Failed(Claim, Box<Failure>),
     /// A job was never begun: it is as if it had not been fetched.
@@ -166,6 +166,8 @@ pub enum Action {
     Nothing(Asker),
     /// Tell whoever asked which of its jobs are its own no more.
     Ended(Asker, Vec<Arc<str>>),
+    /// This job is done, and that is on disk. It is as it was; its result, if it has one.
+    Finished(Box<Record>, Option<Arc<str>>),
     /// The text of this job is needed no more.
     Forget(JobNumber),
     /// The text of no job below this number is.

@@ -32,6 +32,7 @@ faults! {
     RestartFutureIsAnybodys: "After a restart whoever names a job that is not due settles it.",
     WorkersUnbounded: "Any number of workers is known.",
     KnownTurnedAway: "With as many workers as there may be, one that is known is turned away.",
+    FinishedTooEarly: "A job counts as done before that is on disk.",
     WaitWithoutEnd: "Whoever waits in vain is never told.",
     ClockBelieved: "A schedule is not looked at again when the clock is set.",
     NewestFirst: "A queue hands out what came last.",

@@ -147,7 +147,7 @@ impl Jobs {
     fn take(&mut self, now: Now, index: Index, (wid, pid): (&Arc<str>, i64), out: &mut Vec<Action>) -> Option<Grant> {
         loop {
             let (number, stamp) = self.queues.get_mut(index).ready.pop_front()?;
-            let here = |job: &Job| job.stamp == stamp && !job.is_pending && job.record.place == Place::Enqueued;
+            let here = |job: &Box<Job>| job.stamp == stamp && !job.is_pending && job.record.place == Place::Enqueued;
             if !self.jobs.get(&number).is_some_and(here) {
                 continue;
             }
@@ -228,13 +228,13 @@ impl Jobs {
         }
     }
 
-    pub(super) fn done(&mut self, now: Now, claim: &Claim, out: &mut Vec<Action>) -> Verdict {
+    pub(super) fn done(&mut self, now: Now, claim: &Claim, result: Option<Arc<str>>, out: &mut Vec<Action>) -> Verdict {
         self.hear(now, claim);
         match self.claimed(claim) {
             Claimed::Own(number) => {
                 self.totals.done += 1;
                 self.settled_by_its_worker(number);
-                self.begin(number, None, out)
+                self.finish(number, result, out)
             }
             Claimed::Settled(batch) => self.once(batch),
             Claimed::Unknown => Verdict::Unknown,

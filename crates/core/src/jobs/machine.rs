@@ -77,7 +77,8 @@ pub(super) enum Ended {
 #[derive(Debug)]
 pub struct Jobs {
     pub(super) policy: Policy,
-    pub(super) jobs: HashMap<JobNumber, Job>,
+    /// A table may be half empty: what is in it is small.
+    pub(super) jobs: HashMap<JobNumber, Box<Job>>,
     pub(super) by_jid: HashMap<Arc<str>, JobNumber>,
     pub(super) kinds: HashMap<Arc<str>, ()>,
     pub(super) queues: Queues,
@@ -146,7 +147,7 @@ impl Jobs {
             Event::Pushed(new) => self.push(now, new, out),
             Event::Fetched(fetch) => self.fetch(now, fetch, out),
             Event::Left(asker) => self.leave(asker),
-            Event::Done(claim) => self.done(now, &claim, out),
+            Event::Done(claim, result) => self.done(now, &claim, result, out),
             Event::Failed(claim, failure) => self.fail(now, &claim, *failure, out),
             Event::Refunded(claim) => self.refund(now, &claim, out),
             Event::Undelivered(lease) => self.undelivered(now, lease, out),
@@ -237,7 +238,8 @@ impl Jobs {
         };
         out.push(Action::Keep(Change::Insert(record.clone())));
         self.by_jid.insert(Arc::clone(&record.jid), number);
-        self.jobs.insert(number, Job { record, stamp: 0, is_pending: true, is_recovered: false });
+        let job = Job { record, stamp: 0, is_pending: true, is_recovered: false };
+        self.jobs.insert(number, Box::new(job));
         self.batches.add(Step::Appear(number));
         if self.faults.has(Fault::ReadyBeforeCommit) {
             self.appear(now, number, out);
@@ -283,7 +285,8 @@ impl Jobs {
             }
         }
         self.by_jid.insert(Arc::clone(&record.jid), number);
-        self.jobs.insert(number, Job { record, stamp: 0, is_pending: false, is_recovered });
+        let job = Job { record, stamp: 0, is_pending: false, is_recovered };
+        self.jobs.insert(number, Box::new(job));
         self.index(now, number, false, &mut Vec::new());
     }
 

@@ -1,6 +1,7 @@
 //! Changes from their beginning to the disk, or back.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use super::batches::Step;
 use super::change::Change;
@@ -26,6 +27,19 @@ impl Jobs {
         };
         out.push(Action::Keep(change));
         self.batches.add(step);
+        Verdict::OnCommit
+    }
+
+    /// As [`Self::begin`], for a job that is done.
+    pub(super) fn finish(&mut self, number: JobNumber, result: Option<Arc<str>>, out: &mut Vec<Action>) -> Verdict {
+        self.unindex(number);
+        let Some(job) = self.jobs.get_mut(&number) else { return Verdict::Unknown };
+        job.is_pending = true;
+        if self.faults.has(Fault::FinishedTooEarly) {
+            out.push(Action::Finished(Box::new(job.record.clone()), result.clone()));
+        }
+        out.push(Action::Keep(Change::Remove(number)));
+        self.batches.add(Step::Finish(number, result));
         Verdict::OnCommit
     }
 
@@ -61,6 +75,13 @@ impl Jobs {
                     self.batches.forget(number);
                     self.vanish(number, out);
                 }
+                Step::Finish(number, result) => {
+                    self.batches.forget(number);
+                    if let Some(job) = self.jobs.get(&number) {
+                        out.push(Action::Finished(Box::new(job.record.clone()), result));
+                    }
+                    self.vanish(number, out);
+                }
                 Step::Pause(..) => {}
                 Step::Close(name) => {
                     if let Some(index) = self.queues.find(&name) {
@@ -89,7 +110,7 @@ impl Jobs {
                     self.vanish(number, out);
                 }
                 Step::Become(record) => self.stay(now, record.number, out),
-                Step::Vanish(number) => self.stay(now, number, out),
+                Step::Vanish(number) | Step::Finish(number, _) => self.stay(now, number, out),
                 Step::Pause(..) | Step::Close(_) => {}
                 Step::Flush(below) => {
                     if self.faults.has(Fault::RefusedFlushEmpties) {
@@ -155,7 +176,7 @@ impl Jobs {
             consumer.leases.clear();
         }
         self.jobs = std::mem::take(&mut self.jobs).into_iter().filter(|(number, _)| *number >= below).collect();
-        self.by_jid = self.jobs.iter().map(|(number, job)| (std::sync::Arc::clone(&job.record.jid), *number)).collect();
+        self.by_jid = self.jobs.iter().map(|(number, job)| (Arc::clone(&job.record.jid), *number)).collect();
         self.kinds = HashMap::new();
         (self.scheduled, self.retries, self.dead) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
         (self.leases, self.expiries) = (std::collections::BTreeMap::new(), BTreeSet::new());

@@ -44,7 +44,7 @@ impl Jobs {
         let mut views: Vec<QueueView> = known
             .map(|queue| {
                 let first = queue.ready.iter().find_map(|(number, stamp)| {
-                    let here = |job: &&Job| job.stamp == *stamp && job.record.place == Place::Enqueued;
+                    let here = |job: &&Box<Job>| job.stamp == *stamp && job.record.place == Place::Enqueued;
                     self.jobs.get(number).filter(here)
                 });
                 let oldest = first.map(|job| job.record.enqueued_at);

@@ -31,7 +31,7 @@ impl World {
         // After a failure that is on its way it means nothing.
         let way = self.core.find(&jid).and_then(|number| self.core.batches.way(number));
         let has_failed = way.is_some_and(|way| !way.vanishes);
-        let verdict = self.tell(Event::Done(claim))?;
+        let verdict = self.tell(Event::Done(claim, None))?;
         if !has_failed {
             self.promise_once(&verdict, Promise::Done(jid));
         }

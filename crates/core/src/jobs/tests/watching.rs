@@ -100,7 +100,7 @@ fn a_cancellation_that_is_refused_is_not_told() {
 fn what_the_worker_ends_itself_is_not_told() {
     let mut server = Watched::new();
     server.watch(10);
-    server.tell(Event::Done(server.claim(0)));
+    server.tell(Event::Done(server.claim(0), None));
     server.tell(Event::Refunded(server.claim(1)));
     server.tell(Event::Failed(server.claim(2), Box::default()));
     server.commit();

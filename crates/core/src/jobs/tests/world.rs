@@ -123,7 +123,7 @@ impl World {
                         return Err(Violation::Answered(asker.0));
                     }
                 }
-                Action::Ended(..) | Action::Forget(_) | Action::ForgetBelow(_) => {}
+                Action::Ended(..) | Action::Finished(..) | Action::Forget(_) | Action::ForgetBelow(_) => {}
             }
         }
         self.drop_ended();
@@ -308,7 +308,7 @@ impl World {
         match self.draw(4) {
             0 | 1 => {
                 self.said.push((jid.clone(), lease));
-                match self.tell(Event::Done(claim))? {
+                match self.tell(Event::Done(claim, None))? {
                     Verdict::OnCommit => self.promise(Promise::Done(jid), Fault::AcknowledgeEarly),
                     verdict => self.promise_once(&verdict, Promise::Done(jid)),
                 }
@@ -343,7 +343,7 @@ impl World {
             return Ok(());
         }
         let claim = self.claim(&jid, lease);
-        self.tell(Event::Done(claim))?;
+        self.tell(Event::Done(claim, None))?;
         let is_as_before = look(&self.core) == before && !self.core.is_pending(&jid).1;
         if is_as_before { Ok(()) } else { Err(Violation::Stale(jid)) }
     }
@@ -469,7 +469,7 @@ impl World {
                 self.oracle.held.iter().map(|(jid, lease)| (jid.clone(), *lease)).collect();
             for (jid, lease) in held {
                 let claim = self.claim(&jid, lease);
-                if self.tell(Event::Done(claim))? == Verdict::OnCommit {
+                if self.tell(Event::Done(claim, None))? == Verdict::OnCommit {
                     self.open.promises.push(Promise::Done(jid));
                 }
             }
