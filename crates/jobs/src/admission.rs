@@ -137,7 +137,7 @@ impl Server {
                 self.lost(id);
             }
         }
-        if self.strangers.closed_until.is_some_and(|until| self.now >= until) && !self.stopping {
+        if self.strangers.closed_until.is_some_and(|until| self.now >= until) && !self.ending.is_begun() {
             self.strangers.closed_until = None;
             self.watch_door(Interest::READABLE)?;
         }

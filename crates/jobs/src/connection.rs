@@ -51,6 +51,10 @@ pub(crate) struct Connection {
     pub(crate) finished: bool,
     /// It is closed once everything owed is sent.
     pub(crate) closing: bool,
+    /// Our end is closed, and the other one is read out.
+    pub(crate) lingers: bool,
+    /// It was in the middle of something when the server was asked to stop.
+    pub(crate) is_last_heard: bool,
     /// What the poller was told.
     pub(crate) interest: Interest,
     /// It is on this machine, as far as its address tells.
@@ -129,6 +133,8 @@ impl Connection {
             handed_out: Vec::new(),
             finished: false,
             closing: false,
+            lingers: false,
+            is_last_heard: false,
             interest: Interest::READABLE,
             is_local,
             standing,

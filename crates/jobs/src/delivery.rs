@@ -20,7 +20,7 @@ impl Server {
             }
             let is_done = connection.closing || connection.finished && connection.hold == Hold::None;
             if is_done && !connection.answers.is_owed() {
-                self.close(id);
+                self.part(id);
                 continue;
             }
             self.account(id);

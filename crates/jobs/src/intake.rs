@@ -17,6 +17,10 @@ impl Server {
     pub(crate) fn receive(&mut self, id: SessionId) -> bool {
         let crowd = self.room.crowd();
         let Some(connection) = self.sessions.get_mut(id) else { return false };
+        if connection.lingers {
+            self.read_out(id);
+            return true;
+        }
         let is_chosen = self.room.goes_on(connection.long_line);
         let most = connection.may_receive(crowd, is_chosen).min(ONE_READ);
         if most == 0 {
@@ -31,6 +35,7 @@ impl Server {
             Received::End => self.finished(id),
             Received::Broken => self.lost(id),
             Received::Some(length) => {
+                let (was_stranger, commands) = (connection.is_stranger(), self.count.commands);
                 connection.handed_out.clear();
                 connection.inflow.advance(length, self.now);
                 if connection.input.is_empty() {
@@ -43,6 +48,11 @@ impl Server {
                     self.go_on(id);
                 }
                 self.account(id);
+                if self.ending.is_begun() {
+                    // Who has just said who it is may ask one thing more.
+                    let has_asked = !was_stranger || self.count.commands > commands + 1;
+                    self.hear_last(id, has_asked);
+                }
             }
         }
         self.scratch = bytes;

@@ -34,6 +34,8 @@ mod desk;
 #[cfg(feature = "server")]
 mod door;
 #[cfg(feature = "server")]
+mod ending;
+#[cfg(feature = "server")]
 mod error;
 #[cfg(feature = "server")]
 mod fault;

@@ -148,7 +148,8 @@ impl Server {
         };
         let (wid, pid) = (Arc::clone(wid), *pid);
         connection.waiting = Some(Form::Ended);
-        let wait = Duration::from_millis(asked.wait_ms.unwrap_or(0).min(LONGEST_WAIT).into());
+        let wait = if self.ending.is_begun() { 0 } else { asked.wait_ms.unwrap_or(0).min(LONGEST_WAIT) };
+        let wait = Duration::from_millis(wait.into());
         let watch = Watch { asker: Asker(id.0), wid: Arc::clone(&wid), pid, held, wait };
         if self.tell(Event::Watched(watch)) == Verdict::Unknown {
             if let Some(connection) = self.sessions.get_mut(id) {

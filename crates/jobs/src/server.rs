@@ -4,11 +4,10 @@ use std::mem;
 use std::net::SocketAddr;
 
 use evercrew_core::Mono;
-use evercrew_core::jobs::{Action, Asker, BatchNumber, Event, JobNumber, Jobs, LeaseNumber, Now, Policy, Wall};
+use evercrew_core::jobs::{Action, BatchNumber, Event, JobNumber, Jobs, LeaseNumber, Now, Policy, Wall};
 use evercrew_store::Durability;
 use evercrew_sys::clock;
 use evercrew_sys::epoll::{Epoll, Interest, Ready};
-use evercrew_wire::faktory::reply;
 
 use crate::admission::Strangers;
 use crate::book::{self, Book, Reader};
@@ -16,6 +15,7 @@ use crate::challenge;
 use crate::config::{Config, Listen, Storage};
 use crate::desk::{Debt, wall};
 use crate::door::Door;
+use crate::ending::Ending;
 use crate::error::Error;
 use crate::figures::Waits;
 use crate::finished::FinishedJobs;
@@ -77,7 +77,7 @@ pub(crate) struct Server {
     pub(crate) now: Mono,
     pub(crate) wall: Wall,
     pub(crate) started: Mono,
-    pub(crate) stopping: bool,
+    pub(crate) ending: Ending,
 }
 
 /// What is counted for INFO and the figures.
@@ -156,7 +156,7 @@ impl Server {
             now,
             wall,
             started: now,
-            stopping: false,
+            ending: Ending::default(),
         })
     }
 
@@ -175,14 +175,16 @@ impl Server {
         guide.ready();
         let mut ready = Vec::new();
         while !self.is_done() {
-            let due =
-                [self.strangers.deadline(), self.room.deadline(), self.core.deadline(self.clocks()), guide.deadline()];
+            let own = [self.ending.deadline(), self.strangers.deadline(), self.room.deadline()];
+            let others = [self.core.deadline(self.clocks()), guide.deadline()];
             self.look_at_the_clock();
-            let timeout = due.into_iter().flatten().min().map(|at| at.since(self.now));
+            let timeout = own.into_iter().chain(others).flatten().min().map(|at| at.since(self.now));
             self.epoll.wait(&mut ready, timeout).map_err(system("waiting for clients"))?;
             self.look_at_the_clock();
             guide.tick(self.now);
             self.count.turns += 1;
+            // Whoever waits to be accepted when it stops is the next server's.
+            ready.sort_by_key(|event| event.token != token::STOP);
             for event in ready.drain(..) {
                 self.found_ready(event, guide)?;
             }
@@ -194,6 +196,7 @@ impl Server {
 
     fn found_ready(&mut self, event: Ready, guide: &mut impl Guide) -> Result<(), Error> {
         match event.token {
+            token::DOOR if self.ending.is_begun() => {}
             token::DOOR => return self.accept(),
             token::WRITER => return self.committed(),
             token::STOP => {
@@ -231,6 +234,7 @@ impl Server {
         }
         self.admit()?;
         self.relieve();
+        self.let_go();
         // Each step may make work for the one before; nothing is left to an event that may never come.
         loop {
             self.make_use_of_room();
@@ -257,27 +261,6 @@ impl Server {
         let is_sent = self.dirty.is_empty() && self.resumed.is_empty();
         let is_sent = is_sent && self.lost_grants.is_empty() && self.lost_texts.is_empty();
         is_sent && !self.room.is_next_to_go_on()
-    }
-
-    /// Accepts nobody more; whoever waits is told that there is nothing, and leaves once what it is owed is sent.
-    fn stop(&mut self) -> Result<(), Error> {
-        self.stopping = true;
-        self.watch_door(Interest::NONE)?;
-        for id in self.sessions.ids() {
-            self.tell(Event::Left(Asker(id.0)));
-            if let Some(connection) = self.sessions.get_mut(id) {
-                if connection.waiting.take().is_some() {
-                    connection.answers.answer(reply::nothing);
-                }
-                connection.closing = true;
-            }
-            self.dirty.push(id);
-        }
-        Ok(())
-    }
-
-    fn is_done(&self) -> bool {
-        self.stopping && self.in_flight.is_none() && self.changes.is_empty() && self.debts.is_empty()
     }
 
     /// Watches a descriptor; whether that can be done.

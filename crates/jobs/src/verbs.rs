@@ -170,6 +170,10 @@ impl Server {
             return Err(Refusal::error("only a worker fetches: say `wid` in HELLO"));
         };
         let (wid, pid) = (Arc::clone(wid), *pid);
+        if self.ending.is_begun() {
+            connection.answers.answer(reply::nothing);
+            return Ok(());
+        }
         connection.waiting = Some(form);
         let queues = queues.iter().map(|name| self.core.queue_name(name)).collect();
         let fetch = Fetch { asker: Asker(id.0), wid: Arc::clone(&wid), pid, queues, most, wait };

@@ -161,6 +161,7 @@ fn the_password_is_asked_for_and_proved() {
     assert!(hi.contains("\"i\":") && hi.contains("\"s\":"));
     assert_eq!(stranger.refused(r#"HELLO {"v":2,"pwdhash":"00"}"#), "ERR Invalid password");
     assert_eq!(stranger.next(), None, "and it is sent away");
+    drop(stranger);
     let mut address = evercrew_jobs::Address::parse(&format!("tcp://:s3cret@{}", rig.address)).expect("address");
     let patience = std::time::Duration::from_secs(10);
     let mut client = evercrew_jobs::plain::Client::connect(&address, patience).expect("the right one");

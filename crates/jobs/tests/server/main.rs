@@ -1,6 +1,7 @@
 //! The server on a real socket.
 
 mod bounds;
+mod ends;
 mod faults;
 mod hostile;
 mod lifecycle;

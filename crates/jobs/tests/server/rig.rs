@@ -142,6 +142,15 @@ impl Client {
         }
     }
 
+    /// As [`Client::json`], null for nothing.
+    pub(crate) fn json_or_null(&mut self, line: &str) -> Value {
+        match self.ask(line) {
+            Reply::Nothing => Value::Null,
+            Reply::Bulk(text) => serde_json::from_str(&text).expect("JSON"),
+            other => panic!("{line}: {other:?}"),
+        }
+    }
+
     /// Pushes a job with these members beside its name, type and arguments.
     pub(crate) fn push(&mut self, jid: &str, more: &str) {
         self.ok(&job(jid, more));
