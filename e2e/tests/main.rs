@@ -39,6 +39,7 @@ mod queue_fault;
 mod queue_kill;
 mod queue_metrics;
 mod queue_stale;
+mod queue_stop;
 mod queue_user;
 mod queue_work;
 mod queues;
