@@ -49,6 +49,7 @@ const RESERVED: [(&str, &[&str], &str); 3] = [
             "evercrew-cli",
             "evercrew-control",
             "evercrew-e2e",
+            "evercrew-jobs",
             "evercrew-load",
             "evercrew-manager",
             "evercrew-worker",

@@ -45,6 +45,20 @@ impl Address {
         Ok(Self { host: host.to_owned(), port, password })
     }
 
+    /// Where the environment of this process says it is, else on this machine.
+    ///
+    /// # Errors
+    /// What is wrong with the URL, and in which variable.
+    pub fn from_environment() -> Result<Self, String> {
+        let found = Self::of_environment(|name| std::env::var(name).ok())?;
+        Ok(found.unwrap_or_else(|| Self { host: "localhost".to_owned(), port: PORT, password: None }))
+    }
+
+    /// The address of what is nowhere.
+    pub(crate) fn nowhere() -> Self {
+        Self { host: "nowhere".to_owned(), port: 0, password: None }
+    }
+
     /// Where the environment says it is: FAKTORY_PROVIDER names the variable that holds the URL, else FAKTORY_URL does.
     /// `None` when neither is set.
     ///

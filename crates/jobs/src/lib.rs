@@ -1,18 +1,19 @@
-//! Jobs: a client of any server of the Faktory work protocol, and the queue server itself.
+//! Jobs: a client and a worker of any server of the Faktory work protocol, and the queue server itself.
 //!
-//! **What it does.** [`plain::Client`] asks a server one thing after the other. With the feature `server`, `serve`
-//! runs a queue server in this process until it is told to stop: clients push jobs, workers fetch them, a store keeps
-//! them.
+//! **What it does.** [`Client`] pushes jobs and asks a server, [`Worker`] fetches jobs and runs them by handlers.
+//! [`blocking::Client`] does without a runtime, [`plain::Client`] asks one thing after the other. With the feature
+//! `server`, `serve` runs a queue server in this process until it is told to stop: clients push jobs, workers fetch them,
+//! a store keeps them.
 //!
-//! **Where to start.** `server.rs` is the one loop of the queue server: it reads what clients sent, tells the core,
-//! carries out what the core decided, and sends what is owed. `connection.rs` keeps answers in the order of their
-//! commands.
+//! **Where to start.** `worker/driver.rs` is the one loop of a worker around `core::work`. `server.rs` is the one loop
+//! of the queue server: it reads what clients sent, tells the core, carries out what the core decided, and sends what is
+//! owed. `connection.rs` keeps answers in the order of their commands.
 //!
 //! **What it must never know.** When a job is ready, tried again or dead, and whose lease it is: that is decided by
-//! `core::jobs`. How jobs lie on disk: that is the store's.
+//! `core::jobs`. What a worker fetches and tells: that is decided by `core::work`. How jobs lie on disk: that is the store's.
 //!
-//! **How it is tested.** Units beside the code, `tests/` with a real server on a real socket, and clients of four
-//! languages end to end.
+//! **How it is tested.** Units beside the code; `tests/work` with a scripted server, a proxy and our own server;
+//! `tests/server` with a real server on a real socket, and clients of four languages end to end.
 
 mod address;
 #[cfg(feature = "server")]
@@ -23,6 +24,7 @@ mod answers;
 mod book;
 #[cfg(feature = "server")]
 mod challenge;
+mod client;
 #[cfg(feature = "server")]
 mod config;
 #[cfg(feature = "server")]
@@ -31,6 +33,7 @@ mod connection;
 mod delivery;
 #[cfg(feature = "server")]
 mod desk;
+mod dial;
 #[cfg(feature = "server")]
 mod door;
 #[cfg(feature = "server")]
@@ -88,8 +91,12 @@ mod sessions;
 mod texts;
 #[cfg(feature = "server")]
 mod verbs;
+mod worker;
 
 pub use address::Address;
+pub use client::{
+    Batch, BatchStatus, Client, ClientError, Filter, Info, InfoServer, InfoSets, Job, Place, Progress, blocking,
+};
 #[cfg(feature = "server")]
 pub use config::{Config, Listen, Password, Storage};
 #[cfg(feature = "server")]
@@ -105,3 +112,7 @@ pub use process::run;
 pub use repair::repair;
 #[cfg(feature = "server")]
 pub use serve::{Stop, Stopper, serve, stop};
+pub use worker::{
+    Builder, Context, Counts, Failure, Handlers, Middleware, Next, Perform, Reason, Remote, Report, Running, Timeout,
+    Token, Worker, WorkerError,
+};
