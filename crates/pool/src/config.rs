@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use evercrew_core::fleet::{Heartbeat, Recycle};
+use evercrew_core::fleet::{Backoff, Heartbeat, Recycle, StartLimit};
 use evercrew_core::pool::Policy;
 use evercrew_wire::child::LONGEST_LINE;
 
@@ -46,6 +46,10 @@ pub struct Config {
     pub ready_timeout: Duration,
     /// After so long a child that says nothing is ready; `None` waits for its first line.
     pub plain_after: Option<Duration>,
+    /// How long a child that dies is waited with before its slot has another: not at all for the first.
+    pub backoff: Backoff,
+    /// How often a slot may start in which time before it is tried only once every `backoff.max`.
+    pub start_limit: Option<StartLimit>,
     /// A child that owes signs of life and gives none for so long is ended.
     pub heartbeat: Option<Duration>,
     /// A child that prints anything that is no answer is ended.
@@ -68,7 +72,7 @@ pub struct Config {
     pub recycle_jitter: f64,
     /// How many children a job may end before it is not tried again.
     pub poison: u32,
-    /// What is told of children's output and of children themselves. It runs in a thread of its own; what it is too slow for
+    /// What is told of children's output and of children themselves; by default standard error, from `info` on. It runs in a thread of its own; what it is too slow for
     /// is dropped and counted.
     pub log: Box<dyn FnMut(Record) + Send>,
 }
@@ -90,6 +94,8 @@ impl Config {
             waiting: policy.waiting,
             ready_timeout: policy.crew.ready_timeout,
             plain_after: policy.plain_after,
+            backoff: policy.crew.backoff,
+            start_limit: policy.crew.start_limit,
             heartbeat: None,
             strict: false,
             longest_line: LONGEST_LINE,
@@ -101,7 +107,11 @@ impl Config {
             recycle_memory: None,
             recycle_jitter: 0.5,
             poison: policy.poison,
-            log: Box::new(|record| eprintln!("{record}")),
+            log: Box::new(|record| {
+                if record.level >= evercrew_core::Level::Info {
+                    eprintln!("{record}");
+                }
+            }),
         }
     }
 
@@ -118,6 +128,8 @@ impl Config {
         policy.idle = self.recycle_idle;
         policy.poison = self.poison;
         policy.crew.ready_timeout = self.ready_timeout;
+        policy.crew.backoff = self.backoff;
+        policy.crew.start_limit = self.start_limit;
         policy.crew.recycle = Recycle { age: self.recycle_age, jitter: self.recycle_jitter };
         policy.crew.heartbeat =
             self.heartbeat.map(|timeout| Heartbeat { timeout, signal: evercrew_core::Signal::Kill });

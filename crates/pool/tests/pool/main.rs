@@ -4,5 +4,6 @@ mod faults;
 mod languages;
 mod protocol;
 mod rig;
+mod soak;
 mod starts;
 mod stops;
