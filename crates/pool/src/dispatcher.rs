@@ -353,6 +353,13 @@ impl Dispatcher {
     }
 }
 
+impl Drop for Dispatcher {
+    /// Also after a panic nobody waits for a thread that is gone.
+    fn drop(&mut self) {
+        self.inbox.close();
+    }
+}
+
 fn process_fd(process: &Process) -> std::os::fd::BorrowedFd<'_> {
     std::os::fd::AsFd::as_fd(&process.pidfd)
 }

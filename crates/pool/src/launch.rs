@@ -20,6 +20,18 @@ use crate::process::{Parts, Process};
 /// How many bytes a pipe to or from a child holds, where that is permitted.
 const PIPE: usize = 256 << 10;
 
+/// What was told to this process alone.
+const NOT_INHERITED: [&str; 8] = [
+    "EVERCREW_COMMAND_FD",
+    "EVERCREW_ROLE",
+    "LISTEN_FDNAMES",
+    "LISTEN_FDS",
+    "LISTEN_PID",
+    "NOTIFY_SOCKET",
+    "WATCHDOG_PID",
+    "WATCHDOG_USEC",
+];
+
 /// What every child is started with.
 #[derive(Debug)]
 pub(crate) struct Launch {
@@ -63,6 +75,7 @@ impl std::fmt::Display for Failure {
 impl Launch {
     pub(crate) fn new(config: &Config) -> io::Result<Self> {
         let mut environment: BTreeMap<OsString, OsString> = std::env::vars_os().collect();
+        NOT_INHERITED.iter().for_each(|name| drop(environment.remove(OsStr::new(name))));
         for (name, value) in &config.env {
             match value {
                 Some(value) => _ = environment.insert(name.clone(), value.clone()),

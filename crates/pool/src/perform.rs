@@ -124,7 +124,9 @@ impl Dispatcher {
         let mut output = Vec::new();
         let mut last_error = None;
         if let Some(process) = process {
-            process.hands.retain(|held| held.job != job);
+            if let Some(at) = process.hands.iter().position(|held| held.job == job) {
+                process.hands.remove(at);
+            }
             if let Ended::Failed { failure: failure @ (Failure::Died(_) | Failure::TimedOut(_)), .. } = ended {
                 output = process.tail.iter().cloned().collect();
                 last_error = Some(reason::failure(failure).1);

@@ -18,7 +18,7 @@ use crate::fault::Faults;
 use crate::fleet::{Action as Deed, Epoch, Event as Order, Fleet, WorkerId};
 use crate::lots::Lots;
 
-/// Jobs are remembered by key that have ended a child: this many, those that are forgotten first come first.
+/// So many jobs are remembered by key that have ended a child; beyond that any one is forgotten for a new one.
 const SUSPECTS: usize = 1024;
 /// A deadline that is served this late is not served by a process that ran all the time.
 const LATE: Duration = Duration::from_millis(200);

@@ -9,6 +9,7 @@ import time
 
 modes = sys.argv[1:]
 lock = threading.Lock()
+grown = []
 
 
 def say(**line):
@@ -62,6 +63,9 @@ def work(job):
             sys.stdout.write(block)
         sys.stdout.flush()
         time.sleep(600)
+    elif do == "grow":
+        grown.append(bytearray(os.urandom(1)) * (payload["mib"] << 20))
+        say(status="ok", **named)
     elif do == "print":
         print("hello from user code", flush=True)
         say(status="ok", **named)

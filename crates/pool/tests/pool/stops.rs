@@ -65,9 +65,42 @@ fn a_child_is_replaced_after_its_jobs_and_no_job_notices() {
 }
 
 #[test]
+fn a_child_with_more_memory_than_it_may_have_is_replaced() {
+    let mut config = children(&["ready"]);
+    config.recycle_memory = Some(100 << 20);
+    let rig = Rig::new(config);
+    rig.done("small", r#"{"do":"grow","mib":1}"#);
+    rig.done("large", r#"{"do":"grow","mib":200}"#);
+    until("it is replaced", || {
+        rig.pool.statistics().expect("runs").children.iter().all(|child| child.generation == 2 && child.ready.is_some())
+    });
+    assert_eq!(rig.pool.statistics().expect("runs").counts.failed, 0);
+}
+
+#[test]
+fn a_child_that_is_idle_for_long_is_replaced_once() {
+    let mut config = children(&["ready"]);
+    (config.recycle_idle, config.recycle_jitter) = (Some(Duration::from_secs(1)), 0.0);
+    let rig = Rig::new(config);
+    rig.done("j1", "{}");
+    let generations = || rig.pool.statistics().expect("runs").children.iter().map(|c| c.generation).collect::<Vec<_>>();
+    until("it is replaced", || generations() == [2]);
+    rig.done("j2", "{}");
+}
+
+#[test]
 fn a_pool_that_is_dropped_leaves_nobody() {
     let pool = Pool::spawn(children(&["ready"])).expect("a pool");
     let pid = pool.statistics().expect("runs").children[0].pid;
     drop(pool);
     assert!(!std::path::Path::new(&format!("/proc/{pid}")).exists());
+}
+
+#[test]
+fn a_callback_that_panics_leaves_nobody_waiting() {
+    let rig = Rig::new(children(&["ready"]));
+    let waits = rig.begin("waits", r#"{"after":600}"#);
+    rig.pool.submit(evercrew_pool::Job::new("bad", "{}"), |_| panic!("as it is meant to"));
+    assert!(waits.recv_timeout(PATIENCE).is_err(), "its sender is gone with the dispatcher");
+    assert_eq!(rig.run("j1", "{}"), Outcome::Returned { begun: false });
 }
