@@ -470,3 +470,44 @@ fn a_signal_upgrades_to_the_file_that_is_there_now() {
     assert_eq!(crew.engine.wait(SOON), 0, "{}", crew.engine.log());
     assert!(crew.engine.nothing_left_within(SOON));
 }
+
+#[test]
+fn versions_that_understand_each_other_go_there_and_back_and_others_are_refused() {
+    let mut crew = Crew::up("");
+    let home = crew.points.parent().expect("a directory").to_owned();
+    let workers = crew.engine.pids("web");
+    let [next, other] = ["evercrew-next", "evercrew-other"].map(|name| home.join(name));
+    copy(&next);
+    copy(&other);
+    let mut client = Client::new(&crew.engine);
+    client.ask("e", "events", &json!({"follow": true, "since": 1}));
+    crew.engine.ok(&["scale", "web=3"]);
+    let first = crew.binaries[0].clone();
+    for to in [&next, &first, &next, &next, &other] {
+        let output = crew.upgrade(to, &[]).wait_with_output().expect("its output");
+        assert!(output.status.success(), "{to:?}: {output:?}\n{}", crew.engine.log());
+        assert_eq!(&crew.binary(), to);
+        assert_eq!(crew.engine.pids("web").len(), 3);
+    }
+    // What that one has left by now is of a form that nobody else knows.
+    crew.engine.ok(&["scale", "web=2"]);
+    let back = crew.upgrade(&first, &[]).wait_with_output().expect("its output");
+    let said = String::from_utf8_lossy(&back.stderr).into_owned();
+    assert!(back.status.code() == Some(1) && said.contains("version 99"), "{back:?}");
+    assert_eq!(crew.binary(), other, "it goes on");
+    assert_eq!(crew.engine.pids("web"), workers);
+    client.ask("n", "events", &json!({"since": u64::MAX}));
+    let mut number = 0;
+    loop {
+        let reply = client.said();
+        if reply["id"] == "n" {
+            assert_eq!(reply["content"]["next"], number + 1, "no event is missing");
+            break;
+        }
+        if let Some(seq) = reply["content"]["seq"].as_u64() {
+            assert_eq!(seq, number + 1);
+            number = seq;
+        }
+    }
+    assert_eq!(crew.engine.down(), 0);
+}

@@ -19,6 +19,7 @@ use crate::link::Record;
 use crate::manager::Manager;
 use crate::notices::Level;
 use crate::reserve::{self, Reserve};
+use crate::skew;
 
 /// Until the next try of a deposit that could not be made.
 const DEPOSIT_RETRY: Duration = Duration::from_millis(200);
@@ -127,6 +128,7 @@ impl Manager {
         // In one record with the state: the next manager gets both as they were, or both as they are.
         if self.reconfigured {
             let configuration = configuration(&self.configuration, &self.crew).encode().map_err(io::Error::other)?;
+            let configuration = skew::written(configuration);
             descriptors.push(Arc::new(memfd::sealed("evercrew-configuration", &configuration)?));
         }
         Ok((Record { bytes, descriptors }, wishes))
@@ -139,7 +141,7 @@ impl Manager {
 /// When there is no memory or no descriptor for it.
 pub(crate) fn seal(state: &State) -> io::Result<OwnedFd> {
     let bytes = state.encode().map_err(io::Error::other)?;
-    memfd::sealed("evercrew-state", &bytes)
+    memfd::sealed("evercrew-state", &skew::written(bytes))
 }
 
 /// The names behind the numbers of a snapshot.

@@ -20,6 +20,7 @@ use crate::input::Input;
 use crate::link::{Record, Shared, is_end};
 use crate::manager::Manager;
 use crate::notices::Level;
+use crate::skew;
 
 /// How long short things may take to end before it leaves: less than the supervisor gives it.
 const PATIENCE: Duration = Duration::from_secs(4);
@@ -124,7 +125,7 @@ impl Manager {
             last_task: self.hub.last_task(),
         };
         let bytes = document.encode().map_err(io::Error::other)?;
-        let sealed = memfd::sealed("evercrew-handover", &bytes)?;
+        let sealed = memfd::sealed("evercrew-handover", &skew::written(bytes))?;
         let record = |record: &ToSupervisor, descriptors: Vec<Shared>| {
             Ok(Record { bytes: record.encode().map_err(io::Error::other)?, descriptors })
         };

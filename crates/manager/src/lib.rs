@@ -68,6 +68,7 @@ mod reserve;
 mod rollouts;
 mod scraping;
 mod signalling;
+mod skew;
 mod standing;
 mod start;
 mod start_error;
