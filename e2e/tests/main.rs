@@ -61,6 +61,7 @@ mod tree;
 mod ulimit;
 mod unit;
 mod upgrade;
+mod upgrade_faults;
 mod words;
 
 /// The binary of this tree.

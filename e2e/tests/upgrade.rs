@@ -16,22 +16,22 @@ use serde_json::{Value, json};
 
 use crate::EVERCREW;
 
-const SOON: Duration = Duration::from_secs(30);
+pub(crate) const SOON: Duration = Duration::from_secs(30);
 /// Every load ends by itself, should its test hang.
 const LONGEST: Duration = Duration::from_secs(900);
 
 /// An engine whose binary is one of two files, with places where its processes can be stopped.
-struct Crew {
-    engine: Engine,
-    points: PathBuf,
+pub(crate) struct Crew {
+    pub(crate) engine: Engine,
+    pub(crate) points: PathBuf,
     /// The binary that it was started from, and another one.
-    binaries: [PathBuf; 2],
+    pub(crate) binaries: [PathBuf; 2],
     port: u16,
     _home: tempfile::TempDir,
 }
 
 impl Crew {
-    fn up(more: &str) -> Self {
+    pub(crate) fn up(more: &str) -> Self {
         let home = tempfile::Builder::new().prefix("ecup").tempdir().expect("make a directory");
         let binaries = ["first", "second"].map(|name| home.path().join(name));
         for binary in &binaries {
@@ -52,43 +52,43 @@ impl Crew {
     }
 
     /// Which of the two files the manager is of.
-    fn binary(&self) -> PathBuf {
+    pub(crate) fn binary(&self) -> PathBuf {
         std::fs::read_link(format!("/proc/{}/exe", self.engine.manager().pid)).expect("its binary")
     }
 
-    fn other(&self) -> &Path {
+    pub(crate) fn other(&self) -> &Path {
         let now = self.binary();
         self.binaries.iter().find(|binary| **binary != now).expect("another one")
     }
 
-    fn upgrade(&self, to: &Path, more: &[&str]) -> Child {
+    pub(crate) fn upgrade(&self, to: &Path, more: &[&str]) -> Child {
         let mut command = Command::new(EVERCREW);
         command.current_dir(self.engine.home()).args(["upgrade", "--to"]).arg(to).args(more);
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("run the binary")
     }
 
     /// The next process that comes there stops.
-    fn arm(&self, point: &str) {
+    pub(crate) fn arm(&self, point: &str) {
         std::fs::write(self.points.join(point), "").expect("arm a place");
     }
 
     /// Waits until one is there; its pid.
-    fn reached(&self, point: &str) -> u32 {
+    pub(crate) fn reached(&self, point: &str) -> u32 {
         let file = self.points.join(format!("{point}.reached"));
         wait(point, || std::fs::read_to_string(&file).ok()?.parse().ok())
     }
 
     /// The process that is there ends as one does that finds itself broken.
-    fn abort(&self, point: &str) {
+    pub(crate) fn abort(&self, point: &str) {
         std::fs::write(self.points.join(format!("{point}.reached")), "abort").expect("tell it");
     }
 
-    fn release(&self, point: &str) {
+    pub(crate) fn release(&self, point: &str) {
         std::fs::remove_file(self.points.join(format!("{point}.reached"))).expect("it is there");
     }
 
     /// The processes of the engine but for its workers and its logger.
-    fn managers(&self) -> Vec<u32> {
+    pub(crate) fn managers(&self) -> Vec<u32> {
         let children = self.engine.supervisor().children().into_iter().filter_map(Process::try_open);
         // One that has not executed its program yet still has the supervisor's title; one that has ended has none.
         let is_manager =
@@ -97,7 +97,7 @@ impl Crew {
     }
 
     /// Some requests a second, on kept and on new connections.
-    fn load(&self) -> LoadThread {
+    pub(crate) fn load(&self) -> LoadThread {
         let address = std::net::SocketAddr::from(([127, 0, 0, 1], self.port));
         let load = Load::builder(address).expect_prefix("Hello from Evercrew\n").pids();
         let load = load.rate(300.0).keep_alive(16).fresh(4).duration(LONGEST).start_thread().expect("start the load");
@@ -113,13 +113,8 @@ fn copy(to: &Path) {
     }
 }
 
-/// Whether it is one of the built-in service.
-fn is_worker(pid: u32) -> bool {
-    Process::try_open(pid).is_some_and(|process| process.title().contains("web."))
-}
-
 /// Looks again and again.
-fn wait<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn wait<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let until = Instant::now() + SOON;
     loop {
         if let Some(found) = look() {
@@ -286,166 +281,6 @@ fn commands_subscriptions_and_half_requests_go_along() {
     let outcomes: Vec<&str> =
         (0..2).map(|n| call["content"]["workers"][n]["outcome"].as_str().unwrap_or_default()).collect();
     assert_eq!(outcomes, ["ok", "died"], "what was answered before and what came of it after: {call}");
-    assert_eq!(crew.engine.down(), 0);
-}
-
-/// Who fails at a step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Victim {
-    Old,
-    New,
-    Both,
-}
-
-/// One process or both fail at a step; gives whether the new binary has the duty afterwards.
-fn fail_at(crew: &mut Crew, step: u32, victim: Victim, fault: Signal) -> bool {
-    let point = format!("handover.{step}");
-    let (from, to) = (crew.binary(), crew.other().to_owned());
-    let old = crew.engine.manager();
-    crew.arm(&point);
-    let upgrade = crew.upgrade(&to, &["--timeout", "2s"]);
-    crew.reached(&point);
-    let new = wait("successor", || crew.managers().into_iter().find(|pid| *pid != old.pid));
-    let new = Process::open(new);
-    if victim != Victim::New {
-        old.signal(fault);
-    }
-    if victim != Victim::Old {
-        new.signal(fault);
-    }
-    crew.release(&point);
-    let output = upgrade.wait_with_output().expect("its output");
-    let context = format!("step {step}, {victim:?}, {fault}: {output:?}");
-    // One manager is left, and it answers.
-    let manager = wait(&format!("single manager after {context}"), || {
-        let answer = crew.engine.run(&["status", "--json", "--timeout", "5s"]);
-        let pid: u64 = serde_json::from_str::<Value>(&answer.stdout).ok()?["manager"]["pid"].as_u64()?;
-        (crew.managers() == [u32::try_from(pid).ok()?]).then_some(pid)
-    });
-    let commits = std::fs::read_link(format!("/proc/{manager}/exe")).expect("its binary") == to;
-    if output.status.success() {
-        assert!(commits, "it says that it is upgraded: {context}");
-    }
-    if !commits {
-        assert_eq!(crew.binary(), from, "{context}");
-    }
-    commits
-}
-
-#[test]
-fn at_each_step_whoever_fails_one_manager_goes_on_and_nobody_notices() {
-    let mut crew = Crew::up("");
-    let load = crew.load();
-    let workers = crew.engine.pids("web");
-    let victims = [Victim::Old, Victim::New, Victim::Both];
-    let cells = (1..=10).flat_map(|step| {
-        victims.into_iter().flat_map(move |victim| [Signal::Kill, Signal::Stop].map(|fault| (step, victim, fault)))
-    });
-    let cells: Vec<_> = cells.collect();
-    let (stride, rounds) = if volume(10) == 10 { (1, 5) } else { (7, 1) };
-    for round in 0..rounds {
-        for (step, victim, fault) in cells.iter().copied().skip(round % stride).step_by(stride) {
-            let commits = fail_at(&mut crew, step, victim, fault);
-            // The one before is frozen from step 8 on: what becomes of it is no matter.
-            let expected = match (step, victim, fault) {
-                (1..=7, _, _) | (8, Victim::New | Victim::Both, _) => Some(false),
-                (9 | 10, Victim::Old, _) => Some(true),
-                // A kill is no judgement; one that hangs is replaced by the one before it.
-                (9 | 10, _, Signal::Kill) => Some(true),
-                (9 | 10, _, _) => Some(false),
-                // It ends before the commit, or after it.
-                _ => None,
-            };
-            if let Some(expected) = expected {
-                assert_eq!(commits, expected, "step {step}, {victim:?}, {fault}\n{}", crew.engine.log());
-            }
-            assert_eq!(crew.engine.pids("web"), workers, "a worker was touched: step {step}, {victim:?}, {fault}");
-            let next = crew.upgrade(crew.other(), &[]).wait_with_output().expect("its output");
-            assert!(next.status.success(), "the next one: {next:?}\n{}", crew.engine.log());
-        }
-    }
-    let report = load.stop();
-    assert!(report.is_clean() && report.idle_closes + report.idle_resets == 0, "{report}");
-    assert_eq!(crew.engine.down(), 0);
-}
-
-#[test]
-fn a_bad_binary_changes_nothing_and_its_reason_is_told() {
-    let mut crew = Crew::up("");
-    let load = crew.load();
-    let (manager, workers) = (crew.engine.manager(), crew.engine.pids("web"));
-    let home = crew.points.parent().expect("a directory").to_owned();
-    let whole = std::fs::read(EVERCREW).expect("the binary");
-    let half = home.join("half");
-    std::fs::write(&half, &whole[..whole.len() / 3]).expect("write half of it");
-    std::os::unix::fs::PermissionsExt::set_mode(&mut half.metadata().expect("it is there").permissions(), 0o755);
-    std::fs::set_permissions(&half, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("make it executable");
-    let plain = home.join("plain");
-    std::fs::write(&plain, &whole[..1000]).expect("write a file");
-    for (binary, told) in [
-        (Path::new("/bin/false"), "it ended before it was ready (exit code 1)"),
-        (Path::new("/usr/bin/yes"), "it did not get ready in time"),
-        (&half, "it"),
-        (&plain, "it is not executable"),
-        (&home, "it is no file"),
-        (&home.join("none"), "No such file"),
-    ] {
-        let output = crew.upgrade(binary, &["--timeout", "2s"]).wait_with_output().expect("its output");
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(output.status.code() == Some(1) && said.contains(told), "{binary:?}: {output:?}");
-    }
-    // One that crashes once it is ready, and what it had to say.
-    for point in ["handover.4", "handover.8"] {
-        crew.arm(point);
-        let upgrade = crew.upgrade(&crew.binaries[1], &[]);
-        assert_ne!(crew.reached(point), manager.pid);
-        crew.abort(point);
-        let output = upgrade.wait_with_output().expect("its output");
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(output.status.code() == Some(1) && said.contains("SIGABRT"), "{point}: {output:?}");
-    }
-    assert!(manager.lives() && crew.engine.manager().pid == manager.pid, "the manager is the one before");
-    // One that takes over and dies at once: the one before comes back, and whoever asked hears of it.
-    crew.arm("handover.10");
-    let upgrade = crew.upgrade(&crew.binaries[1], &[]);
-    assert_ne!(crew.reached("handover.10"), manager.pid);
-    crew.abort("handover.10");
-    let output = upgrade.wait_with_output().expect("its output");
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.code() == Some(1) && said.contains("SIGABRT"), "{output:?}\n{}", crew.engine.log());
-    assert_eq!(crew.binary(), crew.binaries[0]);
-    assert_eq!(crew.engine.pids("web"), workers);
-    let report = load.stop();
-    assert!(report.is_clean() && report.idle_closes + report.idle_resets == 0, "{report}");
-    assert_eq!(crew.engine.down(), 0);
-}
-
-#[test]
-fn supervision_goes_on_while_a_new_manager_hangs() {
-    let mut crew = Crew::up("");
-    let mut events = crew.engine.events(1);
-    for point in ["handover.4", "handover.8"] {
-        crew.arm(point);
-        let upgrade = crew.upgrade(&crew.binaries[1], &["--timeout", "5s"]);
-        let new = Process::open(crew.reached(point));
-        new.signal(Signal::Stop);
-        crew.release(point);
-        // The one that hangs in the taking over answers nobody.
-        let killed =
-            Process::open(crew.engine.supervisor().children().into_iter().find(|pid| is_worker(*pid)).expect("one"));
-        let began = Instant::now();
-        killed.signal(Signal::Kill);
-        let ended = events.wait("its end", SOON, |event| event["kind"] == "worker.exit" && event["pid"] == killed.pid);
-        events.worker("worker.ready", ended["worker"].as_str().expect("its name"), SOON);
-        assert!(began.elapsed() < Duration::from_secs(2), "it took {:?} at {point}", began.elapsed());
-        let second = crew.engine.run(&["upgrade", "--timeout", "5s"]);
-        let is_late = point == "handover.8";
-        assert!(is_late || second.code == 75, "one at a time: {second:?}");
-        let output = upgrade.wait_with_output().expect("its output");
-        assert!(is_late || !output.status.success(), "{output:?}");
-        assert!(new.gone_within(SOON), "one that hangs is ended");
-        crew.engine.ready();
-    }
     assert_eq!(crew.engine.down(), 0);
 }
 
