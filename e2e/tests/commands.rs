@@ -231,13 +231,26 @@ fn each_bad_request_gets_one_failure_with_code_and_hint_and_hurts_nobody() {
         ("{\"id\":\"4\",\"verb\":\"scale\",\"args\":{\"names\":[\"nobody=1\"]}}\n", 4),
         ("{\"id\":\"5\",\"verb\":\"restart\"}\n", 2),
         ("{\"id\":\"6\",\"verb\":\"cancel\",\"args\":{\"id\":\"x\"}}\n", 4),
+        ("{\"id\":\"7\",\"verb\":\"cancel\"}\n", 2),
+        ("{\"verb\":\"status\"}\n", 2),
+        ("{\"id\":8,\"verb\":\"status\"}\n", 2),
+        ("[1]\n", 2),
+        ("{\"id\":\"10\",\"verb\":\"status\",\"args\":{\"fast\":true}}\n", 2),
+        ("{\"id\":\"11\",\"verb\":\"status\",\"deadline_ms\":\"soon\"}\n", 2),
+        ("{\"id\":\"12\",\"verb\":\"events\",\"args\":{\"since\":-1}}\n", 2),
+        ("{\"id\":\"13\",\"verb\":\"signal\",\"args\":{\"names\":[\"sleep\"],\"signal\":\"NOTHING\"}}\n", 2),
+        ("{\"id\":\"14\",\"verb\":\"log-level\",\"args\":{\"filter\":\"loud\"}}\n", 2),
+        ("{\"id\":\"15\",\"verb\":\"call\",\"args\":{\"names\":[\"sleep\"]}}\n", 2),
+        ("{\"id\":\"16\",\"verb\":\"surroundings\",\"args\":{\"names\":[\"nobody\"]}}\n", 4),
         (long.as_str(), 2),
     ] {
         let replies = exchange(&engine, line);
         let shown = &line[..line.len().min(60)];
         assert_eq!(replies.len(), 1, "{shown}: {replies:?}");
         assert_eq!((replies[0]["status"].as_str(), &replies[0]["code"]), (Some("failure"), &json!(code)), "{shown}");
-        assert!(!replies[0]["message"].as_str().unwrap_or_default().is_empty());
+        for field in ["message", "hint"] {
+            assert!(!replies[0][field].as_str().unwrap_or_default().is_empty(), "{shown} has no {field}: {replies:?}");
+        }
     }
     assert_eq!(engine.run(&["status"]).code, 0);
     assert_eq!(engine.down(), 0);

@@ -7,6 +7,7 @@ mod commands;
 mod control;
 mod crash;
 mod daemon;
+mod deaf;
 mod deploys;
 mod ends;
 mod faktory;

@@ -326,7 +326,8 @@ impl Manager {
             + self.waitings.remove(client, Some(id))
             + self.cancel_calls(client, Some(id));
         if cancelled == 0 {
-            return Err((4, format!("no request `{id}` is open on this connection"), String::new()));
+            let hint = "it was answered already, or asked over another connection";
+            return Err((4, format!("no request `{id}` is open on this connection"), hint.to_owned()));
         }
         // A client that gives one id to several requests gets an answer to each.
         for _ in 0..cancelled {

@@ -19,7 +19,11 @@ impl Manager {
         let (service, _) = targets[0];
         let unknown = |text: String| (1, text, "look at the machine's users and groups".to_owned());
         let identity = self.crew.edition.identity(self.crew.name(service)).map_err(unknown)?;
-        let settings = self.crew.service(service).ok_or((4, "its service is gone".to_owned(), String::new()))?;
+        let settings = self.crew.service(service).ok_or((
+            4,
+            "its service is gone".to_owned(),
+            "`evercrew status` shows those that there are".to_owned(),
+        ))?;
         let surroundings = self.launcher.surroundings(settings, identity);
         Ok(ok(request, "", json!(surroundings)))
     }
