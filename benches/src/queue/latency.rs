@@ -8,9 +8,10 @@ use crate::Server;
 use crate::crew::{Crew, ask, greeted};
 use crate::roles::{Pusher, Worker, job, wall_nanos};
 use crate::server::print_times;
+use crate::table::Table;
 
 /// From the push to the job at a worker that waits, one job after the other.
-pub(crate) fn wake(durability: &str) {
+pub(crate) fn wake(durability: &str, table: &mut Table) {
     let server = Server::start(durability);
     let mut producer = greeted(server.address, None);
     let mut worker = greeted(server.address, Some("waiting-worker"));
@@ -43,12 +44,15 @@ pub(crate) fn wake(durability: &str) {
         beyond.push(arrived.saturating_duration_since(committed));
     }
     print_times("from PUSH to the job at a waiting worker", &mut starts);
-    print_times("the same, from the producer's +OK on", &mut beyond);
+    let beyond = print_times("the same, from the producer's +OK on", &mut beyond);
+    table.note(durability, "wake.p50", format!("{:.2}", beyond.p50));
+    table.note(durability, "wake.p99", format!("{:.2}", beyond.p99));
     server.end();
 }
 
 /// How late scheduled jobs come.
-pub(crate) fn late(durability: &str) {
+pub(crate) fn late(durability: &str, table: &mut Table) {
+    let mut latest = 0.0;
     for (what, spread) in [("all due at once", Duration::ZERO), ("due within 10 s", Duration::from_secs(10))] {
         let mut server = Server::start(durability);
         let jobs = 100_000u64;
@@ -81,15 +85,17 @@ pub(crate) fn late(durability: &str) {
             ));
             received.push(Duration::from_nanos(arrived.saturating_sub(at)));
         }
-        print_times(&format!("{jobs} scheduled, {what}: late in its queue"), &mut ready);
+        let ready = print_times(&format!("{jobs} scheduled, {what}: late in its queue"), &mut ready);
+        latest = ready.max.max(latest);
         print_times(&format!("{jobs} scheduled, {what}: late at a worker (20 take what they can)"), &mut received);
         println!("processor {:.1} us a job", (after.cpu - before.cpu).as_secs_f64() * 1e6 / jobs as f64);
         server.end();
     }
+    table.note(durability, "late", format!("{latest:.1}"));
 }
 
 /// How late jobs come that failed.
-pub(crate) fn retried(durability: &str) {
+pub(crate) fn retried(durability: &str, table: &mut Table) {
     let server = Server::start(durability);
     let jobs = 20_000;
     let run = |workers: Vec<Worker>| {
@@ -110,12 +116,13 @@ pub(crate) fn retried(durability: &str) {
         let due = nanos(job["failure"]["next_at"].as_str().expect("next_at"));
         received.push(Duration::from_nanos(arrived.saturating_sub(due)));
     }
-    print_times(&format!("{jobs} retried after 15 to 45 s: late at a worker"), &mut received);
+    let late = print_times(&format!("{jobs} retried after 15 to 45 s: late at a worker"), &mut received);
+    table.note(durability, "retried", format!("{:.1}", late.max));
     server.end();
 }
 
 /// What 64 workers that wait for a minute cost.
-pub(crate) fn idle(durability: &str) {
+pub(crate) fn idle(durability: &str, table: &mut Table) {
     let mut server = Server::start(durability);
     let workers = (0..64).map(|_| Worker::new(1)).collect();
     let mut crew = Crew::connect(server.address, workers, |place| Some(format!("worker-{place:04}")));
@@ -125,13 +132,14 @@ pub(crate) fn idle(durability: &str) {
     crew.run(Some(Instant::now() + Duration::from_secs(60)));
     let after = server.used();
     let seconds = (after.at - before.at).as_secs_f64();
+    let (written, syncs) = (after.written - before.written, after.syncs - before.syncs);
+    let commits = after.commits - before.commits;
+    let busy = (after.cpu - before.cpu).as_secs_f64() / seconds * 100.0;
     println!(
-        "64 waiting workers for {seconds:.0} s: {} bytes written, {} syncs, {} commits, {:.3} % of a processor",
-        after.written - before.written,
-        after.syncs - before.syncs,
-        after.commits - before.commits,
-        (after.cpu - before.cpu).as_secs_f64() / seconds * 100.0
+        "64 waiting workers for {seconds:.0} s: {written} bytes written, {syncs} syncs, {commits} commits, {busy:.3} % of a \
+         processor"
     );
+    table.note(durability, "idle", format!("{written}, {syncs}, {busy:.3}"));
     server.end();
 }
 

@@ -87,26 +87,54 @@ impl Server {
     }
 }
 
+/// What jobs took.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rate {
+    /// Jobs a second.
+    pub(crate) jobs: f64,
+    /// Processor time of a job, in microseconds.
+    pub(crate) cpu: f64,
+    /// Syncs of a job.
+    pub(crate) syncs: f64,
+}
+
 /// Prints what `jobs` jobs took between two moments.
-pub(crate) fn print_rate(what: &str, jobs: u64, before: Used, after: Used) {
+pub(crate) fn print_rate(what: &str, jobs: u64, before: Used, after: Used) -> Rate {
     let seconds = after.at.duration_since(before.at).as_secs_f64();
     let each = |total: f64| total / jobs.max(1) as f64;
+    let rate = Rate {
+        jobs: jobs as f64 / seconds,
+        cpu: each((after.cpu - before.cpu).as_secs_f64() * 1e6),
+        syncs: each((after.syncs - before.syncs) as f64),
+    };
     println!(
         "{what}: {:.0} jobs/s; processor {:.1} us a job; {:.4} syncs and {:.4} commits a job; {:.0} bytes written a job",
-        jobs as f64 / seconds,
-        each((after.cpu - before.cpu).as_secs_f64() * 1e6),
-        each((after.syncs - before.syncs) as f64),
+        rate.jobs,
+        rate.cpu,
+        rate.syncs,
         each((after.commits - before.commits) as f64),
         each((after.written - before.written) as f64),
     );
+    rate
+}
+
+/// Some of a distribution of times, in milliseconds.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Times {
+    /// Half of them are shorter.
+    pub(crate) p50: f64,
+    /// One of a hundred is longer.
+    pub(crate) p99: f64,
+    /// The longest.
+    pub(crate) max: f64,
 }
 
 /// Prints the distribution of times, in milliseconds.
-pub(crate) fn print_times(what: &str, times: &mut [Duration]) {
+pub(crate) fn print_times(what: &str, times: &mut [Duration]) -> Times {
     times.sort();
     let Some(last) = times.len().checked_sub(1) else {
         println!("{what}: nothing was measured");
-        return;
+        return Times::default();
     };
     let at = |part: f64| times[(last as f64 * part) as usize].as_secs_f64() * 1e3;
     println!(
@@ -118,4 +146,5 @@ pub(crate) fn print_times(what: &str, times: &mut [Duration]) {
         at(1.0),
         times.len()
     );
+    Times { p50: at(0.5), p99: at(0.99), max: at(1.0) }
 }

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 use crate::Server;
 use crate::crew::{Answer, Crew, Role};
 use crate::roles::{Pusher, Worker};
-use crate::server::{print_rate, print_times};
+use crate::server::{Rate, print_rate, print_times};
+use crate::table::Table;
 
 const TIME: Duration = Duration::from_secs(8);
 const FOR_EVER: u64 = u64::MAX / 2;
@@ -25,19 +26,24 @@ impl Role for Part {
     }
 }
 
-pub(crate) fn push_over_64_connections(durability: &str) {
-    push("PUSH, 64 connections", durability, 64, 1);
+pub(crate) fn push_over_64_connections(durability: &str, table: &mut Table) {
+    let rate = push("PUSH, 64 connections", durability, 64, 1);
+    table.note(durability, "push", format!("{:.0}", rate.jobs));
+    table.note(durability, "push.syncs", format!("{:.4}", rate.syncs));
 }
 
-pub(crate) fn push_over_one_connection(durability: &str) {
-    push("PUSH, 1 connection", durability, 1, 1);
+pub(crate) fn push_over_one_connection(durability: &str, table: &mut Table) {
+    let rate = push("PUSH, 1 connection", durability, 1, 1);
+    table.note(durability, "alone", format!("{:.0}", rate.jobs));
+    table.note(durability, "alone.syncs", format!("{:.4}", rate.syncs));
 }
 
-pub(crate) fn push_hundreds(durability: &str) {
-    push("PUSHB of 100, 8 connections", durability, 8, 100);
+pub(crate) fn push_hundreds(durability: &str, table: &mut Table) {
+    let rate = push("PUSHB of 100, 8 connections", durability, 8, 100);
+    table.note(durability, "bulk", format!("{:.0}", rate.jobs));
 }
 
-fn push(what: &str, durability: &str, connections: usize, at_once: u64) {
+fn push(what: &str, durability: &str, connections: usize, at_once: u64) -> Rate {
     let mut server = Server::start(durability);
     let roles = (0..connections).map(|_| Pusher::new(at_once, FOR_EVER, "")).collect();
     let mut crew = Crew::connect(server.address, roles, |_| None);
@@ -50,13 +56,14 @@ fn push(what: &str, durability: &str, connections: usize, at_once: u64) {
     crew.run(Some(Instant::now() + TIME));
     let jobs = pushed(&mut crew) - already;
     let after = server.used();
-    print_rate(what, jobs, before, after);
+    let rate = print_rate(what, jobs, before, after);
     let mut times: Vec<Duration> = crew.into_roles().into_iter().flat_map(|role| role.times).collect();
     print_times(&format!("{what}, to its answer"), &mut times);
     server.end();
+    rate
 }
 
-pub(crate) fn push_fetch_acknowledge(durability: &str) {
+pub(crate) fn push_fetch_acknowledge(durability: &str, table: &mut Table) {
     let mut server = Server::start(durability);
     let producers = 20;
     let roles = (0..producers + 20)
@@ -85,7 +92,9 @@ pub(crate) fn push_fetch_acknowledge(durability: &str) {
     let left = pushed(&mut crew) - first_pushed - jobs.min(pushed(&mut crew) - first_pushed);
     let after = server.used();
     let what = "push, fetch, acknowledge, 20 producers and 20 workers";
-    print_rate(what, jobs, before, after);
+    let rate = print_rate(what, jobs, before, after);
+    table.note(durability, "work", format!("{:.0}", rate.jobs));
+    table.note(durability, "work.cpu", format!("{:.1}", rate.cpu));
     println!("{what}: {left} more were pushed than done meanwhile");
     server.end();
     drain(durability);

@@ -8,13 +8,14 @@ use crate::Server;
 use crate::crew::{Crew, greeted};
 use crate::roles::{Pusher, Worker};
 use crate::server::{print_rate, print_times};
+use crate::table::Table;
 
 const MILLION: u64 = 1_000_000;
 
 /// Fetch and acknowledge, with nothing beside and with 400,000 scheduled, 300,000 dead and 300,000 done jobs.
-pub(crate) fn claim_beside_a_million(durability: &str) {
+pub(crate) fn claim_beside_a_million(durability: &str, table: &mut Table) {
     let mut server = Server::start(durability);
-    claim(&mut server, "with nothing beside");
+    let alone = claim(&mut server, "with nothing beside");
     let far = ",\"at\":\"2099-01-01T00:00:00Z\"";
     fill(&server, 300_000, far);
     assert_eq!(server.ask("MUTATE {\"cmd\":\"kill\",\"target\":\"scheduled\",\"filter\":{\"regexp\":\"*\"}}"), "+OK");
@@ -23,21 +24,25 @@ pub(crate) fn claim_beside_a_million(durability: &str) {
     work(&server, 300_000);
     let info = server.info();
     println!("beside: {}", info["faktory"]["sets"]);
-    claim(&mut server, "beside 400,000 scheduled, 300,000 dead, 300,000 done");
+    let beside = claim(&mut server, "beside 400,000 scheduled, 300,000 dead, 300,000 done");
+    table.note(durability, "claim", format!("{:.2}", beside / alone));
     server.end();
 }
 
-fn claim(server: &mut Server, beside: &str) {
+/// The rate of the best of three rounds.
+fn claim(server: &mut Server, beside: &str) -> f64 {
     let jobs = 20_000;
+    let mut best = 0.0_f64;
     for round in 1..=3 {
         fill(server, jobs, "");
         let before = server.used();
         let workers = work(server, jobs);
         let after = server.used();
-        print_rate(&format!("claims {beside}, round {round}"), jobs, before, after);
+        best = best.max(print_rate(&format!("claims {beside}, round {round}"), jobs, before, after).jobs);
         let mut fetches: Vec<Duration> = workers.into_iter().flat_map(|worker| worker.fetches).collect();
         print_times("FETCH, to its job", &mut fetches);
     }
+    best
 }
 
 fn fill(server: &Server, jobs: u64, more: &str) {
@@ -56,19 +61,23 @@ fn work(server: &Server, jobs: u64) -> Vec<Worker> {
 }
 
 /// What queued jobs take in memory: where tables are full, and where they have just grown.
-pub(crate) fn memory_of_queued_jobs(durability: &str) {
+pub(crate) fn memory_of_queued_jobs(durability: &str, table: &mut Table) {
+    let mut most = 0;
     for jobs in [900_000, MILLION, 1_900_000] {
         let mut server = Server::start(durability);
         let empty = server.process().resident_kib();
         fill(&server, jobs, "");
         let text = server.info()["evercrew"]["text_bytes"].as_u64().unwrap_or(0);
-        print_memory(&format!("after {jobs} pushes"), jobs, server.process().resident_kib(), empty, text);
+        let what = format!("after {jobs} pushes");
+        most = most.max(print_memory(&what, jobs, server.process().resident_kib(), empty, text));
         server.end();
     }
+    table.note(durability, "memory", most.to_string());
 }
 
 /// A million queued jobs: what they take in memory, and how soon the next server answers after a kill.
-pub(crate) fn restart_with_a_million(durability: &str) {
+pub(crate) fn restart_with_a_million(durability: &str, table: &mut Table) {
+    let mut latest = 0.0_f64;
     let mut server = Server::start(durability);
     let empty = server.process().resident_kib();
     fill(&server, MILLION, "");
@@ -84,19 +93,22 @@ pub(crate) fn restart_with_a_million(durability: &str) {
         let mut first = greeted(server.address, Some("first-worker"));
         let greeted_after = killed.elapsed();
         assert!(crate::crew::ask(&mut first, "FETCH default").contains("jid"));
+        let fetched_after = killed.elapsed().as_secs_f64() * 1e3;
+        latest = latest.max(fetched_after);
         println!(
-            "round {round}: greeted {:.0} ms and a job fetched {:.0} ms after the kill",
+            "round {round}: greeted {:.0} ms and a job fetched {fetched_after:.0} ms after the kill",
             greeted_after.as_secs_f64() * 1e3,
-            killed.elapsed().as_secs_f64() * 1e3
         );
         server.reconnect();
         let text = server.info()["evercrew"]["text_bytes"].as_u64().unwrap_or(0);
-        print_memory("after the restart", MILLION, server.process().resident_kib(), empty, text);
+        let each = print_memory("after the restart", MILLION, server.process().resident_kib(), empty, text);
+        table.note(durability, "restart.memory", each.to_string());
     }
+    table.note(durability, "restart", format!("{latest:.0}"));
     server.end();
 }
 
-fn print_memory(when: &str, jobs: u64, resident: u64, empty: u64, text: u64) {
+fn print_memory(when: &str, jobs: u64, resident: u64, empty: u64, text: u64) -> u64 {
     let each = (resident * 1024).saturating_sub(60 << 20).saturating_sub(text) / jobs;
     println!(
         "{when}: {} MiB resident ({} MiB when empty), {} MiB of it payloads: 60 MiB and {each} bytes for each job beyond its payload",
@@ -104,4 +116,5 @@ fn print_memory(when: &str, jobs: u64, resident: u64, empty: u64, text: u64) {
         empty >> 10,
         text >> 20
     );
+    each
 }
