@@ -24,7 +24,10 @@ const RINGS: [&[&str]; 5] = [
 
 /// Crates that are no part of the product, and which of ours each may use. A ring may use them for its tests only.
 const TOOLS: [(&str, &[&str]); 5] = [
-    ("evercrew-benches", &["evercrew-core", "evercrew-e2e", "evercrew-load", "evercrew-sys", "evercrew-worker"]),
+    (
+        "evercrew-benches",
+        &["evercrew-core", "evercrew-e2e", "evercrew-jobs", "evercrew-load", "evercrew-sys", "evercrew-worker"],
+    ),
     ("evercrew-e2e", &["evercrew-core", "evercrew-load", "evercrew-sys"]),
     ("evercrew-load", &[]),
     ("evercrew-sim", &["evercrew-core"]),

@@ -42,6 +42,8 @@ pub use embedded::Embedded;
 pub use error::{Error, Result};
 /// A client of a running engine, for this program or another one.
 pub use evercrew_control as control;
+/// Job workers, and clients of a queue server.
+pub use evercrew_jobs as jobs;
 pub use evercrew_worker::{
     App, Asked, Body, BoxError, CommandPipe, Connection, Context, Figures, Format, HttpOptions, Hyper, Identity, Stop,
     StopFlag, Tower,
