@@ -1,11 +1,13 @@
 //! What a queue server is told before it starts.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use evercrew_core::jobs::Backoff;
 use evercrew_store::Durability;
 
 use crate::fault::Faults;
@@ -35,6 +37,8 @@ pub struct Config {
     pub keep_done: Duration,
     /// How long a dead job is kept.
     pub keep_dead: Duration,
+    /// How long a job that failed waits for its next try, by its type; [`Backoff::Power`] for all others.
+    pub backoffs: BTreeMap<String, Backoff>,
     /// Mistakes, which tests alone can plant.
     pub(crate) faults: Faults,
 }
@@ -92,6 +96,7 @@ impl Config {
             connections: 10_000,
             keep_done: Duration::from_secs(3600),
             keep_dead: Duration::from_secs(180 * 86_400),
+            backoffs: BTreeMap::new(),
             faults: Faults::default(),
         }
     }

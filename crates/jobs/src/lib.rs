@@ -102,6 +102,8 @@ pub use config::{Config, Listen, Password, Storage};
 #[cfg(feature = "server")]
 pub use error::Error;
 #[cfg(feature = "server")]
+pub use evercrew_core::jobs::Backoff;
+#[cfg(feature = "server")]
 pub use evercrew_store::Durability;
 #[cfg(feature = "planted-faults")]
 pub use fault::Fault;

@@ -124,8 +124,12 @@ impl Server {
         if cut > 0 {
             notices.cut(cut);
         }
+        let mut core = Jobs::start(policy, Now { mono: now, wall }, found);
+        for (kind, backoff) in &config.backoffs {
+            core.back_off(kind.as_str().into(), *backoff);
+        }
         Ok(Self {
-            core: config.faults.planted_into(Jobs::start(policy, Now { mono: now, wall }, found)),
+            core: config.faults.planted_into(core),
             texts: Texts::new(config.memory),
             finished_jobs: FinishedJobs::new(config.keep_done),
             room: Room::new(config.buffers),

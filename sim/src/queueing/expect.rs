@@ -14,6 +14,10 @@ use super::oracle::{Item, Oracle};
 
 /// How long dead jobs are kept.
 pub(super) const KEEP_DEAD: Duration = Duration::from_secs(300);
+/// A type that waits for its retries in its own way, twice as long each time.
+pub(super) const OWN_KIND: &str = "own";
+pub(super) const OWN_FIRST: Duration = Duration::from_secs(3);
+pub(super) const OWN_MOST: Duration = Duration::from_secs(8);
 /// Workers that may be known.
 pub(super) const MOST_WORKERS: usize = 6;
 /// Workers that may die with a job.
@@ -443,9 +447,14 @@ pub(super) fn is_met(expect: &Expect, now: Now, record: &Record) -> bool {
         | (Expect::Dead { deaths: d, count: c, .. }, Place::Dead(_)) => (*d, *c) == (deaths, count),
         (Expect::Retried { count: c }, Place::Retry(at)) => {
             let before = u64::from(*c) - 1;
-            let least = before.pow(4) + 15;
-            let wait = at.since(now.wall).as_secs();
-            *c == count && (least..=least + 29 * (before + 1)).contains(&wait)
+            let (least, spread) = match &*record.kind {
+                OWN_KIND => {
+                    let wait = (OWN_FIRST * 2_u32.pow(*c - 1)).min(OWN_MOST);
+                    (wait, wait / 10)
+                }
+                _ => (Duration::from_secs(before.pow(4) + 15), Duration::from_secs(29 * (before + 1))),
+            };
+            *c == count && (least..=least + spread).contains(&at.since(now.wall))
         }
         _ => false,
     }

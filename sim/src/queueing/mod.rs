@@ -6,6 +6,7 @@
 //! of its own in `account.rs`.
 
 mod account;
+mod crew;
 mod disk;
 mod expect;
 mod oracle;

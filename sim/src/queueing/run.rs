@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use evercrew_core::Mono;
 use evercrew_core::jobs::{
-    Action, Asker, BatchNumber, Change, Claim, Event, Failure as Reason, Fault, Fetch, Found, Grant, Greeting, Jobs,
-    Mutation, NewJob, Now, Policy, Set, Stage, Verdict, Wall,
+    Action, Asker, Backoff, BatchNumber, Change, Claim, Event, Fault, Found, Jobs, Mutation, NewJob, Now, Policy, Set,
+    Stage, Verdict, Wall,
 };
 
 use super::account::State;
 use super::disk::Disk;
-use super::expect::{KEEP_DEAD, MOST_DEATHS, MOST_WORKERS};
+use super::expect::{KEEP_DEAD, MOST_DEATHS, MOST_WORKERS, OWN_FIRST, OWN_KIND, OWN_MOST};
 use super::oracle::Oracle;
 use crate::random::Random;
 use crate::simulation::{Failure, Summary};
@@ -24,11 +24,11 @@ const BAD: u64 = 120_000;
 /// Afterwards everything is done in this time: the longest retry, reservation and schedule, one after the other, and by
 /// a clock that was an hour ahead.
 const LONGEST: Duration = Duration::from_secs(4500);
-const QUEUES: [&str; 3] = ["high", "low", "other"];
+pub(super) const QUEUES: [&str; 3] = ["high", "low", "other"];
 
 /// What happens at a moment.
 #[derive(Clone, Debug)]
-enum Happening {
+pub(super) enum Happening {
     Push,
     Fetch(Arc<str>),
     Beat(Arc<str>),
@@ -46,9 +46,9 @@ enum Happening {
     Kill,
 }
 
-struct Run {
-    random: Random,
-    jobs: Jobs,
+pub(super) struct Run {
+    pub(super) random: Random,
+    pub(super) jobs: Jobs,
     oracle: Oracle,
     disk: Disk,
     open: Vec<Change>,
@@ -56,7 +56,7 @@ struct Run {
     fault: Option<Fault>,
     /// Nothing bad happens in this run at all.
     is_fair: bool,
-    now: Mono,
+    pub(super) now: Mono,
     /// The wall is at dawn, plus the time that passed, plus this.
     ahead: i64,
     stepped: Mono,
@@ -64,10 +64,10 @@ struct Run {
     wakes: Option<Mono>,
     queue: BTreeMap<(Mono, u64), Happening>,
     /// The process of each.
-    workers: BTreeMap<Arc<str>, i64>,
-    waiting: BTreeMap<Asker, Arc<str>>,
+    pub(super) workers: BTreeMap<Arc<str>, i64>,
+    pub(super) waiting: BTreeMap<Asker, Arc<str>>,
     pushed: u64,
-    next: u64,
+    pub(super) next: u64,
     events: u64,
     trace: Option<Vec<String>>,
 }
@@ -168,7 +168,7 @@ impl Run {
         Ok(())
     }
 
-    fn is_good(&self) -> bool {
+    pub(super) fn is_good(&self) -> bool {
         self.is_fair || self.now.since(Mono::default()) >= Duration::from_millis(1_000_000 + BAD)
     }
 
@@ -179,7 +179,7 @@ impl Run {
         Ok(())
     }
 
-    fn clocks(&self) -> Now {
+    pub(super) fn clocks(&self) -> Now {
         let passed = self.now.since(Mono::default().after(Duration::from_secs(1000)));
         let passed = u64::try_from(passed.as_nanos()).unwrap_or(u64::MAX);
         Now { mono: self.now, wall: Wall((DAWN + passed).saturating_add_signed(self.ahead)) }
@@ -240,12 +240,12 @@ impl Run {
         }
     }
 
-    fn at(&mut self, at: Mono, happening: Happening) {
+    pub(super) fn at(&mut self, at: Mono, happening: Happening) {
         self.next += 1;
         self.queue.insert((at, self.next), happening);
     }
 
-    fn soon(&mut self, most: u64, happening: Happening) {
+    pub(super) fn soon(&mut self, most: u64, happening: Happening) {
         self.soon_between(0, most, happening);
     }
 
@@ -266,7 +266,7 @@ impl Run {
             let at = self.random.chance(30).then(|| wall.after(self.random.millis(0, 100_000)));
             let retry = i32::try_from(self.random.below(5)).unwrap_or(0) - 1;
             let reserve_for = u32::try_from(self.random.between(2, 60)).unwrap_or(60);
-            let (queue, kind, backtrace) = (self.queue_name(), Arc::from("kind"), 0);
+            let (queue, kind, backtrace) = (self.queue_name(), Arc::from(*self.random.pick(&["kind", OWN_KIND])), 0);
             if !self.is_good() && self.random.chance(3) {
                 self.soon(40, Happening::Event(Event::Cancelled(Arc::clone(&jid))));
             }
@@ -303,67 +303,7 @@ impl Run {
         if self.random.chance(50) { self.push() } else { Ok(()) }
     }
 
-    fn hire(&mut self) -> Result<(), String> {
-        self.next += 1;
-        let wid: Arc<str> = Arc::from(format!("worker-{}", self.next));
-        if !self.greet(&wid)? {
-            self.soon(5000, Happening::Hire);
-            return Ok(());
-        }
-        if !self.is_good() && self.random.chance(20) {
-            self.soon(20_000, Happening::Replace(Arc::clone(&wid)));
-        }
-        self.soon(10, Happening::Fetch(Arc::clone(&wid)));
-        self.soon(15_000, Happening::Beat(wid));
-        Ok(())
-    }
-
-    /// A process says that it is this worker; whether there is room for it.
-    fn greet(&mut self, wid: &Arc<str>) -> Result<bool, String> {
-        self.next += 1;
-        let pid = self.workers.get(wid).copied().unwrap_or(i64::try_from(self.next).unwrap_or(0));
-        self.tell(Event::Greeted(Greeting { wid: Arc::clone(wid), host: String::new(), pid, labels: Vec::new() }))?;
-        let is_known = self.jobs.consumer(wid).is_some();
-        if is_known {
-            self.workers.insert(Arc::clone(wid), pid);
-        } else {
-            self.workers.remove(wid);
-        }
-        Ok(is_known)
-    }
-
-    fn replace(&mut self, wid: &Arc<str>) -> Result<(), String> {
-        let Some(pid) = self.workers.remove(wid) else { return Ok(()) };
-        self.greet(wid)?;
-        self.soon(5000, Happening::Event(Event::Died(Arc::clone(wid), pid)));
-        self.soon(8000, Happening::Replace(Arc::clone(wid)));
-        Ok(())
-    }
-
-    fn fetch(&mut self, wid: &Arc<str>) -> Result<(), String> {
-        let Some(pid) = self.workers.get(wid).copied() else { return Ok(()) };
-        if self.waiting.values().any(|waiting| waiting == wid) {
-            return Ok(());
-        }
-        self.next += 1;
-        let asker = Asker(self.next);
-        let mut queues: Vec<Arc<str>> = QUEUES.map(Arc::from).to_vec();
-        if !self.is_good() && self.random.chance(50) {
-            queues.rotate_left(1);
-            queues.truncate(usize::try_from(self.random.between(1, 3)).unwrap_or(1));
-        }
-        self.waiting.insert(asker, Arc::clone(wid));
-        let most = if self.random.chance(70) { 1 } else { 4 };
-        let wait = if self.random.chance(80) { Duration::from_secs(2) } else { Duration::ZERO };
-        self.tell(Event::Fetched(Fetch { asker, wid: Arc::clone(wid), pid, queues, most, wait }))?;
-        if !self.is_good() && self.random.chance(10) && self.waiting.remove(&asker).is_some() {
-            self.soon(500, Happening::Fetch(Arc::clone(wid)));
-            self.tell(Event::Left(asker))?;
-        }
-        Ok(())
-    }
-
-    fn tell(&mut self, event: Event) -> Result<(), String> {
+    pub(super) fn tell(&mut self, event: Event) -> Result<(), String> {
         let mut actions = Vec::new();
         let now = self.clocks();
         let verdict = self.jobs.handle(now, event.clone(), &mut actions);
@@ -392,59 +332,6 @@ impl Run {
             }
         }
         Ok(())
-    }
-
-    /// What a worker makes of a job.
-    fn work(&mut self, wid: &Arc<str>, grant: &Grant) {
-        let Some(record) = self.jobs.record(grant.number) else { return };
-        let jid = Arc::clone(&record.jid);
-        let lease = self.random.chance(50).then_some(grant.lease);
-        let claim = Claim { jid: Arc::clone(&jid), lease, wid: Some(Arc::clone(wid)) };
-        let done = Happening::Event(Event::Done(claim.clone(), None));
-        if self.is_good() {
-            return self.soon(500, done);
-        }
-        if self.random.chance(2) {
-            // Before its lease is written, as likely as not.
-            self.soon(10, Happening::Kill);
-        }
-        let reason = Reason { kind: "Error".to_owned(), message: "no".to_owned(), ..Reason::default() };
-        let failed = Happening::Event(Event::Failed(claim.clone(), Box::new(reason)));
-        match self.random.below(15) {
-            0 => {}
-            1 | 2 => self.soon(3000, failed),
-            3 => {
-                self.soon(3000, failed.clone());
-                self.soon(30_000, failed);
-            }
-            4 => self.soon(1000, Happening::Event(Event::Refunded(claim))),
-            5 if self.random.chance(10) => self.soon(50, Happening::Event(Event::Damaged(grant.lease))),
-            5 => self.soon(50, Happening::Event(Event::Undelivered(grant.lease))),
-            6 => {
-                // The same answer twice, close together.
-                let at = self.now.after(self.random.millis(0, 1000));
-                self.at(at, done.clone());
-                self.at(at.after(Duration::from_micros(200)), done);
-            }
-            7 => self.soon(90_000, done),
-            8 => {
-                let is_seen = self.random.chance(70);
-                self.soon(2000, Happening::End(Arc::clone(wid), is_seen));
-                self.soon(5000, done);
-            }
-            9 => self.soon(1000, Happening::Event(Event::Cancelled(jid))),
-            10 => {
-                // It dies right after its answer.
-                let at = self.now.after(self.random.millis(0, 1000));
-                self.at(at, done);
-                self.at(at.after(Duration::from_micros(500)), Happening::End(Arc::clone(wid), true));
-            }
-            11 => {
-                self.soon(2000, failed);
-                self.soon(2000, done);
-            }
-            _ => self.soon(2000, done),
-        }
     }
 
     /// Hands over what is open when nothing is being written.
@@ -520,6 +407,7 @@ impl Run {
     fn start(&mut self) {
         let seed = self.random.draw();
         self.jobs = Jobs::start(policy(seed), self.clocks(), self.disk.found());
+        self.jobs.back_off(Arc::from(OWN_KIND), Backoff::Doubling(OWN_FIRST, OWN_MOST));
         if let Some(fault) = self.fault {
             self.jobs.plant(fault);
         }

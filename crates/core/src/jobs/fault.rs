@@ -11,6 +11,7 @@ faults! {
     LatestDeadline: "The server sleeps to its latest deadline.",
     NobodyWoken: "Whoever waits for jobs is not told of a new one.",
     LastQueueFirst: "The queues of a fetch are looked through from the end.",
+    OwnBackoffForgotten: "A type that has a backoff of its own waits like all others.",
     OneRetryLess: "The last retry is never made.",
     PoisonForgotten: "A job may cost any number of workers.",
     DeathKeepsLeases: "What a dead worker had stays with it.",

@@ -10,7 +10,7 @@ use super::machine::{Ended, Held, Job, Jobs};
 use super::number::{Asker, BatchNumber, JobNumber, LeaseNumber};
 use super::queues::Index;
 use super::record::{Failure, Place, Record};
-use super::retry;
+use super::retry::Backoff;
 use super::wall::Now;
 
 /// What a claim comes to.
@@ -250,7 +250,9 @@ impl Jobs {
                 self.settled_by_its_worker(number);
                 let Some(job) = self.jobs.get(&number) else { return Verdict::Unknown };
                 let less = i32::from(self.faults.has(Fault::OneRetryLess));
-                let next = failed(now, &job.record, failure, self.lots.draw(), less);
+                let own = self.backoffs.get(&job.record.kind).copied().unwrap_or_default();
+                let backoff = if self.faults.has(Fault::OwnBackoffForgotten) { Backoff::Power } else { own };
+                let next = failed(now, &job.record, failure, (backoff, self.lots.draw()), less);
                 self.totals.died += u64::from(next.as_ref().is_some_and(|next| matches!(next.place, Place::Dead(_))));
                 self.begin(number, next, out)
             }
@@ -403,13 +405,13 @@ impl Jobs {
 }
 
 /// What becomes of a job that failed; nothing when it is thrown away.
-fn failed(now: Now, record: &Record, failure: Failure, lot: u32, less: i32) -> Option<Record> {
+fn failed(now: Now, record: &Record, failure: Failure, (backoff, lot): (Backoff, u32), less: i32) -> Option<Record> {
     let before = record.failure.as_ref().map_or(0, |failure| failure.count);
     let count = before.saturating_add(1);
     let place = match record.retry {
         0 => return None,
         retry if retry < 0 || i64::from(count) > i64::from(retry - less) => Place::Dead(now.wall),
-        _ => Place::Retry(now.wall.after(retry::delay(before, lot))),
+        _ => Place::Retry(now.wall.after(backoff.delay(before, lot))),
     };
     let next = if let Place::Retry(at) = place { Some(at) } else { None };
     let failure = Failure { at: now.wall, next, ..failure }.after(record.failure.as_deref());

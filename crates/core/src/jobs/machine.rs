@@ -15,7 +15,7 @@ use super::fault::Fault;
 use super::number::{JobNumber, LeaseNumber};
 use super::queues::Queues;
 use super::record::{Place, Record};
-use super::retry::Lots;
+use super::retry::{Backoff, Lots};
 use super::totals::Totals;
 use super::waits::Waits;
 use super::wall::{Now, Wall};
@@ -93,6 +93,8 @@ pub struct Jobs {
     pub(super) batches: Batches,
     pub(super) next_job: u64,
     pub(super) next_lease: u64,
+    /// Of types that have one of their own.
+    pub(super) backoffs: HashMap<Arc<str>, Backoff>,
     pub(super) lots: Lots,
     pub(super) totals: Totals,
     pub(super) faults: Faults<Fault>,
@@ -122,6 +124,7 @@ impl Jobs {
             // Some that were given before a crash are written nowhere. Each start draws where it begins, so none of them
             // is given again; in JSON they stay below what other languages' numbers hold.
             next_lease: (policy.seed >> 12) + 1,
+            backoffs: HashMap::new(),
             lots: Lots::new(policy.seed),
             totals: Totals::default(),
             faults: Faults::default(),
@@ -139,6 +142,11 @@ impl Jobs {
             }
         }
         jobs
+    }
+
+    /// Has jobs of a type wait like this for their next try.
+    pub fn back_off(&mut self, kind: Arc<str>, backoff: Backoff) {
+        self.backoffs.insert(kind, backoff);
     }
 
     /// Takes in what happened. All actions are to be carried out before the next event.

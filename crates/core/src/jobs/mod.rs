@@ -41,6 +41,7 @@ pub use machine::{Jobs, MOST_JOBS, Policy};
 pub use number::{Asker, BatchNumber, JobNumber, LeaseNumber};
 pub use queues::MOST_QUEUES;
 pub use record::{Attempt, Failure, MOST_EARLIER, Place, Record};
+pub use retry::Backoff;
 pub use totals::Totals;
 pub use view::{QueueView, Set};
 pub use wall::{Now, Wall};

@@ -210,6 +210,25 @@ fn a_new_start_finds_everything() {
     }
 }
 
+/// A type can have a way of its own to wait for its next try.
+#[test]
+fn types_wait_for_their_retries_in_their_own_way() {
+    let rig = Rig::with(|config| {
+        let soon = evercrew_jobs::Backoff::Fixed(std::time::Duration::from_millis(50));
+        config.backoffs.insert("Test".to_owned(), soon);
+    });
+    let (mut producer, mut worker) = (rig.producer(), rig.worker("worker-1"));
+    producer.push("job-00001", "");
+    producer.ok(r#"PUSH {"jid":"job-00002","jobtype":"Other","args":[]}"#);
+    for jid in ["job-00001", "job-00002"] {
+        worker.fetch_the("default", jid);
+        worker.fail(jid);
+    }
+    // The other one waits for at least 15 s.
+    worker.fetch_the("default", "job-00001");
+    assert_eq!(producer.state("job-00002"), "retries");
+}
+
 /// More text than there is room for in memory is read from the store when it is fetched.
 #[test]
 fn texts_that_have_no_room_come_from_the_store() {
