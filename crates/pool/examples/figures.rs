@@ -78,6 +78,7 @@ for line in sys.stdin:
     line("Python SDK, 64 handed out ahead", pipelined(config, 64), String::new());
     mixed();
     behind_a_long_one();
+    deaths();
 }
 
 /// A child without a pool.
@@ -186,6 +187,35 @@ fn behind_a_long_one() {
     }
     pool.cancel(long);
     println!("2 children, one with a job of 10 s: p99 of 100 others {:.2} ms", quantile(&mut times, 0.99) * 1e3);
+}
+
+/// How long after a child is killed, with a job in hand, whoever waits for the job is told.
+fn deaths() {
+    let mut config = own("plain");
+    (config.backoff.max, config.start_limit, config.log) = (Duration::from_millis(100), None, Box::new(|_| {}));
+    let pool = Pool::spawn(config).expect("a pool");
+    let mut times = Vec::new();
+    for number in 0..20 {
+        let (told, outcome) = channel();
+        let job =
+            pool.submit(Job::new(format!("j{number}"), r#"{"ms":60000}"#), move |outcome| drop(told.send(outcome)));
+        let pid = loop {
+            let children = pool.statistics().expect("it runs").children;
+            if let Some(child) = children.iter().find(|child| !child.jobs_in_hand.is_empty()) {
+                break child.pid;
+            }
+        };
+        let child = evercrew_sys::process::open(pid).expect("a pidfd");
+        let killed = Instant::now();
+        evercrew_sys::process::signal(std::os::fd::AsFd::as_fd(&child), evercrew_core::Signal::Kill).expect("kill");
+        // One that was not read yet has gone to the next child: no death of a job.
+        match outcome.recv_timeout(Duration::from_secs(1)) {
+            Ok(_) => times.push(killed.elapsed()),
+            Err(_) => pool.cancel(job),
+        }
+    }
+    let most = quantile(&mut times, 1.0) * 1e3;
+    println!("a child killed with its job in hand: known within {most:.2} ms, {} kills", times.len());
 }
 
 fn quantile(times: &mut [Duration], share: f64) -> f64 {
