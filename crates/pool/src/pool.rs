@@ -1,8 +1,8 @@
 //! The pool as others hold it.
 
-use std::sync::mpsc::{Receiver, channel, sync_channel};
+use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{Builder, JoinHandle};
+use std::thread::{Builder, JoinHandle, Thread};
 
 use evercrew_core::pool::{JobId, Refusal};
 
@@ -70,9 +70,9 @@ impl Pool {
     pub fn run(&self, job: Job, cancel: &Cancel) -> Outcome {
         let mut seen = None;
         loop {
-            let (id, outcome) = self.begin(job.clone());
+            let (id, answer) = self.begin(job.clone());
             cancel.follow(&self.inbox, id);
-            let outcome = outcome.recv().unwrap_or(Outcome::Returned { begun: false });
+            let outcome = answer.wait();
             cancel.unfollow();
             if outcome != Outcome::Refused(Refusal::Full) || cancel.is_cancelled() {
                 if seen.is_some() {
@@ -88,11 +88,11 @@ impl Pool {
         }
     }
 
-    fn begin(&self, job: Job) -> (JobId, Receiver<Outcome>) {
-        let (told, outcome) = sync_channel(1);
-        // Whoever asked may be gone.
-        let id = self.submit(job, move |outcome| drop(told.send(outcome)));
-        (id, outcome)
+    fn begin(&self, job: Job) -> (JobId, Arc<Answer>) {
+        let answer = Arc::new(Answer { outcome: Mutex::new(None), waiter: std::thread::current() });
+        let teller = Teller(Arc::clone(&answer));
+        let id = self.submit(job, move |outcome| teller.0.tell(outcome));
+        (id, answer)
     }
 
     /// Has a child do the job; `done` is told what came of it, in a thread of the pool's: it must not wait. A pool in which as
@@ -144,6 +144,39 @@ impl Pool {
             // Its panic was told where it happened.
             let _ = thread.join();
         }
+    }
+}
+
+/// What one thread waits for. A channel would spin and give up the processor before it sleeps, which on a busy one costs
+/// whole slices of time.
+#[derive(Debug)]
+struct Answer {
+    outcome: Mutex<Option<Outcome>>,
+    waiter: Thread,
+}
+
+impl Answer {
+    fn tell(&self, outcome: Outcome) {
+        self.outcome.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(outcome);
+        self.waiter.unpark();
+    }
+
+    fn wait(&self) -> Outcome {
+        loop {
+            if let Some(outcome) = self.outcome.lock().unwrap_or_else(PoisonError::into_inner).take() {
+                return outcome;
+            }
+            std::thread::park();
+        }
+    }
+}
+
+/// Tells whoever waits, at the latest when the dispatcher is gone.
+struct Teller(Arc<Answer>);
+
+impl Drop for Teller {
+    fn drop(&mut self) {
+        self.0.tell(Outcome::Returned { begun: false });
     }
 }
 
