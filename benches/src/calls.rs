@@ -1,8 +1,8 @@
 //! How long questions to workers take, on an open connection and with many workers.
 //!
 //! **What it does.** Starts the release binary (or the one its first argument names) with workers that answer at once, which
-//! this program itself is, and prints percentiles of `status` and `call`, how exact deadlines are, and how soon a death is
-//! told. `cargo build --release && cargo run --release -p evercrew-benches --bin calls`; `-- BINARY 1000` sets the most
+//! this program itself is, and prints percentiles of `status` and `call`, how exact deadlines are, how soon a death is
+//! told, and `status` while somebody deaf follows a flood of events. `cargo build --release && cargo run --release -p evercrew-benches --bin calls`; `-- BINARY 1000` sets the most
 //! workers.
 //!
 //! **Where to start.** `main`, a line a figure.
@@ -13,6 +13,7 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use evercrew_core::Signal;
@@ -45,6 +46,7 @@ fn main() {
         if workers == 2 {
             deadlines(&engine);
             deaths(&engine);
+            deaf(&engine);
         }
     }
 }
@@ -111,6 +113,30 @@ fn deaths(engine: &Engine) {
         events.worker("worker.ready", "s.1", Duration::from_secs(30));
     }
     print("a death is told after", found);
+}
+
+/// `status` of others under a flood of events that somebody follows and never reads.
+fn deaf(engine: &Engine) {
+    let mut follower = Asking::new(engine);
+    follower.send(&json!({"id": "1", "verb": "events", "args": {"follow": true, "since": 1}}));
+    let (mut flood, mut other) = (Asking::new(engine), Asking::new(engine));
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let events = scope.spawn(|| {
+            let mut events = 0;
+            while !done.load(Relaxed) {
+                for _ in 0..50 {
+                    flood.send(&json!({"id": "1", "verb": "log-level", "args": {"filter": "fatal"}}));
+                }
+                (0..50).for_each(|_| drop(flood.reply()));
+                events += 100;
+            }
+            events
+        });
+        percentiles("status under a flood of events", 2000, || other.ask(&json!({"id": "1", "verb": "status"})));
+        done.store(true, Relaxed);
+        println!("events meanwhile: {}", events.join().unwrap_or(0));
+    });
 }
 
 fn percentiles(what: &str, rounds: usize, mut once: impl FnMut()) {
