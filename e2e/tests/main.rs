@@ -21,6 +21,7 @@ mod identity;
 mod init;
 mod json;
 mod keeping;
+mod kept;
 mod kill;
 mod levels;
 mod limits;
