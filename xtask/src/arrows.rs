@@ -26,7 +26,15 @@ const RINGS: [&[&str]; 5] = [
 const TOOLS: [(&str, &[&str]); 5] = [
     (
         "evercrew-benches",
-        &["evercrew-core", "evercrew-e2e", "evercrew-jobs", "evercrew-load", "evercrew-sys", "evercrew-worker"],
+        &[
+            "evercrew",
+            "evercrew-core",
+            "evercrew-e2e",
+            "evercrew-jobs",
+            "evercrew-load",
+            "evercrew-sys",
+            "evercrew-worker",
+        ],
     ),
     ("evercrew-e2e", &["evercrew-core", "evercrew-load", "evercrew-sys"]),
     ("evercrew-load", &[]),
