@@ -1,6 +1,5 @@
 //! The plain accept loop: a task for each connection, whatever it speaks.
 
-use evercrew_core::Level;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::pin::Pin;
@@ -14,7 +13,6 @@ use crate::context::Context;
 use crate::drain::{Drain, begun};
 use crate::http::{Family, Stream};
 use crate::life::Life;
-use crate::notices;
 use crate::process::{Worker, end};
 use crate::serving::Serving;
 
@@ -43,33 +41,21 @@ impl Connection {
 
 impl AsyncRead for Connection {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        match &mut self.stream {
-            Stream::Tcp(stream) => Pin::new(stream).poll_read(cx, buffer),
-            Stream::Unix(stream) => Pin::new(stream).poll_read(cx, buffer),
-        }
+        self.stream.poll_read(cx, buffer)
     }
 }
 
 impl AsyncWrite for Connection {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        match &mut self.stream {
-            Stream::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
-            Stream::Unix(stream) => Pin::new(stream).poll_write(cx, bytes),
-        }
+        self.stream.poll_write(cx, bytes)
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<io::Result<()>> {
-        match &mut self.stream {
-            Stream::Tcp(stream) => Pin::new(stream).poll_flush(cx),
-            Stream::Unix(stream) => Pin::new(stream).poll_flush(cx),
-        }
+    fn poll_flush(self: Pin<&mut Self>, _: &mut TaskContext<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<io::Result<()>> {
-        match &mut self.stream {
-            Stream::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
-            Stream::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
-        }
+        self.stream.poll_shutdown(cx)
     }
 }
 
@@ -116,10 +102,8 @@ where
         // In some protocols the server speaks first: there is no word to wait for.
         word.notify_one();
         async move {
-            match Stream::new(fd, family) {
-                Ok(stream) => handle(Connection { stream, drain: shared.1.clone() }, shared.0.clone()).await,
-                Err(error) => notices::line(Level::Info, format_args!("a connection was dropped: {error}")),
-            }
+            let stream = Stream::new(fd, family);
+            handle(Connection { stream, drain: shared.1.clone() }, shared.0.clone()).await;
         }
     }
 

@@ -1,6 +1,5 @@
 //! What is done with connections, whatever they speak.
 
-use evercrew_core::Level;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
@@ -9,7 +8,6 @@ use tokio::sync::Notify;
 use crate::app::App;
 use crate::drain::Drain;
 use crate::http::{Family, Host, Stream, serve, turn_away};
-use crate::notices;
 
 /// What one thread of a worker does with the connections that it accepts.
 pub(crate) trait Serving: Clone + Send + Sync + 'static {
@@ -50,21 +48,12 @@ impl<A: App + Sync> Serving for Http<A> {
 
     fn serve(&self, fd: OwnedFd, family: Family, word: Arc<Notify>) -> impl Future<Output = ()> + Send + use<A> {
         let (app, host) = (self.app.clone(), Arc::clone(&self.host));
-        async move {
-            match Stream::new(fd, family) {
-                Ok(stream) => serve(stream, host, app, word).await,
-                Err(error) => notices::line(Level::Info, format_args!("a connection was dropped: {error}")),
-            }
-        }
+        serve(Stream::new(fd, family), host, app, word)
     }
 
     fn turn_away(&self, fd: OwnedFd, family: Family) -> impl Future<Output = ()> + Send + use<A> {
         let host = Arc::clone(&self.host);
-        async move {
-            if let Ok(stream) = Stream::new(fd, family) {
-                turn_away(stream, &host).await;
-            }
-        }
+        async move { turn_away(Stream::new(fd, family), &host).await }
     }
 
     fn watch(&self) -> impl Future<Output = ()> + Send + use<A> {

@@ -45,7 +45,7 @@ impl Io {
     }
 
     /// Closes the connection in the way that leaves what was sent intact.
-    pub(crate) async fn close(self) {
+    pub(crate) async fn close(mut self) {
         if self.state.verdict() == Some(Verdict::Reset) {
             self.stream.set_reset();
             return;

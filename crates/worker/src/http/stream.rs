@@ -1,7 +1,8 @@
 //! An accepted connection: TCP or unix.
 
-use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::io::{self, Read, Write};
+use std::mem;
+use std::net::{IpAddr, SocketAddr, TcpStream as StdTcpStream};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::pin::Pin;
@@ -39,46 +40,94 @@ impl Family {
 }
 
 /// One connection.
+///
+/// The runtime is told of it only when something has to be waited for: most connections that bring one request end before.
 #[derive(Debug)]
 pub(crate) enum Stream {
+    FreshTcp(StdTcpStream),
+    FreshUnix(StdUnixStream),
     Tcp(TcpStream),
     Unix(UnixStream),
+    /// The runtime could not watch it.
+    Gone,
 }
 
-macro_rules! each {
+macro_rules! fresh {
     ($stream:expr, $name:ident => $body:expr) => {
         match $stream {
-            Stream::Tcp($name) => $body,
-            Stream::Unix($name) => $body,
+            Stream::FreshTcp($name) => Some($body),
+            Stream::FreshUnix($name) => Some($body),
+            Stream::Tcp(_) | Stream::Unix(_) | Stream::Gone => None,
         }
     };
 }
 
+macro_rules! watched {
+    ($stream:expr, $name:ident => $body:expr) => {
+        match $stream {
+            Stream::Tcp($name) => $body,
+            Stream::Unix($name) => $body,
+            Stream::FreshTcp(_) | Stream::FreshUnix(_) | Stream::Gone => Err(gone()),
+        }
+    };
+}
+
+macro_rules! polled {
+    ($stream:expr, $name:ident => $body:expr) => {
+        match $stream {
+            Stream::Tcp($name) => $body,
+            Stream::Unix($name) => $body,
+            Stream::FreshTcp(_) | Stream::FreshUnix(_) | Stream::Gone => Poll::Ready(Err(gone())),
+        }
+    };
+}
+
+fn gone() -> io::Error {
+    io::Error::other("the connection is not watched")
+}
+
+fn would_block<T>(result: &io::Result<T>) -> bool {
+    result.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+}
+
 impl Stream {
-    /// Adopts an accepted, non-blocking descriptor. Call it in a runtime.
+    /// Adopts an accepted, non-blocking descriptor.
+    pub(crate) fn new(fd: OwnedFd, family: Family) -> Self {
+        match family {
+            Family::Tcp => Self::FreshTcp(fd.into()),
+            Family::Unix => Self::FreshUnix(fd.into()),
+        }
+    }
+
+    /// Has the runtime watch it. Call it in one.
     ///
     /// # Errors
     /// The kernel's, when it cannot be watched.
-    pub(crate) fn new(fd: OwnedFd, family: Family) -> io::Result<Self> {
-        Ok(match family {
-            Family::Tcp => Self::Tcp(TcpStream::from_std(fd.into())?),
-            Family::Unix => Self::Unix(UnixStream::from_std(StdUnixStream::from(fd))?),
-        })
+    fn watch(&mut self) -> io::Result<()> {
+        *self = match mem::replace(self, Self::Gone) {
+            Self::FreshTcp(stream) => Self::Tcp(TcpStream::from_std(stream)?),
+            Self::FreshUnix(stream) => Self::Unix(UnixStream::from_std(stream)?),
+            other => other,
+        };
+        Ok(())
     }
 
     /// Sends what is written at once from here on.
     pub(crate) fn set_nodelay(&self) {
-        if let Self::Tcp(stream) = self {
-            // Fails only when the peer is gone already, which the next read tells as well.
-            let _ = stream.set_nodelay(true);
-        }
+        // Fails only when the peer is gone already, which the next read tells as well.
+        let _ = match self {
+            Self::FreshTcp(stream) => stream.set_nodelay(true),
+            Self::Tcp(stream) => stream.set_nodelay(true),
+            Self::FreshUnix(_) | Self::Unix(_) | Self::Gone => Ok(()),
+        };
     }
 
     /// The peer's address; none on a unix socket, or when the peer is gone.
     pub(crate) fn peer(&self) -> Option<SocketAddr> {
         match self {
+            Self::FreshTcp(stream) => stream.peer_addr().ok(),
             Self::Tcp(stream) => stream.peer_addr().ok(),
-            Self::Unix(_) => None,
+            Self::FreshUnix(_) | Self::Unix(_) | Self::Gone => None,
         }
     }
 
@@ -89,12 +138,13 @@ impl Stream {
 
     /// Bytes that were written and that the peer has not taken.
     pub(crate) fn untaken(&self) -> u64 {
-        evercrew_sys::stream::untaken(self.as_fd()).unwrap_or(0)
+        self.descriptor().and_then(|fd| evercrew_sys::stream::untaken(fd).ok()).unwrap_or(0)
     }
 
     /// Whether there is input that was not read, or the peer is gone.
     pub(crate) fn input(&self) -> Unread {
-        match each!(self, stream => stream.try_read(&mut [0])) {
+        let read = fresh!(self, stream => { let mut stream = stream; stream.read(&mut [0]) });
+        match read.unwrap_or_else(|| watched!(self, stream => stream.try_read(&mut [0]))) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Unread::Nothing,
             Ok(0) | Err(_) => Unread::End,
             Ok(_) => Unread::Bytes,
@@ -107,29 +157,44 @@ impl Stream {
     /// The kernel's.
     pub(crate) async fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
         use tokio::io::AsyncWriteExt;
-        each!(self, stream => stream.write_all(bytes).await)
+        self.watch()?;
+        watched!(self, stream => stream.write_all(bytes).await)
+    }
+
+    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        match self {
+            Self::FreshTcp(stream) => Some(stream.as_fd()),
+            Self::FreshUnix(stream) => Some(stream.as_fd()),
+            Self::Tcp(stream) => Some(stream.as_fd()),
+            Self::Unix(stream) => Some(stream.as_fd()),
+            Self::Gone => None,
+        }
     }
 
     /// Makes the close that follows a reset, which frees what the peer does not take.
     pub(crate) fn set_reset(&self) {
         // On a unix socket, or without it, the kernel frees the memory later.
-        let _ = rustix::net::sockopt::set_socket_linger(self.as_fd(), Some(Duration::ZERO));
+        if let Some(fd) = self.descriptor() {
+            let _ = rustix::net::sockopt::set_socket_linger(fd, Some(Duration::ZERO));
+        }
     }
 
     /// Says that nothing more comes and reads out what the peer still sends: to close with unread input makes the
     /// kernel send a reset, which destroys answers that the peer has not read yet.
-    pub(crate) async fn close_gently(&self) {
-        if rustix::net::shutdown(self.as_fd(), rustix::net::Shutdown::Write).is_err() {
+    pub(crate) async fn close_gently(&mut self) {
+        let Some(fd) = self.descriptor() else { return };
+        if rustix::net::shutdown(fd, rustix::net::Shutdown::Write).is_err() || self.watch().is_err() {
             return;
         }
+        let stream = &*self;
         let read_out = async {
             let mut scratch = vec![0; 16 * 1024];
             loop {
-                match each!(self, stream => stream.try_read(&mut scratch)) {
+                match watched!(stream, stream => stream.try_read(&mut scratch)) {
                     Ok(0) => return,
                     Ok(_) => tokio::task::yield_now().await,
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                        let more = timeout(LINGER_SILENCE, async { each!(self, stream => stream.readable().await) });
+                        let more = timeout(LINGER_SILENCE, async { watched!(stream, stream => stream.readable().await) });
                         if !matches!(more.await, Ok(Ok(()))) {
                             return;
                         }
@@ -141,20 +206,44 @@ impl Stream {
         let _ = timeout(LINGER, read_out).await;
     }
 
-    pub(super) fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        each!(self, stream => Pin::new(stream).poll_read(cx, buf))
+    pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if let Some(read) = fresh!(self, stream => stream.read(buf.initialize_unfilled())) {
+            if !would_block(&read) {
+                return Poll::Ready(read.map(|count| buf.advance(count)));
+            }
+            self.watch()?;
+        }
+        polled!(self, stream => Pin::new(stream).poll_read(cx, buf))
     }
 
-    pub(super) fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        each!(self, stream => Pin::new(stream).poll_write(cx, bytes))
+    pub(crate) fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        if let Some(written) = fresh!(self, stream => stream.write(bytes)) {
+            if !would_block(&written) {
+                return Poll::Ready(written);
+            }
+            self.watch()?;
+        }
+        polled!(self, stream => Pin::new(stream).poll_write(cx, bytes))
     }
 
-    pub(super) fn poll_write_vectored(
+    pub(crate) fn poll_write_vectored(
         &mut self,
         cx: &mut Context<'_>,
         parts: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        each!(self, stream => Pin::new(stream).poll_write_vectored(cx, parts))
+        if let Some(written) = fresh!(self, stream => stream.write_vectored(parts)) {
+            if !would_block(&written) {
+                return Poll::Ready(written);
+            }
+            self.watch()?;
+        }
+        polled!(self, stream => Pin::new(stream).poll_write_vectored(cx, parts))
+    }
+
+    /// Says that nothing more is sent.
+    pub(crate) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.watch()?;
+        polled!(self, stream => Pin::new(stream).poll_shutdown(cx))
     }
 }
 
@@ -164,10 +253,4 @@ pub(crate) enum Unread {
     Nothing,
     Bytes,
     End,
-}
-
-impl AsFd for Stream {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        each!(self, stream => stream.as_fd())
-    }
 }
