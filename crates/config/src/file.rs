@@ -17,7 +17,7 @@ use crate::queue;
 use crate::raw::{Kind, Table, Value};
 use crate::reader::Reader;
 use crate::service::{self, Draft};
-use crate::settings::{Listener, LogStyle, Settings};
+use crate::settings::{Listener, LogStyle, Program, Settings};
 use crate::text::Span;
 
 /// Most listeners of one file.
@@ -52,11 +52,13 @@ pub(crate) fn settings(report: &Report, root: &Table, context: &Context<'_>, dir
             name_at: table.at(""),
             address_at: table.at("listen"),
             mode_at: table.at(""),
+            is_open: false,
         });
         drafts.push(queue::draft(&table, context, log.style));
         queue
     });
     order::resolve(report, &mut drafts);
+    listeners.iter_mut().filter(|placed| placed.is_open).for_each(|placed| placed.suit(&drafts));
     check_listeners(&file, &listeners, &drafts);
     ports::check(report, &drafts, listeners.iter().map(|listener| (&listener.listener, listener.address_at)));
     if drafts.is_empty() && report.is_clean() {
@@ -88,6 +90,18 @@ struct PlacedListener {
     name_at: Span,
     address_at: Span,
     mode_at: Span,
+    /// It does not say whether it is non-blocking.
+    is_open: bool,
+}
+
+impl PlacedListener {
+    /// Builtin workers share a non-blocking one at less cost; a program may wait in accept(), which then finds nothing.
+    fn suit(&mut self, drafts: &[Draft]) {
+        let uses = |draft: &&Draft| draft.listen.iter().any(|(name, _)| *name == self.listener.name);
+        let mut users = drafts.iter().filter(uses).peekable();
+        self.listener.nonblocking =
+            users.peek().is_some() && users.all(|draft| matches!(draft.service.program, Program::Builtin(_)));
+    }
 }
 
 fn listeners(file: &Reader<'_>, context: &Context<'_>) -> Vec<PlacedListener> {
@@ -99,6 +113,7 @@ fn listeners(file: &Reader<'_>, context: &Context<'_>) -> Vec<PlacedListener> {
                 name_at,
                 address_at: reader.at("address"),
                 mode_at: reader.at("mode"),
+                is_open: reader.given("nonblocking").is_none(),
             });
         }
     }

@@ -74,13 +74,13 @@ pub(crate) static LISTEN: Section = Section {
              (`reuseport`: TCP with a port of its own and builtin workers only). Every worker takes from all of them, so \
              that none is left without one",
         ),
-        key(
+        open(
             "nonblocking",
             Shape::Boolean,
-            "false",
-            "the socket is non-blocking when workers get it, as nginx expects of one that its NGINX variable names. That is a \
-             property of the socket, for all that share it: a program that waits in accept() finds nothing to accept then. \
-             Builtin workers can do with both",
+            "true where builtin workers alone use it, else false",
+            "the socket is non-blocking when workers get it: builtin workers take connections from such a one at less cost, and \
+             nginx expects it of one that its NGINX variable names. That is a property of the socket, for all that share it: \
+             a program that waits in accept() finds nothing to accept then",
         )
         .live(),
     ],

@@ -84,7 +84,7 @@ pub fn accept(listener: impl AsFd) -> io::Result<Option<OwnedFd>> {
 }
 
 /// An error that the new connection already had, not the listener (`accept(2)`).
-fn is_of_the_connection(error: Errno) -> bool {
+pub(crate) fn is_of_the_connection(error: Errno) -> bool {
     [
         Errno::CONNABORTED,
         Errno::NETDOWN,

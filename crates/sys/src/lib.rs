@@ -28,6 +28,7 @@ pub mod exec;
 pub mod failpoint;
 pub mod inotify;
 pub mod limits;
+pub mod line;
 pub mod listener;
 pub mod lock;
 pub mod memfd;

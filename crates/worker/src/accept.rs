@@ -1,30 +1,25 @@
-//! Accepting: one thread per listener that blocks in `accept()`, with a permit from the runtime for each connection.
-//!
-//! A thread in `accept()` is woken alone and in turn, so that siblings share a listener fairly and no wakeup is in
-//! vain. The permit makes the runtime part of it: a runtime that is blocked by a handler grants none, and the
-//! connection goes to a sibling that can serve it.
+//! Accepting: a permit from the runtime for each connection, so that one which is blocked or full takes none from its
+//! siblings.
+
+mod queue;
+mod source;
+mod thread;
 
 use evercrew_core::Level;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc as permits;
-use std::thread;
 use std::time::Duration;
 
-use evercrew_sys::{accept, listener};
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use evercrew_sys::listener;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{sleep, timeout};
 
+use self::source::Source;
 use crate::drain::{Stage, begun};
 use crate::http::Spare;
 use crate::notices;
 
-/// The thread does nothing but to wait.
-const STACK: usize = 128 * 1024;
-/// Pauses between two signals to a thread that has not answered yet.
-const INTERRUPT_PAUSES: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(50));
 /// Pauses while descriptors or memory are short: the connection waits in the queue, or a sibling takes it.
 const SHORTAGE_PAUSES: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(500));
 
@@ -42,91 +37,6 @@ const QUIET: Duration = Duration::from_millis(100);
 /// The longest time that emptying one may take.
 const LONGEST_EMPTYING: Duration = Duration::from_secs(5);
 
-/// What came of one permit.
-type Accepted = io::Result<OwnedFd>;
-
-/// The blocking thread of one listener.
-#[derive(Debug)]
-struct Thread {
-    permits: Option<permits::Sender<()>>,
-    accepted: mpsc::Receiver<Accepted>,
-    stop: Arc<AtomicBool>,
-    handle: accept::AcceptThread,
-}
-
-impl Thread {
-    /// Starts it; it accepts nothing before the first permit.
-    fn start(listener: OwnedFd) -> io::Result<Self> {
-        let (permit_sender, permits) = permits::channel();
-        let (sender, accepted) = mpsc::channel(1);
-        let (report, started) = permits::channel();
-        let stop = Arc::new(AtomicBool::new(false));
-        let stopped = Arc::clone(&stop);
-        thread::Builder::new().name("accept".to_owned()).stack_size(STACK).spawn(move || {
-            let handle = accept::AcceptThread::current();
-            let proceed = handle.is_ok();
-            if report.send(handle).is_ok() && proceed {
-                accept_with_permits(&listener, &permits, &sender, &stopped);
-            }
-        })?;
-        let handle = started.recv().map_err(|_| io::Error::other("the accept thread ended at once"))??;
-        Ok(Self { permits: Some(permit_sender), accepted, stop, handle })
-    }
-
-    /// Allows one connection.
-    fn grant(&self) {
-        if let Some(permits) = &self.permits {
-            // A thread that is gone shows as the end of `accepted`.
-            let _ = permits.send(());
-        }
-    }
-
-    /// Ends the thread. Returns the connection that it accepted in that very moment, if there is one.
-    async fn end(mut self) -> Option<OwnedFd> {
-        self.stop.store(true, Ordering::SeqCst);
-        self.permits = None;
-        let mut last = None;
-        let (mut pause, longest) = INTERRUPT_PAUSES;
-        loop {
-            // It may have looked at the flag just before: a signal that comes before the call is lost, so repeat.
-            self.handle.interrupt();
-            tokio::select! {
-                biased;
-                accepted = self.accepted.recv() => match accepted {
-                    Some(Ok(connection)) => last = Some(connection),
-                    Some(Err(_)) => {}
-                    None => return last,
-                },
-                () = sleep(pause) => pause = (pause * 2).min(longest),
-            }
-        }
-    }
-}
-
-/// The body of the thread: until the flag, or until the runtime is gone.
-fn accept_with_permits(
-    listener: &OwnedFd,
-    permits: &permits::Receiver<()>,
-    accepted: &mpsc::Sender<Accepted>,
-    stop: &AtomicBool,
-) {
-    while permits.recv().is_ok() {
-        let result = loop {
-            if stop.load(Ordering::SeqCst) {
-                return;
-            }
-            match accept::accept(listener) {
-                Ok(Some(connection)) => break Ok(connection),
-                Ok(None) => {}
-                Err(error) => break Err(error),
-            }
-        };
-        if accepted.blocking_send(result).is_err() {
-            return;
-        }
-    }
-}
-
 /// Accepts from one listener until the drain begins, and hands each connection to `serve` with its place among
 /// `places`, and whom to tell of its first word. One that found the process without descriptors for a while goes to `turn_away` instead.
 ///
@@ -141,10 +51,10 @@ pub(crate) async fn accept_until_drain<F: Future<Output = ()>>(
     turn_away: impl Fn(OwnedFd) -> F,
 ) -> io::Result<()> {
     let watched = listener.try_clone()?;
-    let mut thread = Thread::start(listener)?;
+    let mut source = Source::start(listener)?;
     started();
     let (mut pause, longest) = SHORTAGE_PAUSES;
-    let (mut place, mut granted) = (None, false);
+    let mut place = None;
     let (word, mut unwaited) = (Arc::new(Notify::new()), 0_u32);
     let mut spare = Spare::new();
     let result = loop {
@@ -155,14 +65,14 @@ pub(crate) async fn accept_until_drain<F: Future<Output = ()>>(
                 place = Arc::clone(&places).acquire_owned() => place.ok(),
             };
         }
-        thread.grant();
-        granted = true;
+        if let Err(error) = source.allow() {
+            break Err(error);
+        }
         let accepted = tokio::select! {
             biased;
-            accepted = thread.accepted.recv() => accepted,
+            accepted = source.accepted() => accepted,
             () = begun(&mut stages) => break Ok(()),
         };
-        granted = false;
         match accepted {
             // It has the descriptor that was in reserve, and there is no other.
             Some(Ok(connection)) if !spare.regain() => {
@@ -199,10 +109,10 @@ pub(crate) async fn accept_until_drain<F: Future<Output = ()>>(
         }
     };
     if result.is_ok() && listener::is_retired(&watched) {
-        let emptied = empty_queue(&mut thread, granted, &places, &mut place, &mut serve);
+        let emptied = empty_queue(&mut source, &places, &mut place, &mut serve);
         let _ = timeout(LONGEST_EMPTYING, emptied).await;
     }
-    if let (Some(connection), Some(place)) = (thread.end().await, place) {
+    if let (Some(connection), Some(place)) = (source.end().await, place) {
         serve(connection, place, word);
     }
     result
@@ -211,8 +121,7 @@ pub(crate) async fn accept_until_drain<F: Future<Output = ()>>(
 /// Accepts what is left in the queue of a listener that nobody else will accept from. Ends when nothing came for a
 /// moment: a connection that was being opened as the listener was retired may still arrive.
 async fn empty_queue(
-    thread: &mut Thread,
-    mut granted: bool,
+    source: &mut Source,
     places: &Arc<Semaphore>,
     place: &mut Option<OwnedSemaphorePermit>,
     serve: &mut impl FnMut(OwnedFd, OwnedSemaphorePermit, Arc<Notify>),
@@ -221,11 +130,10 @@ async fn empty_queue(
         if place.is_none() {
             *place = Arc::clone(places).acquire_owned().await.ok();
         }
-        if !granted {
-            thread.grant();
+        if source.allow().is_err() {
+            return;
         }
-        granted = false;
-        match timeout(QUIET, thread.accepted.recv()).await {
+        match timeout(QUIET, source.accepted()).await {
             Ok(Some(Ok(connection))) => {
                 if let Some(place) = place.take() {
                     serve(connection, place, Arc::new(Notify::new()));

@@ -1,6 +1,9 @@
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::thread::JoinHandle;
+use std::thread::{self, JoinHandle};
+
+use evercrew_sys::accept;
+use tokio::sync::mpsc;
 
 use super::*;
 
@@ -46,12 +49,19 @@ fn wait(gate: &Receiver<()>) {
 #[test]
 fn a_blocked_runtime_takes_no_connection_from_its_sibling() {
     accept::interrupt_handler_install().expect("a handler");
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    for nonblocking in [false, true] {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        listener.set_nonblocking(nonblocking).expect("a flag");
+        blocked_beside_a_sibling(&listener);
+    }
+}
+
+fn blocked_beside_a_sibling(listener: &TcpListener) {
     let address: SocketAddr = listener.local_addr().expect("its address");
     let stage = watch::Sender::new(Stage::Serving);
     let (sender, events) = channel();
     let mut acceptors: Vec<_> = ["one", "two"]
-        .map(|name| (name, acceptor(name, &listener, stage.subscribe(), sender.clone())))
+        .map(|name| (name, acceptor(name, listener, stage.subscribe(), sender.clone())))
         .into_iter()
         .collect();
     drop(sender);
@@ -78,7 +88,8 @@ async fn a_connection_that_comes_with_the_stop_is_served_or_left_in_the_queue() 
     accept::interrupt_handler_install().expect("a handler");
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("its address");
-    for _ in 0..200 {
+    for round in 0..400 {
+        listener.set_nonblocking(round % 2 == 0).expect("a flag");
         let copy = OwnedFd::from(listener.try_clone().expect("a descriptor"));
         let stage = watch::Sender::new(Stage::Serving);
         let (sender, mut served) = mpsc::unbounded_channel();
@@ -94,8 +105,30 @@ async fn a_connection_that_comes_with_the_stop_is_served_or_left_in_the_queue() 
         let taken = served.try_recv().is_ok();
         if !taken {
             // Not lost: it waits for a sibling.
+            listener.set_nonblocking(false).expect("a flag");
             let (_, peer) = listener.accept().expect("it is in the queue");
             assert_eq!(peer, client.local_addr().expect("its address"));
         }
     }
+}
+
+/// Whoever shares a listener may change what it is for all.
+#[tokio::test]
+async fn a_listener_that_becomes_a_blocking_one_is_served_by_a_thread() {
+    accept::interrupt_handler_install().expect("a handler");
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("its address");
+    listener.set_nonblocking(true).expect("a flag");
+    let mut source = Source::start(OwnedFd::from(listener.try_clone().expect("a descriptor"))).expect("a source");
+    assert!(matches!(source, Source::Queue(_)));
+    for nonblocking in [true, true, false, false, true] {
+        listener.set_nonblocking(nonblocking).expect("a flag");
+        source.allow().expect("a listener");
+        let client = thread::spawn(move || TcpStream::connect(address).expect("it listens"));
+        let accepted = timeout(PATIENCE, source.accepted()).await.expect("in time");
+        assert!(accepted.is_some_and(|accepted| accepted.is_ok()));
+        drop(client.join().expect("a connection"));
+    }
+    assert!(matches!(source, Source::Thread(_)));
+    assert!(source.end().await.is_none());
 }

@@ -194,7 +194,8 @@ impl Stream {
                     Ok(0) => return,
                     Ok(_) => tokio::task::yield_now().await,
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                        let more = timeout(LINGER_SILENCE, async { watched!(stream, stream => stream.readable().await) });
+                        let more =
+                            timeout(LINGER_SILENCE, async { watched!(stream, stream => stream.readable().await) });
                         if !matches!(more.await, Ok(Ok(()))) {
                             return;
                         }

@@ -13,7 +13,8 @@ use crate::client::{Client, ask};
 #[test]
 fn a_thread_that_blocks_in_accept_ends_each_time() {
     let (socket, _) = listener();
-    for _ in 0..30 {
+    for round in 0..30 {
+        socket.set_nonblocking(round % 2 == 0).expect("a flag");
         let mut worker = Start::on(&[&socket]).ready();
         worker.terminate();
         assert_eq!(worker.end(), Status::Code(0));
@@ -38,6 +39,7 @@ fn a_stop_during_the_start_is_a_clean_end() {
 #[test]
 fn a_listener_that_a_sibling_made_non_blocking_is_served() {
     let (socket, address) = listener();
+    socket.set_nonblocking(false).expect("a flag");
     let _worker = Start::on(&[&socket]).ready();
     assert!(!fcntl_getfl(&socket).expect("flags").contains(OFlags::NONBLOCK), "the worker changed the listener");
     ask(address, "GET", "/");
@@ -85,10 +87,11 @@ fn without_descriptors_it_pauses_and_goes_on() {
 
 #[test]
 fn a_lasting_shortage_is_told_and_nobody_is_turned_away_once_it_has_passed() {
-    let (socket, address) = listener();
-    let limit = Limit { resource: Resource::OpenFiles, soft: 32, hard: 32 };
-    let _worker = Start { limits: vec![limit], ..Start::on(&[&socket]) }.answers().ready();
-    for _ in 0..2 {
+    for nonblocking in [false, true] {
+        let (socket, address) = listener();
+        socket.set_nonblocking(nonblocking).expect("a flag");
+        let limit = Limit { resource: Resource::OpenFiles, soft: 32, hard: 32 };
+        let _worker = Start { limits: vec![limit], ..Start::on(&[&socket]) }.answers().ready();
         let mut held = Vec::new();
         let told = loop {
             let mut client = Client::connect(address);

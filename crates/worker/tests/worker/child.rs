@@ -102,8 +102,10 @@ fn program(example: &str) -> PathBuf {
     target.join("examples").join(example)
 }
 
+/// A listener as the engine opens it for such workers.
 pub(crate) fn listener() -> (TcpListener, SocketAddr) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    listener.set_nonblocking(true).expect("a flag");
     let address = listener.local_addr().expect("its address");
     (listener, address)
 }

@@ -9,8 +9,13 @@ use evercrew_load::Load;
 use crate::child::{PATIENCE, Start, Worker, listener};
 use crate::client::{Client, ask};
 
-fn crew(count: usize) -> (Vec<Worker>, SocketAddr) {
+/// What both kinds of listener hold.
+const KINDS: [bool; 2] = [false, true];
+
+/// Workers on a listener that is non-blocking or not.
+fn crew(count: usize, nonblocking: bool) -> (Vec<Worker>, SocketAddr) {
     let (socket, address) = listener();
+    socket.set_nonblocking(nonblocking).expect("a flag");
     ((0..count).map(|_| Start::on(&[&socket]).answers().start()).collect(), address)
 }
 
@@ -20,7 +25,11 @@ fn ready(workers: &[Worker]) {
 
 #[test]
 fn handlers_that_hold_their_worker_are_spread_over_all() {
-    let (workers, address) = crew(8);
+    KINDS.into_iter().for_each(hold);
+}
+
+fn hold(nonblocking: bool) {
+    let (workers, address) = crew(8, nonblocking);
     ready(&workers);
     for round in 0..5 {
         let ask = |_| thread::spawn(move || ask(address, "GET", "/block?ms=1000"));
@@ -32,8 +41,12 @@ fn handlers_that_hold_their_worker_are_spread_over_all() {
 
 #[test]
 fn short_requests_are_shared_evenly() {
+    KINDS.into_iter().for_each(share);
+}
+
+fn share(nonblocking: bool) {
     let requests = if std::env::var_os("EVERCREW_LONG").is_some() { 10_000 } else { 2_000 };
-    let (workers, address) = crew(8);
+    let (workers, address) = crew(8, nonblocking);
     ready(&workers);
     let load = Load::builder(address).fresh(1).requests(requests).duration(PATIENCE).pids();
     let report = load.start_thread().expect("a load").finish();
@@ -45,7 +58,11 @@ fn short_requests_are_shared_evenly() {
 
 #[test]
 fn a_connection_wakes_hardly_anybody_but_who_takes_it() {
-    let (workers, address) = crew(64);
+    KINDS.into_iter().for_each(wake);
+}
+
+fn wake(nonblocking: bool) {
+    let (workers, address) = crew(64, nonblocking);
     ready(&workers);
     let mut worst = 0;
     for _ in 0..10 {
