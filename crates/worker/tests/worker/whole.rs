@@ -79,7 +79,7 @@ fn whatever_was_begun_arrives_whole() {
         thread::spawn(move || {
             let (socket, address) = listener();
             // Both kinds of listener.
-            socket.set_nonblocking(lane % 2 == 0).expect("a flag");
+            socket.set_nonblocking(lane.is_multiple_of(2)).expect("a flag");
             let seeds = (lane..stops).step_by(LANES).map(|seed| alone.unwrap_or(seed));
             seeds.for_each(|seed| stop_within(&socket, address, seed, longest));
         })
