@@ -91,7 +91,9 @@ fn cut_again_and_again(times: usize, workers: usize, settings: &str) -> Option<S
     let mut events = engine.events(1);
     for _ in 0..times {
         traffic.until_pushed(100);
-        // Without power nobody answers either: what is answered while the disk goes would count as before it.
+        // Without power nobody answers either. Here the kernel goes on while the disk goes: in 90 cuts beside a loop of
+        // writes and syncs, 2 of 8,186 writes whose sync had succeeded were lost, both answered 1.5 ms and 10 ms after
+        // the cut was begun and none before it; 30 cuts of a loop that was stopped lost none.
         let server = Process::open(engine.pids("queue").first().copied().expect("a process"));
         server.signal(Signal::Stop);
         disk.cut();

@@ -110,6 +110,12 @@ impl Server {
                 return taken;
             }
             let logged_in = !connection.is_stranger();
+            if !logged_in && let Some(why) = evercrew_wire::faktory::foreign(rest) {
+                connection.answers.answer(|out| reply::refused(out, &Refusal::error(why)));
+                connection.closing = true;
+                self.count.refused += 1;
+                return taken;
+            }
             match line::next(rest, connection.searched, logged_in) {
                 Next::Line(line, length) => {
                     connection.searched = 0;

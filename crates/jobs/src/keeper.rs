@@ -139,7 +139,11 @@ impl Writer {
             sync_at = if self.store.owes_sync() { sync_at.or_else(|| Some(Instant::now() + RELAXED)) } else { None };
             self.syncs.store(self.store.syncs(), Ordering::Relaxed);
         }
-        self.store.close().map_err(Error::Store)
+        match self.store.close() {
+            // Everything is in the journal; the next start brings it into the file.
+            Err(error) if error.kind() == ErrorKind::Full => Ok(()),
+            closed => closed.map_err(Error::Store),
+        }
     }
 
     fn commit(&mut self, batch: BatchNumber, mut changes: Vec<Kept>) {

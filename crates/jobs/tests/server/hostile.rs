@@ -3,6 +3,7 @@
 use evercrew_wire::faktory::Reply;
 use serde_json::json;
 
+use crate::corpus;
 use crate::rig::{Rig, job};
 
 #[test]
@@ -178,4 +179,58 @@ fn a_burst_of_any_length_is_answered_to_its_end() {
     producer.stream.shutdown(std::net::Shutdown::Write).expect("shutdown");
     assert_eq!(producer.reply(), Reply::Simple("OK".to_owned()));
     assert_eq!(std::iter::from_fn(|| producer.next()).count(), 20_000);
+}
+
+/// TLS has no line that would end: it is told by its first bytes.
+#[test]
+fn other_protocols_are_told_what_this_is() {
+    let rig = Rig::new();
+    for (name, bytes) in corpus::files() {
+        let words = match name.split('-').next() {
+            Some("tls") => "this is TLS",
+            Some("http" | "http2") => "this is HTTP",
+            Some("redis") => "the protocol of Redis",
+            _ => continue,
+        };
+        let mut stranger = rig.stranger();
+        stranger.reply();
+        stranger.send(&bytes);
+        assert!(matches!(stranger.reply(), Reply::Refused { text, .. } if text.contains(words)), "{name}");
+        assert_eq!(stranger.next(), None, "{name}");
+    }
+}
+
+/// What small changes make of hostile input, from strangers, producers and workers, read by them or not: others are
+/// served all the while, and every answer is one of the protocol.
+#[test]
+fn bytes_of_every_kind_hurt_nobody_else() {
+    let mut rig = Rig::new();
+    let files = corpus::files();
+    let mut watcher = rig.producer();
+    let rounds = if std::env::var_os("EVERCREW_LONG").is_some() { 100_000 } else { 5000 };
+    for seed in 0..rounds {
+        let mut client = match seed % 4 {
+            0 => rig.stranger(),
+            1 => rig.worker("worker-1"),
+            _ => rig.producer(),
+        };
+        let _ = std::io::Write::write_all(&mut client.stream, &corpus::changed(&files, seed));
+        if seed % 3 == 0 {
+            drop(client);
+        } else {
+            let _ = client.stream.shutdown(std::net::Shutdown::Write);
+            while client.next().is_some() {}
+        }
+        if seed % 100 == 0 {
+            watcher.push(&format!("watched-{seed:06}"), r#""queue":"watched""#);
+        }
+    }
+    watcher.ok("QUEUE RESUME *");
+    let mut worker = rig.worker("worker-2");
+    worker.fetch_the("watched", "watched-000000");
+    worker.ack("watched-000000");
+    drop(worker);
+    while watcher.json("INFO")["server"]["connections"] != 1 {}
+    assert_eq!(watcher.json("INFO")["evercrew"]["buffer_bytes"], 0);
+    rig.stop().expect("it ends well");
 }

@@ -40,10 +40,7 @@ impl Rig {
 
     /// Somebody who has said nothing yet.
     pub(crate) fn stranger(&self) -> Client {
-        let stream = TcpStream::connect(self.address).expect("connect");
-        stream.set_read_timeout(Some(PATIENCE)).expect("timeout");
-        stream.set_nodelay(true).expect("nodelay");
-        Client { stream, received: Vec::new() }
+        connect(self.address)
     }
 
     /// Somebody who pushes and asks.
@@ -79,6 +76,14 @@ impl Drop for Rig {
             self.stop().expect("it ends well");
         }
     }
+}
+
+/// A connection to a server.
+pub(crate) fn connect(address: SocketAddr) -> Client {
+    let stream = TcpStream::connect(address).expect("connect");
+    stream.set_read_timeout(Some(PATIENCE)).expect("timeout");
+    stream.set_nodelay(true).expect("nodelay");
+    Client { stream, received: Vec::new() }
 }
 
 /// A connection.

@@ -12,6 +12,7 @@ mod job;
 pub(crate) mod json;
 pub mod line;
 pub mod password;
+mod preamble;
 mod refusal;
 pub mod reply;
 pub mod request;
@@ -24,5 +25,6 @@ pub use job::{
     SHORTEST_JID, check_queue, jid_of, jobs,
 };
 pub use json::{DEPTH, Malformed};
+pub use preamble::foreign;
 pub use refusal::Refusal;
 pub use reply::Reply;
