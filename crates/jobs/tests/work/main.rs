@@ -5,6 +5,7 @@ mod faults;
 mod handling;
 mod live;
 mod pace;
+mod process;
 mod proxy;
 mod pushing;
 mod rig;
