@@ -147,8 +147,8 @@ impl Jobs {
     fn take(&mut self, now: Now, index: Index, (wid, pid): (&Arc<str>, i64), out: &mut Vec<Action>) -> Option<Grant> {
         loop {
             let (number, stamp) = self.queues.get_mut(index).ready.pop_front()?;
-            let here = |job: &Box<Job>| job.stamp == stamp && !job.is_pending && job.record.place == Place::Enqueued;
-            if !self.jobs.get(&number).is_some_and(here) {
+            let here = |job: &Job| job.stamp == stamp && !job.is_pending && job.record.place == Place::Enqueued;
+            if !self.jobs.get(&number).is_some_and(|job| here(job)) {
                 continue;
             }
             self.unindex(number);

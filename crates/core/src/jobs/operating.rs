@@ -154,8 +154,8 @@ impl Jobs {
             return;
         }
         for (number, stamp) in std::mem::take(&mut self.queues.get_mut(index).ready) {
-            let is_here = |job: &Box<super::machine::Job>| job.stamp == stamp && job.record.place == Place::Enqueued;
-            if self.jobs.get(&number).is_some_and(is_here) {
+            let is_here = |job: &super::machine::Job| job.stamp == stamp && job.record.place == Place::Enqueued;
+            if self.jobs.get(&number).is_some_and(|job| is_here(job)) {
                 self.begin(number, None, out);
             }
         }

@@ -44,8 +44,8 @@ impl Jobs {
         let mut views: Vec<QueueView> = known
             .map(|queue| {
                 let first = queue.ready.iter().find_map(|(number, stamp)| {
-                    let here = |job: &&Box<Job>| job.stamp == *stamp && job.record.place == Place::Enqueued;
-                    self.jobs.get(number).filter(here)
+                    let here = |job: &Job| job.stamp == *stamp && job.record.place == Place::Enqueued;
+                    self.jobs.get(number).filter(|job| here(job))
                 });
                 let oldest = first.map(|job| job.record.enqueued_at);
                 QueueView { name: Arc::clone(&queue.name), size: queue.size, paused: queue.paused, oldest }
