@@ -1,4 +1,5 @@
-//! What replacing every process costs those who are served: foreign programs by our rollout, and by their own reload.
+//! What replacing every process costs those who are served: foreign programs by our rollout, and by their own reload; and
+//! what it costs to put another binary in the place of the master.
 //!
 //! **What it does.** Starts each program in turn, asks it on kept and new connections and once more slowly, replaces its
 //! processes in the middle, and adds up what clients saw over all runs, as the rows of a table.
@@ -38,6 +39,10 @@ enum By {
     UsUnheld,
     /// By its own master, replaced by this signal to it.
     Itself(&'static str, Signal),
+    /// As a service; the engine itself is upgraded, and no worker is touched.
+    UsUpgraded(Option<Foreign>),
+    /// By its own master: a USR2 makes another one beside it, and then the first one is told to leave by this signal.
+    ItselfUpgraded(&'static str, Signal),
 }
 
 struct Row {
@@ -91,6 +96,11 @@ fn main() {
         row("unicorn, `restart`", By::Us(Some(Foreign::UNICORN)), slow),
         row("unicorn with 2 workers, HUP", By::Itself("unicorn", Signal::Hup), slow),
         row("nginx with 2 workers, HUP", By::Itself("nginx", Signal::Hup), "/pid"),
+        row("built-in, `upgrade`", By::UsUpgraded(None), slow),
+        row("unicorn, `upgrade`", By::UsUpgraded(Some(Foreign::UNICORN)), slow),
+        row("unicorn with 2 workers, USR2 and QUIT", By::ItselfUpgraded("unicorn", Signal::Quit), slow),
+        row("gunicorn --workers 2, USR2 and TERM", By::ItselfUpgraded("gunicorn", Signal::Term), slow),
+        row("nginx with 2 workers, USR2 and QUIT", By::ItselfUpgraded("nginx", Signal::Quit), "/pid"),
         row("granian on its own sockets, `restart`", By::UsUnheld, slow),
         row("granian --workers 2, HUP", By::Itself("granian", Signal::Hup), slow),
         row("hypnotoad with 2 workers, USR2", By::Itself("hypnotoad", Signal::Usr2), slow),
@@ -100,6 +110,8 @@ fn main() {
         for row in &mut rows {
             match row.by {
                 By::Us(foreign) => by_us(row, binary, foreign),
+                By::UsUpgraded(foreign) => by_us_upgraded(row, binary, foreign),
+                By::ItselfUpgraded(name, leave) => by_itself_upgraded(row, name, leave),
                 By::UsUnheld => by_us_unheld(row, binary),
                 By::Itself(name, signal) => by_itself(row, name, signal),
             }
@@ -115,15 +127,24 @@ fn main() {
 
 fn by_us(row: &mut Row, binary: &str, foreign: Option<Foreign>) {
     let port = free_port();
+    let Some(engine) = engine(binary, foreign, port) else { return };
+    row.measure(port, 2, || drop(engine.ok(&["restart", "web", "--timeout", "60s"])));
+}
+
+fn by_us_upgraded(row: &mut Row, binary: &str, foreign: Option<Foreign>) {
+    let port = free_port();
+    let Some(engine) = engine(binary, foreign, port) else { return };
+    row.measure(port, 0, || drop(engine.ok(&["upgrade"])));
+}
+
+fn engine(binary: &str, foreign: Option<Foreign>, port: u16) -> Option<Engine> {
     let configuration = match foreign {
         None => Some(format!(
             "[listen.web]\naddress = \"127.0.0.1:{port}\"\n[service.web]\nbuiltin = \"hello\"\nlisten = [\"web\"]\nworkers = 2\n"
         )),
         Some(foreign) => foreign.configuration(port),
     };
-    let Some(configuration) = configuration else { return };
-    let engine = Engine::up(binary, &configuration);
-    row.measure(port, || drop(engine.ok(&["restart", "web", "--timeout", "60s"])));
+    configuration.map(|configuration| Engine::up(binary, &configuration))
 }
 
 fn by_us_unheld(row: &mut Row, binary: &str) {
@@ -135,7 +156,7 @@ fn by_us_unheld(row: &mut Row, binary: &str) {
         &format!("[service.web]\ncommand = {command:?}\nworkers = 2\nrollout = {{ settle = \"1s\" }}\n"),
     );
     assert!(listens(port), "granian: nothing listens");
-    row.measure(port, || drop(engine.ok(&["restart", "web", "--timeout", "60s"])));
+    row.measure(port, 2, || drop(engine.ok(&["restart", "web", "--timeout", "60s"])));
 }
 
 /// Waits until something listens at this port.
@@ -162,7 +183,27 @@ fn by_itself(row: &mut Row, name: &str, signal: Signal) {
     let port = free_port();
     let home = tempfile::tempdir().expect("make a directory");
     let master = Master::start(&program, name, port, home.path());
-    row.measure(port, || Process::open(master.child.id()).signal(signal));
+    row.measure(port, 2, || Process::open(master.child.id()).signal(signal));
+}
+
+fn by_itself_upgraded(row: &mut Row, name: &str, leave: Signal) {
+    let Some(program) = program(name) else { return };
+    let port = free_port();
+    let home = tempfile::tempdir().expect("make a directory");
+    let master = Master::start(&program, name, port, home.path());
+    row.measure(port, 2, || {
+        let old = Process::open(master.child.id());
+        old.signal(Signal::Usr2);
+        // The first one may leave when the other one has workers: two, or a master and two.
+        let until = Instant::now() + SOON;
+        let heirs =
+            || old.children().into_iter().filter_map(Process::try_open).filter(|heir| heir.children().len() >= 2);
+        while heirs().next().is_none() && Instant::now() < until {
+            std::thread::park_timeout(Duration::from_millis(20));
+        }
+        std::thread::park_timeout(CALM);
+        old.signal(leave);
+    });
 }
 
 /// Where a program is that `cargo xtask programs` does not install.
@@ -178,8 +219,8 @@ fn on_path(name: &str) -> Option<String> {
 /// A program with a master of its own and two workers.
 struct Master {
     child: Child,
-    /// Names the present master of a program that replaces its master too.
-    pid_file: PathBuf,
+    /// They name the present master of a program that replaces its master too.
+    pid_files: Vec<PathBuf>,
 }
 
 impl Master {
@@ -195,10 +236,12 @@ impl Master {
                 .split(' ')
                 .map(Into::into)
                 .collect(),
-            "gunicorn" => format!("--chdir {apps} --no-control-socket --workers 2 -b 127.0.0.1:{port} wsgi:app")
-                .split(' ')
-                .map(Into::into)
-                .collect(),
+            "gunicorn" => {
+                format!("--chdir {apps} --no-control-socket --workers 2 --pid pid -b 127.0.0.1:{port} wsgi:app")
+                    .split(' ')
+                    .map(Into::into)
+                    .collect()
+            }
             "puma" => {
                 let text = format!(
                     "environment 'production'\nrackup '{apps}/config.ru'\nbind 'tcp://127.0.0.1:{port}'\nworkers 2\nthreads 1, 4\nlog_requests false\n"
@@ -206,7 +249,7 @@ impl Master {
                 vec!["-C".to_owned(), write("puma.rb", text)]
             }
             "unicorn" => {
-                let conf = write("unicorn.rb", format!("worker_processes 2\nlisten '127.0.0.1:{port}'\n"));
+                let conf = write("unicorn.rb", format!("worker_processes 2\nlisten '127.0.0.1:{port}'\npid 'pid'\n"));
                 vec!["-c".to_owned(), conf, "-E".to_owned(), "production".to_owned(), format!("{apps}/config.ru")]
             }
             "granian" => granian(2, port),
@@ -235,7 +278,8 @@ impl Master {
             command.stdout(log.try_clone().expect("share the log")).stderr(log).spawn().expect("run the program");
         let log = || std::fs::read_to_string(home.join("log")).unwrap_or_default();
         assert!(listens(port), "{name}: {}", log());
-        Self { child, pid_file: home.join("hypnotoad.pid") }
+        let pid_files = ["hypnotoad.pid", "pid", "pid.2", "nginx.pid"].map(|file| home.join(file)).to_vec();
+        Self { child, pid_files }
     }
 }
 
@@ -243,8 +287,9 @@ impl Drop for Master {
     fn drop(&mut self) {
         let mut family = vec![Process::open(self.child.id())];
         // A hot deployment leaves a new master, which is nobody's child by now.
-        let heir = std::fs::read_to_string(&self.pid_file).ok().and_then(|pid| pid.trim().parse().ok());
-        family.extend(heir.filter(|pid| *pid != self.child.id()).and_then(Process::try_open));
+        let pid_of = |file: &PathBuf| std::fs::read_to_string(file).ok().and_then(|pid| pid.trim().parse().ok());
+        let heirs = self.pid_files.iter().filter_map(pid_of).filter(|pid| *pid != self.child.id());
+        family.extend(heirs.filter_map(Process::try_open));
         let masters = family.len();
         let mut next = 0;
         while next < family.len() {
@@ -264,7 +309,9 @@ impl Drop for Master {
 
 impl Row {
     /// Asks the server at this port and replaces its processes meanwhile.
-    fn measure(&mut self, port: u16, replace: impl FnOnce()) {
+    ///
+    /// It waits until so many `others` have answered.
+    fn measure(&mut self, port: u16, others: usize, replace: impl FnOnce()) {
         let load = Load::builder(SocketAddr::from(([127, 0, 0, 1], port))).pids().duration(LONG);
         let slow = load.clone().path(self.slow).fresh(1).start_thread().expect("start the slow load");
         let quick = load.path("/pid").rate(100.0).keep_alive(8).fresh(8).start_thread().expect("start the load");
@@ -273,14 +320,14 @@ impl Row {
         let old: Vec<u32> = quick.report().servers.keys().copied().collect();
         replace();
         let new = |report: &Report| report.servers.keys().filter(|pid| !old.contains(pid)).count();
-        quick.wait_until(SOON, |report| new(report) >= 2);
+        quick.wait_until(SOON, |report| new(report) >= others);
         quick.wait_until(CALM, |_| false);
         let reports = [quick.stop(), slow.stop()];
         let quick = &reports[0];
         let last = |pid: &u32| {
             quick.servers.get(pid).is_some_and(|server| server.last + Duration::from_millis(500) > quick.elapsed)
         };
-        self.kept += usize::from(old.iter().any(last));
+        self.kept += usize::from(others > 0 && old.iter().any(last));
         self.gap.push(quick.largest_gap);
         self.p99.push(quick.latency.p99);
         self.runs += 1;
