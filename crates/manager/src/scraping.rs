@@ -22,8 +22,8 @@ const MOST: usize = 16;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// The longest head of a request.
 const MOST_HEAD: usize = 8192;
-/// Until a taken address is tried again: the manager before may still have it.
-const AGAIN: Duration = Duration::from_secs(1);
+/// Until a taken address is tried again, doubled up to the second: the manager before may still be about to end.
+const AGAIN: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
 
 /// Where it listens, and the task that does.
 #[derive(Debug)]
@@ -58,19 +58,21 @@ impl Manager {
 }
 
 async fn listen(address: Address, inputs: mpsc::Sender<Input>) {
+    let (mut pause, longest) = AGAIN;
     let mut told = false;
     loop {
         let error = match Socket::bind(&address).await {
             Ok(socket) => return accept(&socket, &inputs).await,
             Err(error) => error,
         };
-        if !std::mem::replace(&mut told, true) {
+        pause = (pause * 2).min(longest);
+        if pause == longest && !std::mem::replace(&mut told, true) {
             let text = format!("metrics cannot be served on {}, which is tried again: {error}", address.text());
             if inputs.send(Input::ScrapingFailed(text)).await.is_err() {
                 return;
             }
         }
-        tokio::time::sleep(AGAIN).await;
+        tokio::time::sleep(pause).await;
     }
 }
 
@@ -124,7 +126,7 @@ async fn accept(socket: &Socket, inputs: &mpsc::Sender<Input>) {
                 });
             }
             // No descriptor is left.
-            Err(_) => tokio::time::sleep(AGAIN).await,
+            Err(_) => tokio::time::sleep(AGAIN.1).await,
         }
     }
 }
