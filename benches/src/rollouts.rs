@@ -236,12 +236,13 @@ impl Master {
                 .split(' ')
                 .map(Into::into)
                 .collect(),
-            "gunicorn" => {
-                format!("--chdir {apps} --no-control-socket --workers 2 --pid pid -b 127.0.0.1:{port} wsgi:app")
-                    .split(' ')
-                    .map(Into::into)
-                    .collect()
-            }
+            "gunicorn" => format!(
+                "--chdir {apps} --no-control-socket --workers 2 --pid {} -b 127.0.0.1:{port} wsgi:app",
+                home.join("pid").display()
+            )
+            .split(' ')
+            .map(Into::into)
+            .collect(),
             "puma" => {
                 let text = format!(
                     "environment 'production'\nrackup '{apps}/config.ru'\nbind 'tcp://127.0.0.1:{port}'\nworkers 2\nthreads 1, 4\nlog_requests false\n"
