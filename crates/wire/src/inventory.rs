@@ -29,7 +29,7 @@ impl Purpose {
 /// The engine as the supervisor knows it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Inventory {
-    /// [`VERSION`] of the supervisor.
+    /// [`VERSION`](crate::supervisor::VERSION) of the supervisor.
     pub version: u32,
     /// Its pid.
     pub supervisor: u32,
