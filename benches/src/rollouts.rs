@@ -4,7 +4,8 @@
 //! **What it does.** Starts each program in turn, asks it on kept and new connections and once more slowly, replaces its
 //! processes in the middle, and adds up what clients saw over all runs, as the rows of a table.
 //! `cargo xtask programs && cargo build --release && cargo run --release -p evercrew-benches --bin rollouts [BINARY]`,
-//! where names behind BINARY choose rows by how they begin. granian and hypnotoad are looked for on the PATH.
+//! where names behind BINARY choose rows by how they begin. granian and hypnotoad are looked for on the PATH, servers of
+//! ecdysis and shellflip where `cargo build --release --manifest-path benches/apps/heirs/Cargo.toml` leaves them.
 //!
 //! **Where to start.** `main`, a subject a row; docs/measurements/rollouts.md has the last table.
 //!
@@ -101,6 +102,8 @@ fn main() {
         row("unicorn with 2 workers, USR2 and QUIT", By::ItselfUpgraded("unicorn", Signal::Quit), slow),
         row("gunicorn --workers 2, USR2 and TERM", By::ItselfUpgraded("gunicorn", Signal::Term), slow),
         row("nginx with 2 workers, USR2 and QUIT", By::ItselfUpgraded("nginx", Signal::Quit), "/pid"),
+        row("ecdysis, one process, HUP", By::Itself("ecdysis", Signal::Hup), slow),
+        row("shellflip, one process, its command", By::ItselfUpgraded("shellflip", Signal::Cont), slow),
         row("granian on its own sockets, `restart`", By::UsUnheld, slow),
         row("granian --workers 2, HUP", By::Itself("granian", Signal::Hup), slow),
         row("hypnotoad with 2 workers, USR2", By::Itself("hypnotoad", Signal::Usr2), slow),
@@ -183,14 +186,24 @@ fn by_itself(row: &mut Row, name: &str, signal: Signal) {
     let port = free_port();
     let home = tempfile::tempdir().expect("make a directory");
     let master = Master::start(&program, name, port, home.path());
-    row.measure(port, 2, || Process::open(master.child.id()).signal(signal));
+    let others = if name == "ecdysis" { 1 } else { 2 };
+    row.measure(port, others, || Process::open(master.child.id()).signal(signal));
 }
 
 fn by_itself_upgraded(row: &mut Row, name: &str, leave: Signal) {
-    let Some(program) = program(name) else { return };
+    let Some(program) = on_path(name).or_else(|| program(name)) else { return };
     let port = free_port();
     let home = tempfile::tempdir().expect("make a directory");
     let master = Master::start(&program, name, port, home.path());
+    if name == "shellflip" {
+        let mut restart = Command::new(&program);
+        restart.args([&port.to_string(), "flip.sock", "restart"]).current_dir(home.path());
+        let mut ask = || restart.output().map(|said| String::from_utf8_lossy(&said.stdout).trim().to_owned());
+        return row.measure(port, 1, || {
+            let heir = ask().expect("run the program");
+            std::fs::write(home.path().join("pid"), heir).expect("note its heir");
+        });
+    }
     row.measure(port, 2, || {
         let old = Process::open(master.child.id());
         old.signal(Signal::Usr2);
@@ -208,6 +221,10 @@ fn by_itself_upgraded(row: &mut Row, name: &str, leave: Signal) {
 
 /// Where a program is that `cargo xtask programs` does not install.
 fn on_path(name: &str) -> Option<String> {
+    if ["ecdysis", "shellflip"].contains(&name) {
+        let built = workspace().join("benches/apps/heirs/target/release").join(name);
+        return built.is_file().then(|| built.display().to_string());
+    }
     if !["granian", "hypnotoad"].contains(&name) {
         return None;
     }
@@ -253,6 +270,8 @@ impl Master {
                 let conf = write("unicorn.rb", format!("worker_processes 2\nlisten '127.0.0.1:{port}'\npid 'pid'\n"));
                 vec!["-c".to_owned(), conf, "-E".to_owned(), "production".to_owned(), format!("{apps}/config.ru")]
             }
+            "ecdysis" => vec![port.to_string()],
+            "shellflip" => vec![port.to_string(), "flip.sock".to_owned()],
             "granian" => granian(2, port),
             "hypnotoad" => {
                 let text = include_str!("../apps/hypnotoad.pl").replace("PORT", &port.to_string());
