@@ -272,7 +272,7 @@ impl Launcher {
             pid_variables.push("LISTEN_PID".to_owned());
         }
         if service.command_pipe {
-            set("EVERCREW_COMMAND_FD", &command_descriptor(service).to_string());
+            set("EVERCREW_COMMAND_FD", &command_descriptor(service, settings).to_string());
         }
         if let Some(requests) = service.recycle_requests {
             let most = growth::bound(requests.into(), service.policy.recycle.jitter, worker).max(1);
@@ -375,9 +375,10 @@ fn role_variable(role: &str) -> String {
     format!("EVERCREW_ROLE={role}:{{pid}}:{ROLE_DESCRIPTOR}")
 }
 
-/// The first one after the listeners.
-fn command_descriptor(service: &Service) -> i32 {
-    FIRST_LISTENER.saturating_add(i32::try_from(service.listen.len()).unwrap_or(i32::MAX))
+/// The first one after the listeners, of which one may have several queues.
+fn command_descriptor(service: &Service, settings: &Settings) -> i32 {
+    let queues = service.listen.iter().map(|name| settings.listener(name).map_or(1, Listener::queues)).sum::<usize>();
+    FIRST_LISTENER.saturating_add(i32::try_from(queues).unwrap_or(i32::MAX))
 }
 
 fn standard() -> Vec<Descriptor> {
@@ -399,7 +400,7 @@ fn descriptors(service: &Service, settings: &Settings) -> Vec<Descriptor> {
         descriptors.push(Descriptor { number: i32::from(number), source: Source::Ready });
     }
     if service.command_pipe {
-        descriptors.push(Descriptor { number: command_descriptor(service), source: Source::Command });
+        descriptors.push(Descriptor { number: command_descriptor(service, settings), source: Source::Command });
     }
     descriptors
 }
