@@ -194,6 +194,8 @@ fn by_itself_upgraded(row: &mut Row, name: &str, leave: Signal) {
     let Some(program) = on_path(name).or_else(|| program(name)) else { return };
     let port = free_port();
     let home = tempfile::tempdir().expect("make a directory");
+    // In the foreground nginx takes no notice of USR2.
+    let name = if name == "nginx" { "nginx in the background" } else { name };
     let master = Master::start(&program, name, port, home.path());
     if name == "shellflip" {
         let mut restart = Command::new(&program);
@@ -205,7 +207,9 @@ fn by_itself_upgraded(row: &mut Row, name: &str, leave: Signal) {
         });
     }
     row.measure(port, 2, || {
-        let old = Process::open(master.child.id());
+        let noted = std::fs::read_to_string(home.path().join("nginx.pid")).ok();
+        let noted = noted.and_then(|pid| pid.trim().parse().ok());
+        let old = Process::open(noted.unwrap_or(master.child.id()));
         old.signal(Signal::Usr2);
         // The first one may leave when the other one has workers: two, or a master and two.
         let until = Instant::now() + SOON;
@@ -280,6 +284,7 @@ impl Master {
             _ => {
                 let text = std::fs::read_to_string(format!("{apps}/nginx.conf")).expect("its configuration");
                 let text = text.replace("PORT", &port.to_string()).replace("worker_processes 1", "worker_processes 2");
+                let text = if name == "nginx" { text } else { text.replace("daemon off", "daemon on") };
                 let conf = write("nginx.conf", text);
                 vec![
                     "-p".to_owned(),
@@ -305,7 +310,7 @@ impl Master {
 
 impl Drop for Master {
     fn drop(&mut self) {
-        let mut family = vec![Process::open(self.child.id())];
+        let mut family: Vec<Process> = Process::try_open(self.child.id()).into_iter().collect();
         // A hot deployment leaves a new master, which is nobody's child by now.
         let pid_of = |file: &PathBuf| std::fs::read_to_string(file).ok().and_then(|pid| pid.trim().parse().ok());
         let heirs = self.pid_files.iter().filter_map(pid_of).filter(|pid| *pid != self.child.id());
