@@ -4,7 +4,7 @@
 //! **What it does.** Starts each program in turn, asks it on kept and new connections and once more slowly, replaces its
 //! processes in the middle, and adds up what clients saw over all runs, as the rows of a table.
 //! `cargo xtask programs && cargo build --release && cargo run --release -p evercrew-benches --bin rollouts [BINARY]`,
-//! where names behind BINARY choose rows by how they begin. granian and hypnotoad are looked for on the PATH, servers of
+//! where names behind BINARY choose rows by how they begin, and EVERCREW_ROUNDS how often (10). granian and hypnotoad are looked for on the PATH, servers of
 //! ecdysis and shellflip where `cargo build --release --manifest-path benches/apps/heirs/Cargo.toml` leaves them.
 //!
 //! **Where to start.** `main`, a subject a row; docs/measurements/rollouts.md has the last table.
@@ -109,7 +109,8 @@ fn main() {
         row("hypnotoad with 2 workers, USR2", By::Itself("hypnotoad", Signal::Usr2), slow),
     ];
     rows.retain(|row| only.is_empty() || only.iter().any(|name| row.name.starts_with(name)));
-    for run in 0..RUNS {
+    let runs = std::env::var("EVERCREW_ROUNDS").ok().and_then(|runs| runs.parse().ok()).unwrap_or(RUNS);
+    for run in 0..runs {
         for row in &mut rows {
             match row.by {
                 By::Us(foreign) => by_us(row, binary, foreign),
@@ -119,7 +120,7 @@ fn main() {
                 By::Itself(name, signal) => by_itself(row, name, signal),
             }
         }
-        eprintln!("run {} of {RUNS}", run + 1);
+        eprintln!("run {} of {runs}", run + 1);
     }
     println!(
         "| program, replaced by | runs | requests | refused | reset | cut short | closed unanswered | wrong or late | idle ended | old ones left | largest gap | p99 |"
@@ -271,7 +272,13 @@ impl Master {
                 vec!["-C".to_owned(), write("puma.rb", text)]
             }
             "unicorn" => {
-                let conf = write("unicorn.rb", format!("worker_processes 2\nlisten '127.0.0.1:{port}'\npid 'pid'\n"));
+                let conf = write(
+                    "unicorn.rb",
+                    format!(
+                        "worker_processes 2\nlisten '127.0.0.1:{port}'\npid 'pid'\n\
+                     Unicorn::HttpServer::START_CTX[0] = '{program}'\n"
+                    ),
+                );
                 vec!["-c".to_owned(), conf, "-E".to_owned(), "production".to_owned(), format!("{apps}/config.ru")]
             }
             "ecdysis" => vec![port.to_string()],
