@@ -49,8 +49,8 @@ fn managers_that_die_twice_a_second_during_everything_leave_what_was_asked_for()
     assert!(kills >= 5, "{kills} kills");
     crew.engine.ok(&["scale", "web=3", "--timeout", "60s"]);
     crew.engine.ready();
-    let pids = crew.engine.pids("web");
-    assert_eq!(pids.len(), 3, "{pids:?}");
+    // The last ones that were replaced may still drain.
+    wait("three workers", || (crew.engine.pids("web").len() == 3).then_some(()));
     let workers = || crew.engine.supervisor().children().into_iter().filter(|pid| is_worker(*pid)).count();
     wait("end of the last replaced worker", || (workers() == 3).then_some(()));
     events.drain_until(Instant::now() + Duration::from_millis(200));
@@ -162,7 +162,8 @@ fn a_bad_binary_changes_nothing_and_its_reason_is_told() {
     let home = crew.points.parent().expect("a directory").to_owned();
     let whole = std::fs::read(EVERCREW).expect("the binary");
     let half = home.join("half");
-    std::fs::write(&half, &whole[..whole.len() / 3]).expect("write half of it");
+    // Well within its code: what stands behind that a program can do without.
+    std::fs::write(&half, &whole[..1 << 20]).expect("write the beginning of it");
     std::os::unix::fs::PermissionsExt::set_mode(&mut half.metadata().expect("it is there").permissions(), 0o755);
     std::fs::set_permissions(&half, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("make it executable");
     let plain = home.join("plain");
