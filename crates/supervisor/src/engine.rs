@@ -51,7 +51,7 @@ pub struct Boot {
 
 const SIGNALS: u64 = 0;
 pub(crate) const MANAGER: u64 = 1;
-pub(crate) const MANAGER_EXEC: u64 = 2;
+const MANAGER_EXEC: u64 = 2;
 pub(crate) const CALLERS: u64 = 3;
 pub(crate) const TERMINAL: u64 = 4;
 pub(crate) const REMOVALS: u64 = 5;
@@ -214,7 +214,7 @@ impl Engine {
         self.managers += 1;
         let title = self.manager_title();
         let started = Manager::start(&self.binary, &title, self.arguments.as_deref(), None)
-            .and_then(|manager| self.watch_manager(&manager).map(|()| manager));
+            .and_then(|manager| manager.watch(&self.epoll, MANAGER, MANAGER_EXEC).map(|()| manager));
         self.care.manager_started(now);
         match started {
             Ok(manager) => {
@@ -242,12 +242,10 @@ impl Engine {
         !self.custody.has_state() && self.highest_worker == 0
     }
 
-    fn watch_manager(&self, manager: &Manager) -> io::Result<()> {
-        self.epoll.add(manager.channel.as_fd(), MANAGER, Interest::READABLE)?;
-        if let Some(exec) = &manager.exec {
-            self.epoll.add(exec.as_fd(), MANAGER_EXEC, Interest::READABLE)?;
+    fn manager_executed(&mut self) {
+        if let Some(error) = self.manager.as_mut().and_then(|manager| manager.executed(&self.epoll)) {
+            self.say(&format!("ERROR cannot execute the manager: {error}"));
         }
-        Ok(())
     }
 
     fn flush(&mut self) {
@@ -257,15 +255,9 @@ impl Engine {
         let is_frozen = self.upgrade.handover.is_frozen();
         let Self { manager: Some(manager), custody, children, care, epoll, retry, upgrade, .. } = self else { return };
         let found = |beside: &Beside| find(beside, custody, children, upgrade);
-        let result = manager.outgoing.flush(&manager.channel, found);
-        let interest = if matches!(result, Ok(Flushed::Full)) { Interest::BOTH } else { Interest::READABLE };
-        *retry = matches!(result, Ok(Flushed::Short)).then(|| clock::mono().after(RETRY));
-        let watched = epoll.modify(manager.channel.as_fd(), MANAGER, interest);
+        let flushed = manager.flush(epoll, MANAGER, found);
+        *retry = (flushed == Some(Flushed::Short)).then(|| clock::mono().after(RETRY));
         care.owes(clock::mono(), manager.outgoing.is_owed() && !is_frozen);
-        // A broken channel is a manager that is gone or not ours any more: its death is reaped like any other.
-        if result.is_err() || watched.is_err() {
-            manager.kill();
-        }
     }
 
     fn read_manager(&mut self, records: usize) {

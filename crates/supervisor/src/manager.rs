@@ -2,19 +2,19 @@
 
 use std::ffi::{CString, OsString};
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::time::Duration;
 
 use evercrew_core::Signal;
 use evercrew_sys::channel::Channel;
+use evercrew_sys::epoll::{Epoll, Interest};
 use evercrew_sys::process;
-use evercrew_sys::spawn::{self, ExecOutcome, Group, Outcome, Plan, Program};
+use evercrew_sys::spawn::{self, ExecOutcome, Group, Outcome, Plan, Program, SpawnError};
 use evercrew_sys::{channel, descriptor};
 
-use crate::engine::Engine;
 use crate::identity;
-use crate::outgoing::Outgoing;
+use crate::outgoing::{Beside, Flushed, Outgoing};
 
 /// Where a role process finds its descriptor.
 const ROLE_DESCRIPTOR: i32 = 3;
@@ -85,6 +85,47 @@ impl Manager {
         })
     }
 
+    /// Has the loop hear of its channel and of its exec, by these tokens.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub(crate) fn watch(&self, epoll: &Epoll, channel: u64, exec: u64) -> io::Result<()> {
+        epoll.add(self.channel.as_fd(), channel, Interest::READABLE)?;
+        self.exec.as_ref().map_or(Ok(()), |outcome| epoll.add(outcome.as_fd(), exec, Interest::READABLE))
+    }
+
+    /// Its exec may be over; why there is no program, where it failed.
+    pub(crate) fn executed(&mut self, epoll: &Epoll) -> Option<SpawnError> {
+        let outcome = self.exec.as_ref()?.poll();
+        if outcome == Outcome::Pending {
+            return None;
+        }
+        if let Some(exec) = self.exec.take() {
+            let _ = epoll.remove(exec.as_fd());
+        }
+        match outcome {
+            Outcome::Failed(error) => Some(error),
+            Outcome::Pending | Outcome::Executed => None,
+        }
+    }
+
+    /// Sends what its channel takes, of which `find` looks descriptors up. One with a broken channel is gone or not ours
+    /// any more: it is killed, and its death is reaped like any other.
+    pub(crate) fn flush<'a>(
+        &mut self,
+        epoll: &Epoll,
+        token: u64,
+        find: impl FnMut(&Beside) -> Vec<BorrowedFd<'a>>,
+    ) -> Option<Flushed> {
+        let flushed = self.outgoing.flush(&self.channel, find).ok();
+        let interest = if flushed == Some(Flushed::Full) { Interest::BOTH } else { Interest::READABLE };
+        let watched = epoll.modify(self.channel.as_fd(), token, interest);
+        if flushed.is_none() || watched.is_err() {
+            self.kill();
+        }
+        flushed
+    }
+
     /// Waits for its end, which it has announced, makes sure of it, and reaps it.
     pub(crate) fn end(&self) {
         for _ in 0..2 {
@@ -100,23 +141,6 @@ impl Manager {
     pub(crate) fn kill(&self) {
         // It has ended already when this fails, and the wait says so.
         let _ = process::signal(self.pidfd.as_fd(), Signal::Kill);
-    }
-}
-
-impl Engine {
-    /// Whether its program runs.
-    pub(crate) fn manager_executed(&mut self) {
-        let Some(manager) = &mut self.manager else { return };
-        let Some(exec) = &manager.exec else { return };
-        let outcome = exec.poll();
-        if outcome == Outcome::Pending {
-            return;
-        }
-        let _ = self.epoll.remove(exec.as_fd());
-        manager.exec = None;
-        if let Outcome::Failed(error) = outcome {
-            self.say(&format!("ERROR cannot execute the manager: {error}"));
-        }
     }
 }
 

@@ -15,6 +15,8 @@ pub(crate) struct Successor {
     pub(crate) binary: OwnedFd,
     /// What it writes on its standard error.
     pub(crate) words: OwnedFd,
+    /// It says nothing more.
+    pub(crate) closed: bool,
 }
 
 /// What the manager before the present one was started from, and left.

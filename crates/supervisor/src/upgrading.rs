@@ -9,14 +9,13 @@ use evercrew_core::handover::{Action, Event, Failure};
 use evercrew_sys::channel::Received;
 use evercrew_sys::epoll::Interest;
 use evercrew_sys::process::Status;
-use evercrew_sys::spawn::Outcome;
 use evercrew_sys::{clock, descriptor, failpoint, pipe, record};
-use evercrew_wire::supervisor::{self as wire, Inventory, Purpose, ToManager, ToSupervisor};
+use evercrew_wire::supervisor::{self as wire, Purpose, ToManager, ToSupervisor};
 
 use crate::engine::{Engine, MANAGER, SUCCESSOR, SUCCESSOR_EXEC};
 use crate::inventory::find;
 use crate::manager::Manager;
-use crate::outgoing::{Beside, Flushed};
+use crate::outgoing::Beside;
 use crate::upgrade::{Before, Successor};
 
 /// The time to hand on is bounded, as nobody decides meanwhile: a worker that dies is still replaced within a second.
@@ -32,13 +31,13 @@ const LONGEST_LINE: usize = 400;
 impl Engine {
     /// Tells the handover what was observed, and does what follows.
     pub(crate) fn hand(&mut self, event: Event) {
-        let mut events = vec![event];
-        while let Some(event) = events.pop() {
+        let mut next = Some(event);
+        while let Some(event) = next.take() {
             let mut actions = Vec::new();
             self.upgrade.handover.handle(clock::mono(), event, &mut actions);
             for action in actions {
                 match action {
-                    Action::Start => events.extend((!self.start_successor()).then_some(Event::NotStarted)),
+                    Action::Start => next = (!self.start_successor()).then_some(Event::NotStarted),
                     Action::Freeze => self.tell_manager(ToManager::Freeze),
                     Action::HandOn => self.hand_on(),
                     Action::Commit => self.commit(),
@@ -80,15 +79,11 @@ impl Engine {
     }
 
     fn start_successor(&mut self) -> bool {
-        self.upgrade.failed = Default::default();
         let started = self.try_successor();
         failpoint::reached("handover.1");
-        let words = match started {
-            Ok(()) => return true,
-            Err(error) => error.to_string(),
-        };
-        self.upgrade.failed = (words, String::new());
-        false
+        let why = started.as_ref().map_or_else(ToString::to_string, |()| String::new());
+        self.upgrade.failed = (why, String::new());
+        started.is_ok()
     }
 
     fn try_successor(&mut self) -> std::io::Result<()> {
@@ -98,49 +93,27 @@ impl Engine {
         descriptor::set_nonblocking(&words, true)?;
         let title = self.manager_title();
         let mut manager = Manager::start(&binary, &title, self.arguments.as_deref(), Some(theirs))?;
-        let watched = self.epoll.add(manager.channel.as_fd(), SUCCESSOR, Interest::READABLE).and_then(|()| {
-            manager
-                .exec
-                .as_ref()
-                .map_or(Ok(()), |exec| self.epoll.add(exec.as_fd(), SUCCESSOR_EXEC, Interest::READABLE))
-        });
-        if let Err(error) = watched {
-            manager.kill();
-            return Err(error);
-        }
+        manager.watch(&self.epoll, SUCCESSOR, SUCCESSOR_EXEC).inspect_err(|_| manager.kill())?;
         let inventory = self.inventory(Purpose::Trial);
         let state = inventory.state;
         self.push_inventory(inventory, Beside::Deposit { state }, &mut manager.outgoing);
-        self.upgrade.successor = Some(Successor { manager, binary, words });
+        self.upgrade.successor = Some(Successor { manager, binary, words, closed: false });
         Ok(())
     }
 
     pub(crate) fn successor_executed(&mut self) {
         let Some(successor) = &mut self.upgrade.successor else { return };
-        let Some(exec) = &successor.manager.exec else { return };
-        let outcome = exec.poll();
-        if outcome == Outcome::Pending {
-            return;
-        }
-        let _ = self.epoll.remove(exec.as_fd());
-        successor.manager.exec = None;
-        if let Outcome::Failed(error) = outcome {
+        if let Some(error) = successor.manager.executed(&self.epoll) {
             // It ends by itself, which is reaped.
             self.upgrade.failed.0 = format!("it cannot be executed: {error}");
         }
     }
 
     pub(crate) fn flush_successor(&mut self) {
-        let Some(mut successor) = self.upgrade.successor.take() else { return };
+        let Some(mut successor) = self.upgrade.successor.take_if(|successor| !successor.closed) else { return };
         let Self { custody, children, upgrade, .. } = self;
-        let found = |beside: &Beside| find(beside, custody, children, upgrade);
-        let manager = &mut successor.manager;
-        let result = manager.outgoing.flush(&manager.channel, found);
-        let interest = if matches!(result, Ok(Flushed::Full)) { Interest::BOTH } else { Interest::READABLE };
         // What is late ends it; what cannot be sent for want of something is late.
-        if result.is_err() || self.epoll.modify(manager.channel.as_fd(), SUCCESSOR, interest).is_err() {
-            manager.kill();
-        }
+        successor.manager.flush(&self.epoll, SUCCESSOR, |beside| find(beside, custody, children, upgrade));
         self.upgrade.successor = Some(successor);
     }
 
@@ -151,9 +124,10 @@ impl Engine {
             let said = match record::receive(channel, wire::MAX_LARGE_RECORD, &mut bytes, &mut Vec::new()) {
                 Ok(Received::Message) => ToSupervisor::decode(&bytes).ok(),
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return,
-                // It has ended, or is of no use and will be late.
+                // It has ended, or is of no use and will be late: its own status is what a person wants to know.
                 Ok(Received::Closed) | Err(_) => {
                     let _ = self.epoll.remove(channel.as_fd());
+                    successor.closed = true;
                     return;
                 }
             };
@@ -197,7 +171,7 @@ impl Engine {
 
     fn hand_on(&mut self) {
         let Some(mut successor) = self.upgrade.successor.take() else { return };
-        let inventory = Inventory { returned: None, ..self.inventory(Purpose::Handover) };
+        let inventory = self.inventory(Purpose::Handover);
         self.push_inventory(inventory, Beside::Handover, &mut successor.manager.outgoing);
         self.upgrade.successor = Some(successor);
         self.upgrade.forget_told();
@@ -206,7 +180,7 @@ impl Engine {
     /// The manager before is frozen and ends without a word more; all that it has not acknowledged is told anew.
     fn commit(&mut self) {
         failpoint::reached("handover.9");
-        let Some(Successor { mut manager, binary, words }) = self.upgrade.successor.take() else { return };
+        let Some(Successor { mut manager, binary, words, .. }) = self.upgrade.successor.take() else { return };
         let now = clock::mono();
         let deposits = self.custody.copy_deposits();
         let before = std::mem::replace(&mut self.binary, binary);
