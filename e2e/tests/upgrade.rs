@@ -297,6 +297,16 @@ fn a_signal_upgrades_to_the_file_that_is_there_now() {
     assert_eq!(crew.binary(), there, "not one that was removed");
     let asked = events.seen().find(|event| event["kind"] == "engine.upgrade-started").expect("it is told");
     assert_eq!(asked["binary"], there.to_str().expect("text"));
+    // A second one meanwhile is refused, and does nothing to the first.
+    crew.arm("handover.5");
+    let upgrade = crew.upgrade(&there, &[]);
+    crew.reached("handover.5");
+    crew.engine.supervisor().signal(Signal::Usr2);
+    let refused = events.wait("a refusal", SOON, |event| event["kind"] == "engine.upgrade-failed");
+    assert_eq!(refused["reason"], "an upgrade is under way");
+    crew.release("handover.5");
+    let output = upgrade.wait_with_output().expect("its output");
+    assert!(output.status.success(), "{output:?}");
     // A stop during an upgrade is a stop.
     crew.arm("handover.5");
     crew.engine.supervisor().signal(Signal::Usr2);
@@ -329,6 +339,7 @@ fn versions_that_understand_each_other_go_there_and_back_and_others_are_refused(
     let back = crew.upgrade(&first, &[]).wait_with_output().expect("its output");
     let said = String::from_utf8_lossy(&back.stderr).into_owned();
     assert!(back.status.code() == Some(1) && said.contains("version 99"), "{back:?}");
+    assert!(said.contains("exit code 78"), "its own status is told: {back:?}");
     assert_eq!(crew.binary(), other, "it goes on");
     assert_eq!(crew.engine.pids("web"), workers);
     client.ask("n", "events", &json!({"since": u64::MAX}));

@@ -40,7 +40,7 @@ impl Manager {
     /// The same by a signal: nobody waits.
     pub(crate) fn upgrade_by_signal(&mut self) {
         if let Err((_, message, hint)) = self.begin_upgrade(None, PROVING) {
-            self.upgrade_failed(&message, &hint);
+            self.tell_upgrade_failed(&message, &hint);
         }
     }
 
@@ -78,19 +78,20 @@ impl Manager {
     pub(crate) fn upgrade_failed(&mut self, reason: &str, words: &str) {
         self.upgrading = false;
         self.leaving = None;
-        let said = if words.is_empty() { String::new() } else { format!("\n{words}") };
-        let text = format!("the upgrade failed, nothing was changed: {reason}");
-        self.tell(
-            Level::Error,
-            "engine.upgrade-failed",
-            json!({"reason": reason, "words": words}),
-            &format!("{text}{said}"),
-        );
+        let (text, content) = self.tell_upgrade_failed(reason, words);
         for (client, request) in self.waitings.take_upgrade() {
-            let reply = failure(&request, 1, format!("{text}{said}"), "the present manager goes on");
-            let content = json!({"reason": reason, "words": words});
-            self.clients.reply(client, &reply.with_content(content));
+            let reply = failure(&request, 1, text.clone(), "the present manager goes on");
+            self.clients.reply(client, &reply.with_content(content.clone()));
         }
+    }
+
+    /// Says so to everybody; gives the words and the fields.
+    fn tell_upgrade_failed(&mut self, reason: &str, words: &str) -> (String, Value) {
+        let said = if words.is_empty() { String::new() } else { format!("\n{words}") };
+        let text = format!("the upgrade failed, nothing was changed: {reason}{said}");
+        let fields = json!({"reason": reason, "words": words});
+        self.tell(Level::Error, "engine.upgrade-failed", fields.clone(), &text);
+        (text, fields)
     }
 
     /// The manager of another binary did not live: this one is of that before it.
