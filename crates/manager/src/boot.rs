@@ -178,7 +178,9 @@ pub(crate) fn model(found: &mut Found) -> Result<Model, Fatal> {
         Configuration::decode(&bytes).map_err(|error| unusable(format!("evercrew: configuration deposit: {error}")))?;
     let edition = Edition::of(deposit::source(&configuration)).map_err(|errors| unusable(errors.render(false)))?;
     let is_tried = found.inventory.purpose != Purpose::Work;
-    failpoint::reached(if is_tried { "handover.2" } else { "start.2" });
+    if is_tried {
+        failpoint::reached("handover.2");
+    }
     if found.is_first_start() {
         check_open_files(most_at_a_time(&edition.settings), found.inventory.nofile.1)
             .map_err(|text| unusable(format!("evercrew: {text}")))?;
@@ -195,7 +197,9 @@ pub(crate) fn model(found: &mut Found) -> Result<Model, Fatal> {
     if is_tried && (state.is_none() || !news.remarks.is_empty()) {
         return Err(unusable(format!("evercrew: cannot go on from this state: {}", news.remarks.join("; "))));
     }
-    failpoint::reached(if is_tried { "handover.3" } else { "start.3" });
+    if is_tried {
+        failpoint::reached("handover.3");
+    }
     let numbers = state.as_ref().map(|state| &state.services[..]).unwrap_or_default();
     let mut crew = Crew::new(configuration.revision, edition, numbers);
     crew.cgroups = found.cgroups();

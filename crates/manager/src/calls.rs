@@ -60,10 +60,15 @@ impl Manager {
             began: now,
             levels: false,
         };
-        let task = self.hub.next_task();
+        self.ask_workers(asker, questions, plan);
+        Ok(None)
+    }
+
+    /// Puts questions to workers for somebody, who is answered when the gathering is over.
+    pub(crate) fn ask_workers(&mut self, asker: Asker, questions: Vec<Question>, plan: Plan) {
+        let (task, now) = (self.hub.next_task(), asker.began);
         self.hub.askers.insert(task, asker);
         self.gather(now, Event::Asked { task, questions, plan });
-        Ok(None)
     }
 
     /// The ready workers among those that are meant, and the slots that have none.
@@ -222,13 +227,8 @@ impl Manager {
     }
 
     fn disregard(&mut self, worker: WorkerId, why: Disregard) {
-        let name = match why {
-            Disregard::Late => "late",
-            Disregard::Foreign => "foreign",
-            Disregard::Unknown => "unknown",
-            Disregard::TooMuch => "too-much",
-        };
-        *self.hub.disregarded.entry(name).or_default() += 1;
+        let name = disregarded(why);
+        self.metering.disregarded(name);
         let who = self.crew.processes.get(&worker).map_or("a worker", |process| &process.label.name);
         let words = format!("an answer of {who} changes nothing: {name}");
         self.write_log(Level::Debug, &words);
@@ -241,6 +241,16 @@ fn said(message: &str, content: Value) -> Value {
         ("", content) => content,
         (message, Value::Null) => json!(message),
         (_, content) => content,
+    }
+}
+
+/// Why an answer changed nothing, as figures name it.
+pub(crate) const fn disregarded(why: Disregard) -> &'static str {
+    match why {
+        Disregard::Late => "late",
+        Disregard::Foreign => "foreign",
+        Disregard::Unknown => "unknown",
+        Disregard::TooMuch => "too-much",
     }
 }
 

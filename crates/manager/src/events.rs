@@ -116,20 +116,12 @@ impl Events {
 
     /// Goes on with those that another manager kept and counted.
     pub(crate) fn restore(&mut self, ring: Vec<Value>, counts: impl Iterator<Item = (&'static str, u64)>) {
-        let stored = ring.into_iter().filter_map(|content| {
-            let seq = content.get("seq").and_then(Value::as_u64)?;
-            Some(Stored { seq, content })
-        });
         // Numbers in the ring have no holes, up to the next one.
-        let mut next = self.next;
-        let kept: Vec<Stored> = stored.collect();
-        let fits = kept.iter().rev().take(RING).take_while(|stored| {
-            let is_before = stored.seq + 1 == next;
-            next = stored.seq;
-            is_before
-        });
-        let count = fits.count();
-        self.ring = kept.into_iter().rev().take(count).collect::<Vec<_>>().into_iter().rev().collect();
+        for content in ring.into_iter().rev().take(RING) {
+            let after = self.ring.front().map_or(self.next, |stored| stored.seq);
+            let Some(seq) = content.get("seq").and_then(Value::as_u64).filter(|seq| seq + 1 == after) else { break };
+            self.ring.push_front(Stored { seq, content });
+        }
         self.counts = counts.collect();
     }
 
@@ -300,6 +292,23 @@ mod tests {
         assert_eq!(kinds(&due[0].contents), ["gap 5", "17", "18"]);
         let due = events.due(|_| usize::MAX);
         assert_eq!(due[0].contents.len(), RING - 2);
+    }
+
+    #[test]
+    fn the_next_manager_keeps_what_was_kept_as_far_as_it_has_no_hole() {
+        let mut before = Events::new(10);
+        (0..3).for_each(|_| before.add("a", Map::new()));
+        let mut after = Events::new(before.next());
+        after.restore(before.ring(), before.counts().into_iter());
+        assert_eq!(
+            (kinds(&after.since(10, 9, &Filter::default()).0), after.counts()["a"]),
+            (vec!["10".into(), "11".into(), "12".into()], 3)
+        );
+        let mut holed = before.ring();
+        holed.remove(1);
+        let mut after = Events::new(before.next());
+        after.restore(holed, std::iter::empty());
+        assert_eq!(kinds(&after.since(10, 9, &Filter::default()).0), ["gap 2", "12"]);
     }
 
     #[test]

@@ -271,13 +271,15 @@ impl Seen {
 
     /// How evenly siblings accept: by the time that each has been there, since one that has just come has few.
     fn balance(&self, d: &mut Document) {
+        let uptime = |sight: &Sight| ((sight.service.clone(), sight.name.clone()), sight.uptime);
+        let uptimes: BTreeMap<(String, String), f64> = self.workers.iter().map(uptime).collect();
         let mut rates: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
         for one in self.merged.series.iter().filter(|one| one.name == ACCEPTED) {
             for (name, value) in &one.workers {
-                let sight = self.workers.iter().find(|sight| sight.service == one.service && sight.name == *name);
-                if let (Measure::Counter(count), Some(sight)) = (value, sight) {
+                let uptime = uptimes.get(&(one.service.clone(), name.clone()));
+                if let (Measure::Counter(count), Some(uptime)) = (value, uptime) {
                     d.add(&families::ACCEPTED, &[("service", &one.service), ("worker", name)], *count);
-                    rates.entry(&one.service).or_default().push(count / sight.uptime.max(1.0));
+                    rates.entry(&one.service).or_default().push(count / uptime.max(1.0));
                 }
             }
         }

@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 
 use evercrew_core::Mono;
 use evercrew_core::fleet::{ExitReason, StopReason, WorkerId};
+use evercrew_core::gather::Disregard;
 use evercrew_core::metrics::{Book, Histogram, Limits, Measure, Rule, Series, SeriesMemory};
 use evercrew_wire::command_pipe;
 use evercrew_wire::handover::{Exits, Figure, Figures};
 
+use crate::calls;
 use crate::exposition::Totals;
 use crate::text;
 use crate::verbs::Entry;
@@ -36,17 +38,24 @@ pub(crate) fn hand_on(book: &Book, totals: &Totals, draining: &BTreeMap<WorkerId
         past: memory.past.as_ref().map(written),
         live: memory.live.iter().map(|(worker, value)| (worker.0, written(value))).collect(),
     };
+    let counts = |counts: &BTreeMap<&'static str, u64>| {
+        counts.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect()
+    };
     let exits = |((service, reason), count): (&(String, &'static str), &u64)| Exits {
         service: service.clone(),
         reason: (*reason).to_owned(),
         count: *count,
     };
-    let drain = |(service, histogram): (&String, &Histogram)| (service.clone(), written_histogram(histogram));
+    let of_services = |histograms: &BTreeMap<String, Histogram>| {
+        histograms.iter().map(|(service, histogram)| (service.clone(), written_histogram(histogram))).collect()
+    };
     Figures {
         series: book.memory().into_iter().map(figure).collect(),
-        commands: totals.commands.iter().map(|(verb, count)| ((*verb).to_owned(), *count)).collect(),
+        commands: counts(&totals.commands),
+        disregarded: counts(&totals.disregarded),
         exits: totals.exits.iter().map(exits).collect(),
-        drains: totals.drains.iter().map(drain).collect(),
+        drains: of_services(&totals.drains),
+        lags: of_services(&totals.lags),
         draining: draining.iter().map(|(worker, since)| (worker.0, since.as_nanos())).collect(),
     }
 }
@@ -62,15 +71,18 @@ pub(crate) fn go_on(figures: Figures, limits: Limits) -> (Book, Totals, BTreeMap
     };
     let book = Book::restore(figures.series.into_iter().map(memory).collect(), limits);
     let command = |(verb, count): (String, u64)| Some((Entry::named(&verb)?.name, count));
+    let disregarded = |(why, count): (String, u64)| Some((disregard(&why)?, count));
     let exits = |exits: Exits| Some(((exits.service, exit_reason(&exits.reason)?), exits.count));
-    let drain = |(service, measure)| match read(measure) {
+    let histogram = |(service, measure)| match read(measure) {
         Some(Measure::Histogram(histogram)) => Some((service, histogram)),
         Some(Measure::Counter(_) | Measure::Gauge(..)) | None => None,
     };
     let totals = Totals {
         commands: figures.commands.into_iter().filter_map(command).collect(),
+        disregarded: figures.disregarded.into_iter().filter_map(disregarded).collect(),
         exits: figures.exits.into_iter().filter_map(exits).collect(),
-        drains: figures.drains.into_iter().filter_map(drain).collect(),
+        drains: figures.drains.into_iter().filter_map(histogram).collect(),
+        lags: figures.lags.into_iter().filter_map(histogram).collect(),
         ..Totals::default()
     };
     let draining = figures.draining.into_iter().map(|(worker, since)| (WorkerId(worker), Mono::from_nanos(since)));
@@ -80,6 +92,12 @@ pub(crate) fn go_on(figures: Figures, limits: Limits) -> (Book, Totals, BTreeMap
 /// The name of a reason that another manager knew.
 fn exit_reason(name: &str) -> Option<&'static str> {
     REASONS.into_iter().map(text::exit_reason).find(|known| *known == name)
+}
+
+/// The name of why an answer changed nothing, that another manager knew.
+fn disregard(name: &str) -> Option<&'static str> {
+    let all = [Disregard::Late, Disregard::Foreign, Disregard::Unknown, Disregard::TooMuch];
+    all.into_iter().map(calls::disregarded).find(|known| *known == name)
 }
 
 fn written(value: &Measure) -> command_pipe::Measure {
@@ -136,8 +154,10 @@ mod tests {
         book.gone(WorkerId(1));
         let totals = Totals {
             commands: [("status", 3)].into(),
+            disregarded: [("too-much", 4)].into(),
             exits: [(("web".to_owned(), "unasked"), 2)].into(),
-            drains: [("web".to_owned(), histogram)].into(),
+            drains: [("web".to_owned(), histogram.clone())].into(),
+            lags: [("web".to_owned(), histogram)].into(),
             ..Totals::default()
         };
         let draining = BTreeMap::from([(WorkerId(2), Mono::from_nanos(9))]);
@@ -145,6 +165,8 @@ mod tests {
         let (back, counted, drains) = go_on(figures.clone(), LIMITS);
         assert_eq!(back.memory(), book.memory());
         assert_eq!((&counted.commands, &counted.exits, &drains), (&totals.commands, &totals.exits, &draining));
+        assert_eq!((&counted.drains, &counted.lags), (&totals.drains, &totals.lags));
+        assert_eq!(counted.disregarded, totals.disregarded);
         assert_eq!(hand_on(&back, &counted, &drains), figures);
     }
 }

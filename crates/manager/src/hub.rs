@@ -42,8 +42,6 @@ pub(crate) struct Hub {
     /// Workers that are gone, and how; told when what they last said is read.
     pub(crate) leaving: BTreeMap<WorkerId, Exit>,
     next: u64,
-    /// Answers that changed nothing, by why.
-    pub(crate) disregarded: BTreeMap<&'static str, u64>,
 }
 
 impl Hub {
@@ -54,7 +52,6 @@ impl Hub {
             askers: BTreeMap::new(),
             leaving: BTreeMap::new(),
             next: 0,
-            disregarded: BTreeMap::new(),
         }
     }
 

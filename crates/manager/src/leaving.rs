@@ -83,6 +83,7 @@ impl Manager {
             (self.dirty || self.link.wants_to_write(), "its deposit has not left"),
             (self.reloads.is_busy(), "a reload is under way"),
             (self.rollouts.deadline().is_some(), "the last words of a worker are waited for"),
+            (!self.hub.leaving.is_empty(), "what a worker wrote before its end is read"),
             (self.metering.is_busy(), "metrics are being written"),
             (logger_is_behind || !self.unread.is_empty(), "the logger is behind"),
         ]

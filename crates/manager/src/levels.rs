@@ -2,7 +2,7 @@
 
 use evercrew_core::Filter;
 use evercrew_core::fleet::{WorkerId, WorkerState};
-use evercrew_core::gather::{Event, Plan, Question, Strategy};
+use evercrew_core::gather::{Plan, Question, Strategy};
 use evercrew_sys::clock;
 use evercrew_wire::command_pipe::{LOG_LEVEL, LogLevel};
 use evercrew_wire::control::{Reply, Request};
@@ -124,9 +124,7 @@ impl Manager {
             began: now,
             levels: true,
         };
-        let task = self.hub.next_task();
-        self.hub.askers.insert(task, asker);
-        self.gather(now, Event::Asked { task, questions, plan });
+        self.ask_workers(asker, questions, plan);
     }
 
     /// The engine's own processes.

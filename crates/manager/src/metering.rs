@@ -73,6 +73,11 @@ impl Metering {
         self.waiters.iter().chain(&self.served).filter(is_it).count()
     }
 
+    /// An answer of a worker changed nothing, for this reason.
+    pub(crate) fn disregarded(&mut self, why: &'static str) {
+        *self.totals.disregarded.entry(why).or_default() += 1;
+    }
+
     /// For the next manager.
     pub(crate) fn hand_on(&self) -> handover::Figures {
         figures::hand_on(&self.book, &self.totals, &self.draining)
@@ -231,7 +236,6 @@ impl Manager {
         };
         let mut totals = self.metering.totals.clone();
         totals.events = self.events.counts();
-        totals.disregarded = self.hub.disregarded.clone();
         Seen {
             services,
             engine: engine.collect(),

@@ -187,10 +187,16 @@ pub struct Figures {
     pub series: Vec<Figure>,
     /// Requests by verb.
     pub commands: Vec<(String, u64)>,
+    /// Answers of workers that changed nothing, by why.
+    #[serde(default)]
+    pub disregarded: Vec<(String, u64)>,
     /// Ends of workers.
     pub exits: Vec<Exits>,
     /// How long workers drained, by service.
     pub drains: Vec<(String, Measure)>,
+    /// How late heartbeats came, by service.
+    #[serde(default)]
+    pub lags: Vec<(String, Measure)>,
     /// Since when workers drain.
     pub draining: Vec<(u64, u64)>,
 }

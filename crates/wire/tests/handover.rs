@@ -64,8 +64,10 @@ fn figures() -> Figures {
             figure(None, Measure::Gauge { value: 3.0, merge: Some("max".into()) }),
         ],
         commands: vec![("status".into(), 4)],
+        disregarded: vec![("late".into(), 8)],
         exits: vec![Exits { service: "web".into(), reason: "unasked".into(), count: 5 }],
         drains: vec![("web".into(), histogram())],
+        lags: vec![("web".into(), histogram())],
         draining: vec![(6, 7)],
     }
 }
