@@ -1,14 +1,12 @@
 //! Decisions of the engine: pure state machines that turn observations into actions.
 //!
 //! **What it does.** [`fleet`] decides which workers should exist, when one is started, signalled or given up, and
-//! how a rollout proceeds; [`gather`] when somebody who asks workers something has an answer, and which; [`handover`] which of
-//! two managers has the duty; [`metrics`] what all workers
-//! together have counted; [`operator`]
-//! what a signal to the engine means; [`herald`] what the service manager above is told; [`patience`] how long a client
-//! is waited for; [`session`] what becomes of the requests of a client whose connection breaks; [`jobs`] which job of the queue server is ready, who has it and what becomes of it; [`pool`] which warm child
+//! how a rollout proceeds; [`gather`] when somebody who asks workers something has an answer, and which; [`handover`]
+//! which of two managers has the duty; [`metrics`] what all workers together have counted; [`operator`] what a signal to
+//! the engine means; [`herald`] what the service manager above is told; [`patience`] how long a client is waited for;
+//! [`session`] what becomes of the requests of a client whose connection breaks; [`jobs`] which job of the queue server is
+//! ready, who has it and what becomes of it; [`work`] what a job worker fetches, runs and tells; [`pool`] which warm child
 //! gets which job, and whose answer counts. Events say what was observed, actions say what to do; a shell performs them.
-//!
-//! [`work`] decides what a job worker fetches, runs and tells.
 //!
 //! **Where to start.** [`fleet::Fleet`], then `fleet/reconcile.rs`.
 //!

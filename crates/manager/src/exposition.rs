@@ -294,13 +294,7 @@ impl Seen {
 
     fn reported(&self, d: &mut Document) {
         for ((service, why), count) in &self.merged.refused {
-            let why = match why {
-                Refused::Name => "name",
-                Refused::Value => "value",
-                Refused::Kind => "kind",
-                Refused::TooMany => "too-many",
-            };
-            d.add(&families::REFUSED, &[("service", service), ("why", why)], *count as f64);
+            d.add(&families::REFUSED, &[("service", service), ("why", why.name())], *count as f64);
         }
         for one in &self.merged.series {
             let own = std::iter::once(("service".to_owned(), one.service.clone()));

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use evercrew_core::Mono;
 use evercrew_core::fleet::{ExitReason, StopReason, WorkerId};
 use evercrew_core::gather::Disregard;
-use evercrew_core::metrics::{Book, Histogram, Limits, Measure, Rule, Series, SeriesMemory};
+use evercrew_core::metrics::{Book, Histogram, Limits, Measure, Refused, Rule, Series, SeriesMemory};
 use evercrew_wire::command_pipe;
-use evercrew_wire::handover::{Exits, Figure, Figures};
+use evercrew_wire::handover::{Count, Figure, Figures};
 
 use crate::calls;
 use crate::exposition::Totals;
@@ -41,11 +41,12 @@ pub(crate) fn hand_on(book: &Book, totals: &Totals, draining: &BTreeMap<WorkerId
     let counts = |counts: &BTreeMap<&'static str, u64>| {
         counts.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect()
     };
-    let exits = |((service, reason), count): (&(String, &'static str), &u64)| Exits {
-        service: service.clone(),
-        reason: (*reason).to_owned(),
-        count: *count,
+    let count = |service: &str, reason: &str, count: u64| Count {
+        service: service.to_owned(),
+        reason: reason.to_owned(),
+        count,
     };
+    let refused = book.refused().iter().map(|((service, why), times)| count(service, why.name(), *times));
     let of_services = |histograms: &BTreeMap<String, Histogram>| {
         histograms.iter().map(|(service, histogram)| (service.clone(), written_histogram(histogram))).collect()
     };
@@ -53,7 +54,8 @@ pub(crate) fn hand_on(book: &Book, totals: &Totals, draining: &BTreeMap<WorkerId
         series: book.memory().into_iter().map(figure).collect(),
         commands: counts(&totals.commands),
         disregarded: counts(&totals.disregarded),
-        exits: totals.exits.iter().map(exits).collect(),
+        exits: totals.exits.iter().map(|((service, why), times)| count(service, why, *times)).collect(),
+        refused: refused.collect(),
         drains: of_services(&totals.drains),
         lags: of_services(&totals.lags),
         draining: draining.iter().map(|(worker, since)| (worker.0, since.as_nanos())).collect(),
@@ -69,10 +71,15 @@ pub(crate) fn go_on(figures: Figures, limits: Limits) -> (Book, Totals, BTreeMap
         past: figure.past.and_then(read),
         live: figure.live.into_iter().filter_map(|(worker, value)| Some((WorkerId(worker), read(value)?))).collect(),
     };
-    let book = Book::restore(figures.series.into_iter().map(memory).collect(), limits);
+    let refused = |count: Count| {
+        let why = Refused::ALL.into_iter().find(|why| why.name() == count.reason)?;
+        Some(((count.service, why), count.count))
+    };
+    let refused = figures.refused.into_iter().filter_map(refused).collect();
+    let book = Book::restore(figures.series.into_iter().map(memory).collect(), refused, limits);
     let command = |(verb, count): (String, u64)| Some((Entry::named(&verb)?.name, count));
     let disregarded = |(why, count): (String, u64)| Some((disregard(&why)?, count));
-    let exits = |exits: Exits| Some(((exits.service, exit_reason(&exits.reason)?), exits.count));
+    let exits = |exits: Count| Some(((exits.service, exit_reason(&exits.reason)?), exits.count));
     let histogram = |(service, measure)| match read(measure) {
         Some(Measure::Histogram(histogram)) => Some((service, histogram)),
         Some(Measure::Counter(_) | Measure::Gauge(..)) | None => None,
@@ -152,6 +159,8 @@ mod tests {
             tell(&mut book, "seconds", Measure::Histogram(histogram.clone()));
         }
         book.gone(WorkerId(1));
+        let wrong = Told { series: series("not a name"), help: "", value: Measure::Counter(1.0) };
+        assert_eq!(book.tell("web", WorkerId(2), wrong), Err(Refused::Name));
         let totals = Totals {
             commands: [("status", 3)].into(),
             disregarded: [("too-much", 4)].into(),
@@ -163,7 +172,7 @@ mod tests {
         let draining = BTreeMap::from([(WorkerId(2), Mono::from_nanos(9))]);
         let figures = hand_on(&book, &totals, &draining);
         let (back, counted, drains) = go_on(figures.clone(), LIMITS);
-        assert_eq!(back.memory(), book.memory());
+        assert_eq!((back.memory(), back.refused()), (book.memory(), book.refused()));
         assert_eq!((&counted.commands, &counted.exits, &drains), (&totals.commands, &totals.exits, &draining));
         assert_eq!((&counted.drains, &counted.lags), (&totals.drains, &totals.lags));
         assert_eq!(counted.disregarded, totals.disregarded);

@@ -191,7 +191,10 @@ pub struct Figures {
     #[serde(default)]
     pub disregarded: Vec<(String, u64)>,
     /// Ends of workers.
-    pub exits: Vec<Exits>,
+    pub exits: Vec<Count>,
+    /// Values of workers that were not taken.
+    #[serde(default)]
+    pub refused: Vec<Count>,
     /// How long workers drained, by service.
     pub drains: Vec<(String, Measure)>,
     /// How late heartbeats came, by service.
@@ -218,9 +221,9 @@ pub struct Figure {
     pub live: Vec<(u64, Measure)>,
 }
 
-/// Ends of workers of a service.
+/// How often something was, by service and reason.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Exits {
+pub struct Count {
     /// Of which service.
     pub service: String,
     /// Why.

@@ -7,7 +7,7 @@ use evercrew_wire::command_pipe::Measure;
 use evercrew_wire::control::{Reply, ReplyStatus};
 use evercrew_wire::deposit::Refused;
 use evercrew_wire::handover::{
-    Ask, Audited, Client, Exits, Figure, Figures, Following, Goal, Handover, Outcome, Strategy, Task, VERSION, Waiting,
+    Ask, Audited, Client, Count, Figure, Figures, Following, Goal, Handover, Outcome, Strategy, Task, VERSION, Waiting,
     Worker,
 };
 use evercrew_wire::supervisor::{Inventory, Numbered, Purpose, ToManager, ToSupervisor};
@@ -65,7 +65,8 @@ fn figures() -> Figures {
         ],
         commands: vec![("status".into(), 4)],
         disregarded: vec![("late".into(), 8)],
-        exits: vec![Exits { service: "web".into(), reason: "unasked".into(), count: 5 }],
+        exits: vec![Count { service: "web".into(), reason: "unasked".into(), count: 5 }],
+        refused: vec![Count { service: "web".into(), reason: "kind".into(), count: 9 }],
         drains: vec![("web".into(), histogram())],
         lags: vec![("web".into(), histogram())],
         draining: vec![(6, 7)],

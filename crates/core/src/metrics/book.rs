@@ -36,6 +36,21 @@ pub enum Refused {
     TooMany,
 }
 
+impl Refused {
+    /// Every reason.
+    pub const ALL: [Self; 4] = [Self::Name, Self::Value, Self::Kind, Self::TooMany];
+
+    /// As programs read it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Name => "name",
+            Self::Value => "value",
+            Self::Kind => "kind",
+            Self::TooMany => "too-many",
+        }
+    }
+}
+
 /// How far a worker says that one of its series is.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Told<'a> {
@@ -70,7 +85,7 @@ pub struct Book {
     limits: Limits,
     pub(super) services: BTreeMap<String, BTreeMap<Series, Page>>,
     pub(super) help: BTreeMap<(String, String), String>,
-    refused: BTreeMap<(String, Refused), u64>,
+    pub(super) refused: BTreeMap<(String, Refused), u64>,
 }
 
 impl Book {

@@ -1,6 +1,8 @@
 //! Plain data from which another book goes on: what is handed over while workers count.
 
-use super::book::{Book, Limits, Page, Series};
+use std::collections::BTreeMap;
+
+use super::book::{Book, Limits, Page, Refused, Series};
 use super::measure::Measure;
 use crate::fleet::WorkerId;
 
@@ -35,8 +37,9 @@ impl Book {
     }
 
     /// Goes on from where another was. A worker that ended meanwhile has to be told.
-    pub fn restore(memory: Vec<SeriesMemory>, limits: Limits) -> Self {
+    pub fn restore(memory: Vec<SeriesMemory>, refused: BTreeMap<(String, Refused), u64>, limits: Limits) -> Self {
         let mut book = Self::new(limits);
+        book.refused = refused;
         for SeriesMemory { service, series, help, past, live } in memory {
             let Some(kind) = past.iter().chain(live.iter().map(|(_, value)| value)).map(Measure::kind).next() else {
                 continue;
